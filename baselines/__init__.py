@@ -1,0 +1,1 @@
+"""Trivial contestants: floors, ceilings and baselines."""

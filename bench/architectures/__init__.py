@@ -1,0 +1,1 @@
+"""One network per file, readable from top to bottom."""

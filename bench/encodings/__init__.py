@@ -1,0 +1,1 @@
+"""From a Score to what a network reads, and back."""

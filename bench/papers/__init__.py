@@ -1,0 +1,1 @@
+"""One catalogue per paper: its systems, settings, published figures and decisions."""

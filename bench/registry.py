@@ -1,0 +1,236 @@
+"""Finds systems, metrics and data sets through entry points, built-in ones and others alike."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.resources
+import importlib.util
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.contract import Budget, Metric, System
+from bench.errors import BenchError, unknown
+
+Kind = Literal["paper", "baseline", "reference", "floor", "ceiling", "external"]
+Variant = Literal["corrected", "as-published"]
+PresetName = Literal["smoke", "quick", "standard", "paper"]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class BudgetBlock(_Block):
+    """How much each preset spends, and what the paper spent (none where there is nothing to learn)."""
+
+    unit: Literal["updates", "passes"] = "updates"
+    smoke: int = 0
+    quick: int = 0
+    standard: int = 0
+    paper: int | None = None  # what the paper spent; none where it names nothing
+
+    def of(self, preset: PresetName) -> Budget:
+        """The budget under a preset; `paper` falls back on `standard` where no paper names one."""
+        amount = self.paper if preset == "paper" and self.paper else None
+        if amount is None:
+            amount = self.standard if preset == "paper" else getattr(self, preset)
+        return Budget(amount, self.unit, self.paper)
+
+
+class CostBlock(_Block):
+    """What a job takes on two CPU cores, before any was measured."""
+
+    seconds: dict[PresetName, float] = Field(default_factory=dict)
+    memory_mb: int = 700
+
+
+class AsPublished(_Block):
+    """The variant that keeps the original's defects: the settings that differ, each defect named."""
+
+    settings: dict[str, Any]
+    defects: tuple[str, ...] = Field(min_length=1)
+
+
+class SystemSpec(_Block):
+    """One contestant as its catalogue describes it."""
+
+    id: str
+    title: str
+    kind: Kind
+    class_path: Annotated[str, Field(alias="class")]  # module:Class, or path/to/file.py:Class
+    version: int = 1  # raise it when the code changes what the system does
+    settings: dict[str, Any] = Field(default_factory=dict)
+    about: str = ""
+    paper: str = ""  # short form, as the board shows it
+    citation: str = ""
+    section: str = ""  # where in the paper
+    data: tuple[str, ...] | None = None  # the data sets it can learn from; none: any
+    budget: BudgetBlock = Field(default_factory=BudgetBlock)
+    cost: CostBlock = Field(default_factory=CostBlock)
+    published: dict[str, Any]  # the paper's figures; or {none = "reason"}
+    decisions: tuple[str, ...] = ()  # what was decided where the paper is silent, and why
+    as_published: AsPublished | None = Field(default=None, alias="as-published")
+
+    @model_validator(mode="after")
+    def _published_is_never_forgotten(self) -> SystemSpec:
+        if not self.published:
+            raise ValueError('published: give the figures, or none = "the reason"')
+        return self
+
+    def settings_of(self, variant: Variant) -> dict[str, Any]:
+        """The constructor's keywords for a variant."""
+        if variant == "corrected":
+            return dict(self.settings)
+        if self.as_published is None:
+            raise BenchError(f"{self.id} has no as-published variant: no defect of it matters.")
+        return {**self.settings, **self.as_published.settings}
+
+    def variants(self) -> tuple[Variant, ...]:
+        """The variants that exist."""
+        return ("corrected", "as-published") if self.as_published else ("corrected",)
+
+    def build(self, variant: Variant = "corrected") -> System:
+        """An unfitted system."""
+        cls = load_object(self.class_path)
+        try:
+            system: System = cls(**self.settings_of(variant))
+        except TypeError as error:
+            raise BenchError(
+                f"{self.id}: its settings do not fit {self.class_path}: {error}"
+            ) from None
+        return system
+
+
+def _entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
+    return sorted(
+        importlib.metadata.entry_points(group=f"musicbench.{group}"), key=lambda e: e.name
+    )
+
+
+def read_catalogue(text: str, where: str) -> dict[str, SystemSpec]:
+    """The systems of one catalogue; BenchError names the block and the key that is wrong."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BenchError(f"{where} is no valid TOML: {error}") from None
+    paper = content.get("paper", {})
+    specs = {}
+    for name, block in content.get("systems", {}).items():
+        try:
+            specs[name] = SystemSpec(
+                id=name,
+                **{"paper": paper.get("short", ""), "citation": paper.get("citation", "")} | block,
+            )
+        except (ValidationError, TypeError) as error:
+            raise BenchError(f"{where}, [systems.{name}]: {error}") from None
+    return specs
+
+
+@cache
+def systems() -> dict[str, SystemSpec]:
+    """Every system of every installed catalogue, by id, in catalogue order."""
+    found: dict[str, SystemSpec] = {}
+    for entry in _entry_points("catalogues"):
+        file = importlib.resources.files(entry.value) / f"{entry.name.replace('-', '_')}.toml"
+        for name, spec in read_catalogue(file.read_text(encoding="utf-8"), str(file)).items():
+            if name in found:
+                raise BenchError(
+                    f"Two catalogues define the system '{name}'; {file} is the second."
+                )
+            found[name] = spec
+    for entry in _entry_points("systems"):
+        if entry.name in found:
+            raise BenchError(f"Two packages offer a system called '{entry.name}': {entry.value}.")
+        found[entry.name] = external(entry.name, entry.value)
+    return found
+
+
+def external(name: str, class_path: str) -> SystemSpec:
+    """The entry of a system that came without a catalogue."""
+    return SystemSpec(
+        id=name,
+        title=name,
+        kind="external",
+        class_path=class_path,
+        published={"none": "not from a paper of the suite"},
+        budget=BudgetBlock(smoke=20, quick=400, standard=5000),
+    )
+
+
+def system(name: str) -> SystemSpec:
+    """The system of that id, or of `path/to/file.py:Class`."""
+    if ".py:" in name:
+        path, _, cls = name.rpartition(":")
+        if not Path(path).is_file():
+            raise BenchError(f"{path} does not exist; give --systems path/to/file.py:ClassName.")
+        return external(cls, f"{Path(path).resolve()}:{cls}")
+    known = systems()
+    if name not in known:
+        raise unknown("system", name, known)
+    return known[name]
+
+
+def source_hash(spec: SystemSpec) -> str:
+    """What identifies a system's code: its version, and the file itself where it is the user's."""
+    path, _, _ = spec.class_path.rpartition(":")
+    if path.endswith(".py"):
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return f"version {spec.version}"
+
+
+def load_object(path: str) -> Any:
+    """What `module:name` or `path/to/file.py:name` points to."""
+    where, _, name = path.rpartition(":")
+    try:
+        if where.endswith(".py"):
+            module_name = f"_musicbench_user_{Path(where).stem}"
+            spec = importlib.util.spec_from_file_location(module_name, where)
+            if spec is None or spec.loader is None:
+                raise BenchError(f"{where} cannot be read as a Python file.")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[module_name] = module
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(where)
+    except BenchError:
+        raise
+    except Exception as error:
+        raise BenchError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        raise unknown(f"class in {where}", name, [n for n in vars(module) if not n.startswith("_")])
+    return getattr(module, name)
+
+
+@cache
+def metrics() -> dict[str, type[Metric]]:
+    """Every installed metric's class, by the name it declares."""
+    found: dict[str, type[Metric]] = {}
+    for entry in _entry_points("metrics"):
+        cls = load_object(entry.value)
+        if cls.name != entry.name:
+            raise BenchError(
+                f"The metric {entry.value} is called '{cls.name}', not '{entry.name}'."
+            )
+        found[entry.name] = cls
+    return found
+
+
+def metric(name: str) -> type[Metric]:
+    """The metric of that name."""
+    known = metrics()
+    if name not in known:
+        raise unknown("metric", name, known)
+    return known[name]
+
+
+@cache
+def datasets() -> dict[str, Any]:
+    """The sources of every installed data set, by name; `bench.data` adds the user's own."""
+    return {entry.name: load_object(entry.value) for entry in _entry_points("datasets")}
