@@ -49,6 +49,7 @@ class CostBlock(_Block):
 
     seconds: dict[PresetName, float] = Field(default_factory=dict)
     memory_mb: int = 700
+    disk_mb: int = 5
 
 
 class AsPublished(_Block):
@@ -71,6 +72,7 @@ class SystemSpec(_Block):
     paper: str = ""  # short form, as the board shows it
     citation: str = ""
     section: str = ""  # where in the paper
+    anchor: Literal[0, 1] | None = None  # the system that is skill 0, and the one that is skill 1
     data: tuple[str, ...] | None = None  # the data sets it can learn from; none: any
     budget: BudgetBlock = Field(default_factory=BudgetBlock)
     cost: CostBlock = Field(default_factory=CostBlock)
@@ -96,16 +98,15 @@ class SystemSpec(_Block):
         """The variants that exist."""
         return ("corrected", "as-published") if self.as_published else ("corrected",)
 
-    def build(self, variant: Variant = "corrected") -> System:
-        """An unfitted system."""
-        cls = load_object(self.class_path)
-        try:
-            system: System = cls(**self.settings_of(variant))
-        except TypeError as error:
-            raise BenchError(
-                f"{self.id}: its settings do not fit {self.class_path}: {error}"
-            ) from None
-        return system
+
+def build(class_path: str, settings: dict[str, Any], name: str) -> System:
+    """An unfitted system of that class."""
+    cls = load_object(class_path)
+    try:
+        system: System = cls(**settings)
+    except TypeError as error:
+        raise BenchError(f"{name}: its settings do not fit {class_path}: {error}") from None
+    return system
 
 
 def _entry_points(group: str) -> list[importlib.metadata.EntryPoint]:

@@ -1,0 +1,500 @@
+"""The command line: each verb calls one function elsewhere. Heavy imports stay inside the verbs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+from rich.console import Console
+
+from bench.data.commands import app as data_app
+from bench.errors import BenchError, unknown
+
+if TYPE_CHECKING:
+    from bench.plan import Options
+    from bench.suite import Engine
+
+app = typer.Typer(
+    name="bench",
+    help="The benchmark of symbolic-music generators. Begin with `bench plan`, then `bench all`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(data_app, name="data", help="The data sets: list, fetch, add, verify, audit.")
+
+console = Console()
+errors = Console(stderr=True)
+
+OUT = Path("runs")
+
+Out = Annotated[Path, typer.Option("--out", help="The run folder.", show_default=True)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset", help="smoke, quick, standard or paper. [default: standard on a GPU, else quick]"
+    ),
+]
+DataOption = Annotated[
+    list[str] | None, typer.Option("--data", help="Data sets, by name. [default: chorales]")
+]
+SystemsOption = Annotated[
+    list[str] | None,
+    typer.Option("--systems", help="Systems by name, or path/to/file.py:ClassName. [default: all]"),
+]
+SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds.")]
+SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Samples per job.")]
+StepsOption = Annotated[int | None, typer.Option("--steps", min=1, help="Steps per sample.")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Jobs at a time.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="in-turn or processes.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu or cuda. [default: cuda where there is one]")
+]
+TimeoutOption = Annotated[
+    float | None, typer.Option("--timeout", min=0.001, help="Minutes a job may take.")
+]
+MemoryOption = Annotated[
+    int | None,
+    typer.Option("--job-memory", min=1, help="MB a job may hold. [default: what there is]"),
+]
+VariantOption = Annotated[str, typer.Option("--variant", help="corrected, as-published or all.")]
+UnpromptedOption = Annotated[
+    bool, typer.Option("--unprompted", help="Sample from nothing instead of continuing a bar.")
+]
+
+
+def several(values: list[str] | None) -> tuple[str, ...]:
+    """Option values given one by one or separated by commas."""
+    return tuple(
+        part.strip() for value in values or () for part in value.split(",") if part.strip()
+    )
+
+
+def one_of(what: str, value: str, allowed: tuple[str, ...]) -> Any:
+    """The value, if it is allowed; else an error with the nearest ones."""
+    if value not in allowed:
+        raise unknown(what, value, allowed)
+    return value
+
+
+def options_of(
+    preset: str | None,
+    data: list[str] | None,
+    systems: list[str] | None,
+    seeds: int | None,
+    samples: int | None,
+    steps: int | None,
+    out: Path,
+    device: str | None,
+    variant: str,
+    unprompted: bool,
+) -> Options:
+    """The options of a run, checked, defaults filled in by what the machine has."""
+    from bench.engines.local import gpus
+    from bench.plan import PRESETS, Options
+
+    chosen = one_of("device", device, ("cpu", "cuda")) if device else "cuda" if gpus() else "cpu"
+    usual = "standard" if chosen == "cuda" else "quick"
+    return Options(
+        preset=one_of("preset", preset or usual, tuple(PRESETS)),
+        data=several(data) or ("chorales",),
+        systems=tuple(name for name in several(systems) if name != "all"),
+        seeds=seeds,
+        samples=samples,
+        steps=steps,
+        variant=one_of("variant", variant, ("corrected", "as-published", "all")),
+        unprompted=unprompted,
+        device=chosen,
+        out=out,
+    )
+
+
+def engine_of(
+    engine: str, workers: int | None, timeout: float | None, job_memory: int | None
+) -> Engine:
+    """How jobs are run."""
+    from bench.engines import ENGINES
+    from bench.suite import Engine
+
+    return Engine(one_of("engine", engine, tuple(ENGINES)), workers, timeout, job_memory)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
+
+
+@app.command(rich_help_panel="Run")
+def plan(
+    preset: PresetOption = None,
+    data: DataOption = None,
+    systems: SystemsOption = None,
+    seeds: SeedsOption = None,
+    samples: SamplesOption = None,
+    steps: StepsOption = None,
+    out: Out = OUT,
+    workers: WorkersOption = None,
+    engine: EngineOption = "processes",
+    device: DeviceOption = None,
+    timeout: TimeoutOption = None,
+    job_memory: MemoryOption = None,
+    variant: VariantOption = "corrected",
+    unprompted: UnpromptedOption = False,
+    as_json: Json = False,
+) -> None:
+    """Print every job of a run, what it takes, and what is done already. Runs nothing."""
+    from bench import tables
+    from bench.plan import plan as plan_jobs
+
+    options = options_of(
+        preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
+    )
+    room = engine_of(engine, workers, timeout, job_memory).slots(options)
+    planned = plan_jobs(options)
+    if as_json:
+        print_json([plan_row(one) for one in planned])
+        return
+    tables.print_plan(console, planned)
+    console.print(tables.summary(planned, len(room)), highlight=False)
+    if not all(one.done for one in planned):
+        console.print("`bench all` with the same options runs them.", highlight=False)
+
+
+def plan_row(one: Any) -> dict[str, Any]:
+    """A planned job for programs."""
+    return {
+        "job": one.job.id,
+        "system": one.job.system,
+        "variant": one.job.variant,
+        "dataset": one.job.dataset,
+        "preset": one.job.preset,
+        "seed": one.job.seed,
+        "state": one.state,
+        "seconds": one.seconds,
+        "memory_mb": one.memory_mb,
+        "disk_mb": one.disk_mb,
+    }
+
+
+@app.command("all", rich_help_panel="Run")
+def run_all(
+    preset: PresetOption = None,
+    data: DataOption = None,
+    systems: SystemsOption = None,
+    seeds: SeedsOption = None,
+    samples: SamplesOption = None,
+    steps: StepsOption = None,
+    out: Out = OUT,
+    workers: WorkersOption = None,
+    engine: EngineOption = "processes",
+    device: DeviceOption = None,
+    timeout: TimeoutOption = None,
+    job_memory: MemoryOption = None,
+    variant: VariantOption = "corrected",
+    unprompted: UnpromptedOption = False,
+    as_json: Json = False,
+) -> None:
+    """Train, sample and score every system; write the leaderboard. Run it again to go on."""
+    from bench import tables
+    from bench.plan import plan as plan_jobs
+    from bench.suite import run_all as run_suite
+
+    options = options_of(
+        preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
+    )
+    how = engine_of(engine, workers, timeout, job_memory)
+    say = Console(stderr=True) if as_json else console
+    planned = plan_jobs(options)
+    say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
+    say.print(tables.summary(planned, len(how.slots(options))), highlight=False)
+    outcome = run_suite(options, how, say, planned)
+    rows = [one.flat() for one in outcome.entries]
+    if as_json:
+        print_json(rows)
+    else:
+        show_board(say, rows)
+        say.print(f"The leaderboard is in {outcome.board}.", highlight=False)
+        if options.preset == "smoke":
+            say.print("Smoke only shows that everything runs; for figures: `bench all`.")
+    if outcome.failed:
+        errors.print(
+            f"{len(outcome.failed)} of {len(outcome.planned)} jobs did not end well; the same"
+            " command tries them again.",
+            style="red",
+        )
+        raise typer.Exit(1)
+
+
+def show_board(where: Console, rows: list[dict[str, Any]]) -> None:
+    """Print the board as tables."""
+    from bench import registry, tables
+
+    headline = [name for name, cls in registry.metrics().items() if cls.headline]
+    tables.print_board(where, rows, headline)
+
+
+@app.command(rich_help_panel="Run")
+def score(
+    folder: Annotated[Path, typer.Argument(help="A folder of MIDI files, one per prompt.")],
+    data: Annotated[str, typer.Option("--data", help="The data set whose prompts they continue.")],
+    name: Annotated[str, typer.Option("--name", help="What the board calls them.")],
+    with_prompts: Annotated[
+        bool,
+        typer.Option("--with-prompts", help="The files begin with their prompt; it is cut off."),
+    ] = False,
+    preset: PresetOption = None,
+    samples: SamplesOption = None,
+    steps: StepsOption = None,
+    out: Out = OUT,
+    unprompted: UnpromptedOption = False,
+) -> None:
+    """Score MIDI made elsewhere as an entrant of its own."""
+    from bench import board
+    from bench.entrant import enter
+    from bench.files import write
+    from bench.store import Store
+
+    options = options_of(
+        preset, [data], None, None, samples, steps, out, "cpu", "corrected", unprompted
+    )
+    place = enter(options, data, name, folder, with_prompts)
+    entries = board.build(Store(out))
+    write(out / "leaderboard.csv", board.to_csv([one.flat() for one in entries]))
+    show_board(console, [one.flat() for one in entries if place.path.name in one.row.jobs.split()])
+    console.print(
+        f"Its row is in {out / 'leaderboard.csv'}; `bench board` shows all.", highlight=False
+    )
+
+
+@app.command(rich_help_panel="Run")
+def prompts(
+    folder: Annotated[Path, typer.Argument(help="Where to write them.")],
+    data: Annotated[str, typer.Option("--data", help="The data set.")] = "chorales",
+    preset: PresetOption = None,
+    samples: SamplesOption = None,
+    steps: StepsOption = None,
+) -> None:
+    """Write the protocol's prompts as MIDI, for generators that run elsewhere."""
+    from bench.entrant import write_prompts
+
+    options = options_of(preset, [data], None, None, samples, steps, OUT, "cpu", "corrected", False)
+    count = write_prompts(options, data, folder)
+    console.print(
+        f"{count} prompts of one bar are in {folder}. Continue each in a file of the same name, then:"
+        f" bench score YOUR_FOLDER --data {data} --name YOUR_NAME --preset {options.preset}",
+        highlight=False,
+    )
+
+
+@app.command(rich_help_panel="Look")
+def board(
+    out: Out = OUT,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Show this board instead of building one.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", help="csv, markdown, latex or json instead of tables.")
+    ] = None,
+    write_to: Annotated[
+        Path | None,
+        typer.Option("--write", help="Where to write it. [default: OUT/leaderboard.csv]"),
+    ] = None,
+) -> None:
+    """Build the leaderboard from the run folder and print it."""
+    from bench import board as boards
+    from bench import registry, tables
+    from bench.files import write
+    from bench.store import Store
+
+    form = one_of("format", format, ("csv", "markdown", "latex", "json")) if format else None
+    if file is not None:
+        rows = boards.read_csv(file)
+    else:
+        store = Store(out)
+        rows = [one.flat() for one in boards.build(store)]
+        if not rows:
+            raise BenchError(f"There are no jobs in {out}. `bench all` runs some.")
+        write(write_to or out / "leaderboard.csv", boards.to_csv(rows))
+        old = boards.stale(store)
+        if old:
+            errors.print(f"{old} jobs have scores by older metrics; `bench all` scores them anew.")
+    headline = [name for name, cls in registry.metrics().items() if cls.headline]
+    if form == "csv":
+        sys.stdout.write(boards.to_csv(rows))
+    elif form == "json":
+        print_json(rows)
+    elif form == "markdown":
+        sys.stdout.write(tables.to_markdown(rows, headline))
+    elif form == "latex":
+        sys.stdout.write(tables.to_latex(rows, headline))
+    else:
+        show_board(console, rows)
+        if file is None:
+            console.print(f"Written to {write_to or out / 'leaderboard.csv'}.", highlight=False)
+
+
+@app.command(rich_help_panel="Look")
+def verify(
+    file: Annotated[Path, typer.Argument(help="A leaderboard.csv.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The run folder that each row is rebuilt from.")
+    ] = None,
+) -> None:
+    """Check a leaderboard: its schema, its hashes, and that each row follows from its jobs."""
+    from bench import board as boards
+    from bench.store import Store
+
+    if out is not None and not out.is_dir():
+        raise BenchError(f"{out} is no run folder.")
+    beside = file.parent if (file.parent / "jobs").is_dir() else None
+    runs = out or beside
+    wrong = boards.verify(file, Store(runs) if runs else None)
+    for line in wrong:
+        errors.print(line, style="red", highlight=False)
+    if wrong:
+        raise typer.Exit(1)
+    count = len(boards.read_csv(file))
+    how = f"rebuilt from {runs}" if runs else "by schema and hashes; --out RUNS also rebuilds them"
+    console.print(f"All {count} rows of {file} hold ({how}).", highlight=False)
+
+
+@app.command(rich_help_panel="Enter")
+def check(
+    target: Annotated[
+        str, typer.Argument(help="A system, a metric, or path/to/file.py:ClassName.")
+    ],
+    variant: Annotated[
+        str, typer.Option("--variant", help="corrected or as-published.")
+    ] = "corrected",
+) -> None:
+    """Test a system or metric against the contract and explain what it breaks."""
+    from bench import check as checks
+    from bench import registry
+    from bench.contract import Metric
+
+    chosen = one_of("variant", variant, ("corrected", "as-published"))
+    if target in registry.metrics():
+        findings = checks.check_metric(registry.metric(target))
+    elif (
+        ".py:" in target
+        and isinstance(cls := registry.load_object(target), type)
+        and all(hasattr(cls, name) for name in ("prepare", "score"))
+    ):
+        findings = checks.check_metric(cast(type[Metric], cls))
+    elif target in registry.systems() or ".py:" in target:
+        findings = checks.check_system(registry.system(target), chosen)
+    else:
+        raise unknown("system or metric", target, [*registry.systems(), *registry.metrics()])
+    broken = 0
+    for finding in findings:
+        mark = "[green]kept[/]  " if finding.kept else "[red]BROKEN[/]"
+        console.print(f"{mark}  {finding.promise}", highlight=False)
+        if not finding.kept:
+            broken += 1
+            console.print(f"        {finding.broken}", highlight=False, style="red", markup=False)
+    if broken:
+        console.print(f"{target} breaks {broken} of the contract's promises.", highlight=False)
+        raise typer.Exit(1)
+    console.print(f"{target} keeps the contract.", highlight=False)
+
+
+@app.command("list", rich_help_panel="Look")
+def list_things(
+    what: Annotated[
+        Literal["systems", "metrics", "data", "presets"], typer.Argument(help="What to list.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """List systems, metrics, data sets or presets."""
+    from rich.table import Table
+
+    from bench.listing import listing
+
+    rows = listing(what)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(header_style="bold")
+    for head in rows[0] if rows else ():
+        table.add_column(head)
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+    console.print("`bench show NAME` says more of each.", highlight=False)
+
+
+@app.command(rich_help_panel="Look")
+def show(
+    name: Annotated[str, typer.Argument(help="A system, metric, data set or preset.")],
+    as_json: Json = False,
+) -> None:
+    """Show all there is to know of a system, metric, data set or preset."""
+    from bench.listing import describe
+
+    about = describe(name)
+    if as_json:
+        print_json(about)
+        return
+    for key, value in about.items():
+        if value in (None, "", [], {}, ()):
+            continue
+        console.print(f"[bold]{key}[/]")
+        lines = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else value
+        for line in lines if isinstance(lines, list | tuple) else [lines]:
+            console.print(f"  {line}", highlight=False, markup=False)
+
+
+@app.command(rich_help_panel="Look")
+def doctor(out: Out = OUT, as_json: Json = False) -> None:
+    """Look at versions, GPU, data, soundfont and disk, and say what is missing."""
+    from dataclasses import asdict
+
+    from bench.doctor import examine
+
+    signs = examine(out)
+    if as_json:
+        print_json([asdict(sign) for sign in signs])
+    else:
+        for sign in signs:
+            mark = "[green]ok[/]     " if sign.well else "[red]missing[/]"
+            console.print(f"{mark}  {sign.what:24} {sign.found}", highlight=False, soft_wrap=True)
+            if not sign.well:
+                console.print(f"         {'':24} {sign.advice}", highlight=False, soft_wrap=True)
+    if not all(sign.well for sign in signs):
+        raise typer.Exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """The benchmark of symbolic-music generators. Begin with `bench plan`, then `bench all`."""
+    if version:
+        from bench import __version__
+
+        console.print(f"musicbench {__version__}", highlight=False)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The command `bench`: what people did wrong is a sentence, never a traceback."""
+    try:
+        app()
+    except BenchError as error:
+        errors.print(f"[red]Error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("Interrupted. What is finished is kept; the same command goes on.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)  # whoever read our output has gone
+
+
+if __name__ == "__main__":
+    main()

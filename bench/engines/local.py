@@ -1,0 +1,275 @@
+"""Runs jobs on this machine, each in a process of its own.
+
+A job may raise, crash, hang or eat the memory: it ends as an outcome, and the others go on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO, Literal
+
+import psutil
+
+from bench.errors import BenchError
+from bench.job import Job
+from bench.store import BUSY, JobFolder, State, Status, Store, cannot_write
+
+POLL_SECONDS = 0.05
+BUSY_SECONDS = 2.0  # before looking again at a job that another run has in hand
+GRACE_SECONDS = 5.0  # between asking a process to end and ending it
+MEMORY_FLOOR = 0.03  # of the machine's memory left free: below it the largest job is ended
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Room for one job at a time."""
+
+    gpu: str = ""  # the GPU that its jobs see; empty: none
+
+    def environment(self, job: Job) -> dict[str, str]:
+        """The environment of a job in this slot.
+
+        One thread each: the number of threads changes results, so it never depends on how many
+        jobs run beside.
+        """
+        return {
+            **os.environ,
+            "OMP_NUM_THREADS": os.environ.get("BENCH_THREADS", "1"),
+            "CUDA_VISIBLE_DEVICES": self.gpu,
+            "CUBLAS_WORKSPACE_CONFIG": ":16:8",
+            "BENCH_DEVICE": job.device,
+            "PYTHONHASHSEED": "0",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+@dataclass
+class Running:
+    """A job in hand."""
+
+    job: Job
+    folder: JobFolder
+    slot: Slot
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    begun: float = field(default_factory=time.monotonic)
+    ended_as: tuple[State, str] | None = None  # when the engine ended it, and why
+
+    def memory(self) -> int:
+        """Bytes held by the process and its children."""
+        try:
+            own = psutil.Process(self.process.pid)
+            return sum(p.memory_info().rss for p in [own, *own.children(recursive=True)])
+        except psutil.Error:
+            return 0
+
+    def end(self, state: State, why: str) -> None:
+        """End the whole process group; the outcome is as given."""
+        self.ended_as = (state, why)
+        signal_group(self.process, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go of the process's files, and of whatever it started."""
+        signal_group(self.process, signal.SIGKILL)
+        if self.process.stdin:
+            self.process.stdin.close()
+        self.log.close()
+
+
+EventKind = Literal["started", "finished", "waiting"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the engine tells whoever shows progress."""
+
+    kind: EventKind
+    job: Job
+    status: Status | None = None
+
+
+def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    """Signal the process and everything that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def start(job: Job, slot: Slot, store: Store) -> Running:
+    """Start the job's worker."""
+    folder = store.begin(job)
+    try:
+        log = folder.log.open("ab")
+    except OSError as error:
+        raise cannot_write(store.root, error) from None
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.worker", str(folder.path.resolve())],
+        stdin=subprocess.PIPE,  # its end tells the worker that we are gone
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=slot.environment(job),
+        start_new_session=True,
+    )
+    return Running(job, folder, slot, process, log)
+
+
+def outcome(running: Running) -> Status:
+    """How the ended worker's job stands; what the worker could not say itself is added."""
+    code = running.process.returncode
+    folder, status = running.folder, running.folder.read_status()
+    seconds = time.monotonic() - running.begun
+    if running.ended_as is None and code == 0 and status and status.state == "ok":
+        return status
+    if running.ended_as is None and code == 1 and status and status.error != "it did not finish":
+        return status
+    state: State = "crashed"
+    if running.ended_as:
+        state, why = running.ended_as
+    elif code == -signal.SIGKILL:
+        state, why = "out-of-memory", "the system killed it (SIGKILL), most likely for its memory"
+    elif code < 0:
+        why = f"it crashed with {signal.Signals(-code).name}"
+    else:
+        why = f"it ended with exit status {code}: {folder.log_tail() or 'no message'}"
+    found = {
+        "state": state,
+        "phase": status.phase if status else "start",
+        "error": why,
+        "attempt": status.attempt if status else 1,
+        "seconds": seconds,
+    }
+    try:
+        return folder.write_status(**found)
+    except OSError:  # a full disk: the folder still says failed, as it did from the start
+        return Status.model_validate(found)
+
+
+def guard_memory(running: Sequence[Running], limit: int | None) -> None:
+    """End the jobs above the limit, and the largest one when the machine runs out."""
+    if limit is not None:
+        for one in running:
+            if one.ended_as is None and one.memory() > limit:
+                one.end("out-of-memory", f"it held more than {limit // 2**20} MB (--job-memory)")
+    machine = psutil.virtual_memory()
+    alive = [one for one in running if one.ended_as is None]
+    if alive and machine.available < MEMORY_FLOOR * machine.total:
+        largest = max(alive, key=Running.memory)
+        held = largest.memory() // 2**20
+        largest.end("out-of-memory", f"the machine ran out of memory; it held {held} MB")
+
+
+@contextmanager
+def orderly_end(running: list[Running]) -> Iterator[None]:
+    """Whatever ends the block, no worker outlives it. SIGTERM counts as an interruption."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for one in running:
+            signal_group(one.process, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        for one in running:
+            with suppress(subprocess.TimeoutExpired):
+                one.process.wait(max(0.0, deadline - time.monotonic()))
+            one.close()
+
+
+def run(
+    jobs: Sequence[Job],
+    store: Store,
+    slots: Sequence[Slot],
+    finished: Callable[[Job], bool],
+    tell: Callable[[Event], None],
+    tick: Callable[[Sequence[Running]], None],
+    timeout: float | None = None,
+    job_memory: int | None = None,
+) -> dict[str, Status]:
+    """Run the jobs in the order given; each one's outcome by job id.
+
+    A job that another run has in hand is waited for, and taken over if that run dies.
+    """
+    waiting = list(jobs)
+    not_before: dict[str, float] = {}
+    free = list(slots)
+    running: list[Running] = []
+    outcomes: dict[str, Status] = {}
+    guarded = 0.0
+    with orderly_end(running):
+        while waiting or running:
+            now = time.monotonic()
+            for job in [job for job in waiting if not_before.get(job.id, 0.0) <= now]:
+                if not free:
+                    break
+                waiting.remove(job)
+                if finished(job):  # another run did it meanwhile
+                    outcomes[job.id] = status = store.folder(job).read_status() or Status(
+                        state="ok"
+                    )
+                    tell(Event("finished", job, status))
+                    continue
+                running.append(start(job, free.pop(0), store))
+                tell(Event("started", job))
+            if now - guarded > 0.5:
+                guard_memory(running, job_memory)
+                guarded = now
+            for one in list(running):
+                if timeout and one.ended_as is None and now - one.begun > timeout:
+                    one.end("timeout", f"it took longer than {timeout / 60:g} minutes (--timeout)")
+                if one.process.poll() is None:
+                    continue
+                running.remove(one)
+                free.append(one.slot)
+                one.close()
+                if one.process.returncode == BUSY and one.ended_as is None:
+                    not_before[one.job.id] = now + BUSY_SECONDS
+                    waiting.append(one.job)
+                    tell(Event("waiting", one.job))
+                    continue
+                outcomes[one.job.id] = status = outcome(one)
+                tell(Event("finished", one.job, status))
+            tick(running)
+            time.sleep(POLL_SECONDS)
+    return outcomes
+
+
+def gpus() -> list[str]:
+    """The GPUs that jobs may use, by index, as the driver names them; torch is never asked here.
+
+    A parent that has touched CUDA hands its children a broken one.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return listed.stdout.split()
+
+
+def slots(workers: int | None, device: str) -> list[Slot]:
+    """Room for `workers` jobs: spread over the GPUs, several on one where there are more."""
+    if device == "cpu":
+        return [Slot()] * (workers or os.cpu_count() or 1)
+    cards = gpus()
+    if not cards:
+        raise BenchError("There is no GPU here (nvidia-smi lists none). Use --device cpu.")
+    # Small nets leave most of a GPU idle; three jobs share one well.
+    return [Slot(cards[i % len(cards)]) for i in range(workers or 3 * len(cards))]

@@ -1,0 +1,67 @@
+"""One system on one data set with one seed under one preset."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.contract import Budget
+from bench.registry import Kind, PresetName, Variant
+from bench.sampling import Protocol
+
+Device = Literal["cpu", "cuda"]
+
+
+class Card(BaseModel):
+    """What a row says of a system beside its results; it changes no result and is not hashed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    kind: Kind
+    paper: str = ""
+    citation: str = ""
+    anchor: Literal[0, 1] | None = None  # the row that is skill 0, or skill 1
+    seconds: float = 60.0  # estimated, on two CPU cores
+    memory_mb: int = 700
+    disk_mb: int = 5
+
+
+class Job(BaseModel):
+    """Everything that decides a result. Its id is the hash of just that."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    system: str
+    variant: Variant
+    class_path: str
+    source: str  # the version of the system's code
+    settings: dict[str, Any]
+    budget: Budget
+    dataset: str
+    dataset_version: int
+    dataset_fingerprint: str
+    preset: PresetName
+    protocol: Protocol
+    seed: int
+    device: Device
+    card: Card
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that changes the result, and of nothing else."""
+        content = self.model_dump(mode="json", exclude={"card"})
+        content["class_path"] = self.class_path.rpartition("/")[2]  # wherever a user's file lies
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def id(self) -> str:
+        """The job's name, and its folder's: readable, and unique by the digest at its end."""
+        published = "-as-published" if self.variant == "as-published" else ""
+        return (
+            f"{self.system}{published}.{self.dataset}.{self.preset}.s{self.seed}.{self.digest[:10]}"
+        )

@@ -1,0 +1,216 @@
+"""What a run would do: every job, what it takes, and what is done already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from bench import data, registry
+from bench.data.dataset import Dataset
+from bench.errors import BenchError, unknown
+from bench.job import Card, Device, Job
+from bench.registry import PresetName, SystemSpec, Variant
+from bench.sampling import Protocol
+from bench.scoring import stale_metrics
+from bench.store import Store, is_finished
+
+
+class Preset(BaseModel):
+    """How much is spent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    about: str
+    samples: int
+    bars: int  # of each sample
+    seeds: int
+    timeout: float  # minutes per job
+
+
+PRESETS: dict[PresetName, Preset] = {
+    "smoke": Preset(
+        about="does everything run? under 3 minutes on 2 cores; its figures mean nothing",
+        samples=8,
+        bars=4,
+        seeds=1,
+        timeout=5,
+    ),
+    "quick": Preset(
+        about="the default without a GPU: at most 15 minutes on 2 cores; short training",
+        samples=64,
+        bars=8,
+        seeds=1,
+        timeout=30,
+    ),
+    "standard": Preset(
+        about="the default on a GPU: 3 seeds, about an hour on one H200",
+        samples=128,
+        bars=8,
+        seeds=3,
+        timeout=120,
+    ),
+    "paper": Preset(
+        about="the papers' own budgets",
+        samples=128,
+        bars=8,
+        seeds=3,
+        timeout=24 * 60,
+    ),
+}
+
+VariantChoice = Literal["corrected", "as-published", "all"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run was asked for; the same for `bench plan` and `bench all`."""
+
+    preset: PresetName = "quick"
+    data: tuple[str, ...] = ("chorales",)
+    systems: tuple[str, ...] = ()  # none named: all
+    seeds: int | None = None
+    samples: int | None = None
+    steps: int | None = None
+    variant: VariantChoice = "corrected"
+    unprompted: bool = False
+    device: Device = "cpu"
+    out: Path = field(default_factory=lambda: Path("runs"))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job, how it stands, and what it is expected to take."""
+
+    job: Job
+    state: str  # new, done, rescore, or how its last attempt ended
+    seconds: float
+    memory_mb: int
+    disk_mb: int
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.state == "done"
+
+
+def systems_of(options: Options) -> list[SystemSpec]:
+    """The contestants asked for: all of the catalogues unless some are named."""
+    if not options.systems:
+        return list(registry.systems().values())
+    return [registry.system(name) for name in dict.fromkeys(options.systems)]
+
+
+def variants_of(spec: SystemSpec, choice: VariantChoice) -> tuple[Variant, ...]:
+    """The variants of a system that a choice asks for."""
+    if choice == "all":
+        return spec.variants()
+    return (choice,) if choice in spec.variants() else ()
+
+
+def protocol_of(options: Options, dataset: Dataset) -> Protocol:
+    """The sample protocol of a run on a data set."""
+    preset = PRESETS[options.preset]
+    return Protocol(
+        samples=options.samples or preset.samples,
+        steps=options.steps or preset.bars * dataset.bar,
+        prompt=dataset.bar,
+        unprompted=options.unprompted,
+    )
+
+
+def card_of(spec: SystemSpec, preset: PresetName) -> Card:
+    """What rows say of a system."""
+    return Card(
+        title=spec.title,
+        kind=spec.kind,
+        paper=spec.paper,
+        citation=spec.citation,
+        anchor=spec.anchor,
+        seconds=spec.cost.seconds.get(preset, 60.0),
+        memory_mb=spec.cost.memory_mb,
+        disk_mb=spec.cost.disk_mb,
+    )
+
+
+def jobs_of(options: Options) -> list[Job]:
+    """Every job of a run, cheap contestants of a data set first. BenchError on a bad option."""
+    if options.preset not in PRESETS:
+        raise unknown("preset", options.preset, PRESETS)
+    jobs = []
+    specs = systems_of(options)
+    for name in dict.fromkeys(options.data):
+        dataset = data.load(name)
+        for spec in specs:
+            if spec.data is not None and name not in spec.data:
+                continue
+            for variant in variants_of(spec, options.variant):
+                jobs += [
+                    Job(
+                        system=spec.id,
+                        variant=variant,
+                        class_path=spec.class_path,
+                        source=registry.source_hash(spec),
+                        settings=spec.settings_of(variant),
+                        budget=spec.budget.of(options.preset),
+                        dataset=name,
+                        dataset_version=dataset.version,
+                        dataset_fingerprint=dataset.fingerprint,
+                        preset=options.preset,
+                        protocol=protocol_of(options, dataset),
+                        seed=seed,
+                        device=options.device,
+                        card=card_of(spec, options.preset),
+                    )
+                    for seed in range(options.seeds or PRESETS[options.preset].seeds)
+                ]
+    if not jobs:
+        raise BenchError("Nothing to run: no system of that name, variant and data set.")
+    return jobs
+
+
+def plan(options: Options) -> list[Planned]:
+    """The jobs of a run with how they stand; expectations learn from finished jobs."""
+    store = Store(options.out)
+    known = measured(store)
+    planned = []
+    for job in jobs_of(options):
+        folder = store.folder(job)
+        status = folder.read_status()
+        if is_finished(folder):
+            state = "rescore" if stale_metrics(folder) else "done"
+        else:
+            state = status.state if status else "new"
+        seconds, memory, disk = known.get(
+            (job.system, job.variant, job.dataset, job.preset, job.device),
+            (job.card.seconds, job.card.memory_mb, job.card.disk_mb),
+        )
+        planned.append(Planned(job, state, seconds, memory, disk))
+    return planned
+
+
+def measured(store: Store) -> dict[tuple[str, ...], tuple[float, int, int]]:
+    """Seconds, memory and disk of finished jobs, by system, variant, data, preset and device."""
+    found: dict[tuple[str, ...], tuple[float, int, int]] = {}
+    for folder in store.folders():
+        job, status = folder.read_job(), folder.read_status()
+        if job is None or status is None or status.state != "ok":
+            continue
+        result = folder.read_result()
+        seconds = sum(
+            result.get(p, {}).get("seconds", 0.0) for p in ("fit", "sample", "likelihood")
+        )
+        size = sum(f.stat().st_size for f in folder.path.rglob("*") if f.is_file())
+        key = (job.system, job.variant, job.dataset, job.preset, job.device)
+        # 1.5 s: the process itself, and loading the data
+        found[key] = (seconds + 1.5, result.get("peak_memory_mb", 0), 1 + size // 2**20)
+    return found
+
+
+def time_left(planned: Sequence[Planned], workers: int) -> float:
+    """Seconds that what is left takes with so many workers: the load shared, the longest alone."""
+    left = [one.seconds for one in planned if not one.done]
+    return max(sum(left) / max(workers, 1), max(left, default=0.0))

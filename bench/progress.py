@@ -1,0 +1,114 @@
+"""Shows a run while it goes on: bars on a terminal, a line per event elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bench.engines.local import Event, Running
+from bench.files import read_json
+from bench.plan import Planned
+
+LINE_SECONDS = 30.0  # between two signs of life where there is no terminal
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+class Watch:
+    """Follows the jobs of a run."""
+
+    def __init__(self, planned: Sequence[Planned], workers: int, console: Console):
+        self.console = console
+        self.workers = workers
+        self.expected = {one.job.id: one.seconds for one in planned if not one.done}
+        self.total = len(self.expected)
+        self.ended: dict[str, float] = {}
+        self.begun: dict[str, float] = {}
+        self.spoken = time.monotonic()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self.overall = self.progress.add_task("all jobs", total=max(self.total, 1), note="")
+        self.bars: dict[str, TaskID] = {}
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show progress while the block runs."""
+        with self.progress:
+            yield
+
+    def tell(self, event: Event) -> None:
+        """Take note of what happened to a job, and say it."""
+        name = event.job.id.rpartition(".")[0]
+        if event.kind == "started":
+            self.begun[event.job.id] = time.monotonic()
+            self.bars[event.job.id] = self.progress.add_task(f"  {name}", total=None, note="starts")
+            return
+        if event.kind == "waiting":
+            self.drop(event.job.id)
+            if not self.console.is_terminal:
+                self.say(f"waits    {name}: another run has it in hand")
+            return
+        self.drop(event.job.id)
+        took = time.monotonic() - self.begun.get(event.job.id, time.monotonic())
+        self.ended[event.job.id] = took
+        done = f"{len(self.ended)}/{self.total}"
+        status = event.status
+        if status is not None and status.state == "ok":
+            self.say(f"[green]done[/]     {name} in {duration(took)}   {done}, {self.left()}")
+        elif status is not None:
+            self.say(f"[red]{status.state}[/]   {name}: {status.phase}: {status.error}   {done}")
+        self.progress.update(self.overall, completed=len(self.ended), note=f"{done}, {self.left()}")
+
+    def tick(self, running: Sequence[Running]) -> None:
+        """Move the bars of the jobs in hand."""
+        if not self.console.is_terminal:
+            if time.monotonic() - self.spoken > LINE_SECONDS:
+                names = ", ".join(one.job.id.rpartition(".")[0] for one in running)
+                self.say(f"running  {names}   {len(self.ended)}/{self.total}, {self.left()}")
+            return
+        for one in running:
+            at = read_json(one.folder.progress) or {}
+            total = at.get("total") or None
+            self.progress.update(
+                self.bars[one.job.id],
+                total=total,
+                completed=at.get("done", 0),
+                note=at.get("phase", ""),
+            )
+
+    def drop(self, job: str) -> None:
+        """Take away a job's bar."""
+        if job in self.bars:
+            self.progress.remove_task(self.bars.pop(job))
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        self.spoken = time.monotonic()
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+    def left(self) -> str:
+        """How long the rest takes, going by how the estimates did so far."""
+        done = sum(self.expected[job] for job in self.ended if job in self.expected)
+        factor = sum(self.ended.values()) / done if done > 10 else 1.0
+        rest = [seconds for job, seconds in self.expected.items() if job not in self.ended]
+        if not rest:
+            return "nothing left"
+        return f"about {duration(max(factor * sum(rest) / self.workers, 1))} left"

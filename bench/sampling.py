@@ -1,0 +1,132 @@
+"""The sample protocol: which prompts are continued, and what metrics compare with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.contract import Reference
+from bench.data.dataset import Dataset
+from bench.errors import BenchError
+from bench.music import Score
+
+
+class Protocol(BaseModel):
+    """How many samples of which length, and whether they continue a prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    samples: int
+    steps: int  # per sample
+    prompt: int  # steps of the prompt: one bar
+    unprompted: bool = False
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One bar of a validation piece, and how the composer went on."""
+
+    piece: str
+    start: int
+    score: Score
+    continuation: Score
+
+
+def _halves(dataset: Dataset) -> tuple[list[str], list[str]]:
+    """The validation pieces that give prompts, and those kept for tuning metrics."""
+    shuffled = sorted(dataset.valid, key=lambda piece: hashlib.sha256(piece.encode()).digest())
+    middle = (len(shuffled) + 1) // 2
+    return shuffled[:middle], shuffled[middle:]
+
+
+def _places(score: Score, bar: int, length: int) -> list[int]:
+    """The bars at which an excerpt of that length may begin, far apart ones first."""
+    starts = list(range(0, score.length - length + 1, bar))
+    spread, gap = [], len(starts)
+    taken: set[int] = set()
+    while gap >= 1:  # the first bar, then halves, quarters, ...
+        for i in range(0, len(starts), gap):
+            if i not in taken:
+                taken.add(i)
+                spread.append(starts[i])
+        gap //= 2
+    return spread
+
+
+def prompts(dataset: Dataset, protocol: Protocol) -> list[Prompt]:
+    """The protocol's prompts, the same for every system: one per piece, then further places.
+
+    BenchError when the validation pieces cannot give that many.
+    """
+    pieces, _ = _halves(dataset)
+    length = protocol.prompt + protocol.steps
+    places = {piece: _places(dataset.pieces[piece], dataset.bar, length) for piece in pieces}
+    found: list[Prompt] = []
+    for turn in range(max((len(starts) for starts in places.values()), default=0)):
+        for piece in pieces:
+            if turn >= len(places[piece]):
+                continue
+            start = places[piece][turn]
+            middle = start + protocol.prompt
+            score = dataset.pieces[piece].slice(start, middle)
+            if not len(score):
+                continue  # a bar of silence prompts nothing
+            continuation = dataset.pieces[piece].slice(middle, middle + protocol.steps)
+            if protocol.unprompted:
+                score = Score.silence(0, dataset.grid)
+            found.append(Prompt(piece, start, score, continuation))
+            if len(found) == protocol.samples:
+                return found
+    raise BenchError(
+        f"{dataset.name} can give {len(found)} prompts with {protocol.steps} steps after them, not"
+        f" {protocol.samples}. Ask for fewer (--samples) or shorter ones (--steps)."
+    )
+
+
+def excerpts(pieces: Sequence[Score], bar: int, steps: int) -> list[Score]:
+    """The pieces cut, from bar lines on, into excerpts of `steps`; what is shorter is left out."""
+    stride = -(-steps // bar) * bar
+    return [
+        piece.slice(start, start + steps)
+        for piece in pieces
+        for start in range(0, piece.length - steps + 1, stride)
+    ]
+
+
+def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) -> Reference:
+    """What metrics may compare the samples with; the test split enters only as excerpts."""
+    _, kept = _halves(dataset)
+    test = excerpts(dataset.split("test"), dataset.bar, protocol.steps)
+    if not test:
+        raise BenchError(
+            f"No test piece of {dataset.name} has {protocol.steps} steps; ask for shorter samples"
+            " (--steps)."
+        )
+    return Reference(
+        grid=dataset.grid,
+        bar=dataset.bar,
+        steps=protocol.steps,
+        train=dataset.split("train"),
+        tuning=excerpts([dataset.pieces[piece] for piece in kept], dataset.bar, protocol.steps),
+        test=test,
+        prompts=[prompt.score for prompt in chosen],
+    )
+
+
+def check_samples(samples: object, protocol: Protocol, grid: int) -> list[Score]:
+    """The samples, if they keep the protocol; BenchError says which one does not and how."""
+    if not isinstance(samples, list) or not all(isinstance(score, Score) for score in samples):
+        raise BenchError("sample() must return a list of Score.")
+    if len(samples) != protocol.samples:
+        raise BenchError(f"{len(samples)} samples came back for {protocol.samples} prompts.")
+    for number, score in enumerate(samples):
+        if score.length != protocol.steps or score.grid != grid:
+            raise BenchError(
+                f"Sample {number} has {score.length} steps at {score.grid} per quarter; the"
+                f" protocol asks for {protocol.steps} at {grid}. End it with silence (Score.pad)"
+                " or cut it (Score.slice)."
+            )
+    return samples

@@ -1,0 +1,104 @@
+"""Scores samples with every installed metric; keeps what is still valid."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench import registry
+from bench.contract import Floats, Measurement, Metric, Reference
+from bench.files import read_json, write, write_json
+from bench.music import Score
+from bench.statistics import mean_draws
+from bench.store import JobFolder
+
+
+def stale_metrics(folder: JobFolder) -> list[str]:
+    """The installed metrics that have no score of their present version in the folder."""
+    scores = read_scores(folder)
+    return [
+        name
+        for name, cls in registry.metrics().items()
+        if scores.get(name, {}).get("version") != cls.version
+    ]
+
+
+def measure(metric: Metric, compared: Reference, samples: Sequence[Score]) -> Measurement:
+    """What the metric says; a metric that breaks gives a reason instead of ending the job."""
+    try:
+        metric.prepare(compared)
+        return metric.score(samples)
+    except Exception as error:  # noqa: BLE001 - a user's metric may raise anything
+        traceback.print_exc()
+        return Measurement(None, reason=f"the metric failed: {type(error).__name__}: {error}")
+
+
+def draws_of(found: Measurement) -> Floats | None:
+    """The value on each resample of the pieces; none where the metric gives nothing to resample."""
+    if found.value is None:
+        return None
+    if found.draws is not None:
+        return found.draws
+    return mean_draws(found.per_piece) if found.per_piece is not None else None
+
+
+def score_samples(
+    folder: JobFolder, samples: Sequence[Score], reference: Callable[[], Reference]
+) -> None:
+    """Bring the folder's scores up to date: one figure per metric, and what to resample."""
+    stale = stale_metrics(folder)
+    if not stale:
+        return
+    metrics = read_scores(folder)
+    arrays = read_arrays(folder)
+    compared = reference()
+    for name in stale:
+        metric = registry.metrics()[name]()
+        begun = time.monotonic()
+        found = measure(metric, compared, samples)
+        draws = draws_of(found)
+        pieces = (
+            len(samples) if found.per_piece is None else int((~np.isnan(found.per_piece)).sum())
+        )
+        metrics[name] = {
+            "version": metric.version,
+            "value": found.value,
+            "reason": found.reason,
+            "pieces": pieces,
+            "detail": dict(found.detail),
+            "seconds": time.monotonic() - begun,
+        }
+        for kind, array in (("draws", draws), ("per_piece", found.per_piece)):
+            arrays.pop(f"{name}.{kind}", None)
+            if array is not None:
+                arrays[f"{name}.{kind}"] = np.asarray(array, dtype=np.float64)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write(folder.score_arrays, buffer.getvalue())
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    write_json(folder.scores, {"metrics": metrics, "arrays": digest})
+
+
+def read_scores(folder: JobFolder) -> dict[str, Any]:
+    """The scores by metric; empty where there are none, or their arrays are not theirs."""
+    content = read_json(folder.scores) or {}
+    try:
+        digest = hashlib.sha256(folder.score_arrays.read_bytes()).hexdigest()
+    except OSError:
+        return {}
+    metrics: dict[str, Any] = content.get("metrics", {}) if content.get("arrays") == digest else {}
+    return metrics
+
+
+def read_arrays(folder: JobFolder) -> dict[str, Floats]:
+    """`METRIC.draws` and `METRIC.per_piece` of the folder's scores."""
+    if not read_scores(folder):
+        return {}
+    with np.load(folder.score_arrays, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}

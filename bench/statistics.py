@@ -1,0 +1,96 @@
+"""Intervals, corrections for many comparisons, ranks with ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Floats
+
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+@cache
+def resamples(n: int) -> NDArray[np.int64]:
+    """(RESAMPLES, n) piece indices drawn with replacement: the same for every system, so paired."""
+    draws = (
+        np.random.default_rng(n).integers(n, size=(RESAMPLES, n)) if n else np.zeros((RESAMPLES, 0))
+    )
+    draws = draws.astype(np.int64)
+    draws.flags.writeable = False
+    return draws
+
+
+def mean_draws(per_piece: Floats) -> Floats | None:
+    """The mean of each resample; pieces without a value (NaN) are left out. None without any."""
+    drawn = per_piece[resamples(len(per_piece))]
+    there = ~np.isnan(drawn)
+    count = there.sum(axis=1)
+    if not there.any() or not count.all():
+        return None
+    means: Floats = np.where(there, drawn, 0.0).sum(axis=1) / count
+    return means
+
+
+def ratio_draws(numerator: Floats, denominator: Floats) -> Floats:
+    """Sum over sum of each resample: how a per-step average over pieces varies."""
+    rows = resamples(len(numerator))
+    ratio: Floats = numerator[rows].sum(axis=1) / denominator[rows].sum(axis=1)
+    return ratio
+
+
+def over_seeds(draws: Sequence[Floats]) -> Floats:
+    """Draws of the mean over seeds, the seeds resampled too; with one seed its own draws."""
+    table = np.stack(draws)  # (seeds, RESAMPLES)
+    seeds, columns = table.shape
+    chosen = np.random.default_rng(seeds).integers(seeds, size=(seeds, columns))
+    means: Floats = np.take_along_axis(table, chosen, axis=0).mean(axis=0)
+    return means
+
+
+def interval(draws: Floats) -> tuple[float, float]:
+    """The central LEVEL of the draws."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values: below a level, the family-wise error stays below it too."""
+    order = np.argsort(p)
+    adjusted = np.maximum.accumulate(
+        [min(1.0, p[i] * (len(p) - place)) for place, i in enumerate(order)] or [0.0]
+    )
+    result = np.empty(len(p))
+    result[order] = adjusted[: len(p)]
+    return [float(value) for value in result]
+
+
+def ranks(draws: Sequence[Floats], values: Sequence[float]) -> list[tuple[int, int, int]]:
+    """(rank, low, high) of each system, higher values first.
+
+    A rank is one more than the number of systems that are better beyond doubt: a paired normal
+    test on the draws, Holm over all pairs. Low and high are the interval of the place.
+    """
+    from scipy.stats import norm
+
+    n = len(values)
+    pairs = [(a, b) for a in range(n) for b in range(a + 1, n)]
+    p = []
+    for a, b in pairs:
+        spread = float(np.std(draws[a] - draws[b]))
+        gap = abs(values[a] - values[b])
+        p.append(float(2 * norm.sf(gap / spread)) if spread > 0 else float(gap == 0))
+    better = [0] * n  # how many are better than it beyond doubt
+    for (a, b), adjusted in zip(pairs, holm(p), strict=True):
+        if adjusted < 1 - LEVEL:
+            better[b if values[a] > values[b] else a] += 1
+    if not n:
+        return []
+    table = np.stack(draws)  # (systems, RESAMPLES)
+    places = (table[None] > table[:, None]).sum(axis=1) + 1  # (systems, RESAMPLES)
+    low, high = np.quantile(places, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="nearest")
+    return [(1 + better[i], int(low[i]), int(high[i])) for i in range(n)]

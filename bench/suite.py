@@ -1,0 +1,99 @@
+"""A whole run: plan, jobs, board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import board
+from bench.engines import EngineName
+from bench.engines.local import Slot, run, slots
+from bench.errors import BenchError
+from bench.files import write
+from bench.job import Job
+from bench.plan import PRESETS, Options, Planned, plan
+from bench.progress import Watch
+from bench.scoring import stale_metrics
+from bench.store import Status, Store, cannot_write, is_finished
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How jobs are run: nothing here changes a result."""
+
+    name: EngineName = "processes"
+    workers: int | None = None
+    timeout: float | None = None  # minutes per job; none: the preset's
+    job_memory: int | None = None  # MB per job
+
+    def slots(self, options: Options) -> list[Slot]:
+        """The room there is for jobs."""
+        return slots(1 if self.name == "in-turn" else self.workers, options.device)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run."""
+
+    planned: list[Planned]
+    statuses: dict[str, Status]  # of the jobs that had to be run
+    entries: list[board.Entry]
+    board: Path
+
+    @property
+    def failed(self) -> list[str]:
+        """The ids of the jobs that did not end well."""
+        return [job for job, status in self.statuses.items() if status.state != "ok"]
+
+
+def run_all(
+    options: Options, engine: Engine, console: Console, planned: Sequence[Planned]
+) -> Outcome:
+    """Run what is left of the plan and rebuild the board. Failed jobs are rows, not errors."""
+    store = Store(options.out)
+    left = [one for one in planned if not one.done]
+    statuses: dict[str, Status] = {}
+    if left:
+        try:
+            (options.out / "jobs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(options.out, error) from None
+        # Every job has its folder before the first one runs: whoever looks sees the whole plan.
+        for one in left:
+            store.begin(one.job)
+        room = engine.slots(options)
+        watch = Watch(planned, len(room), console)
+        minutes = engine.timeout or PRESETS[options.preset].timeout
+
+        def finished(job: Job) -> bool:
+            folder = store.folder(job)
+            return is_finished(folder) and not stale_metrics(folder)
+
+        with watch.shown():
+            statuses = run(
+                [one.job for one in sorted(left, key=lambda one: -one.seconds)],
+                store,
+                room,
+                finished,
+                watch.tell,
+                watch.tick,
+                timeout=60 * minutes,
+                job_memory=engine.job_memory * 2**20 if engine.job_memory else None,
+            )
+    entries = board.build(store)
+    path = options.out / "leaderboard.csv"
+    try:
+        write(path, board.to_csv([one.flat() for one in entries]))
+    except OSError as error:
+        raise cannot_write(options.out, error) from None
+    return Outcome(list(planned), statuses, entries, path)
+
+
+def plan_of(options: Options) -> list[Planned]:
+    """The plan; BenchError when nothing can run."""
+    if options.seeds is not None and options.seeds < 1:
+        raise BenchError("--seeds must be at least 1.")
+    return plan(options)

@@ -1,0 +1,156 @@
+"""Boards and plans as tables for people: on a terminal, in Markdown, in LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.plan import Planned, time_left
+from bench.progress import duration
+
+LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$", "–": "--"})
+
+
+def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """A figure with its interval; empty for none."""
+    if value is None:
+        return ""
+    digits = 3 if abs(value) < 1 else 2
+    if low is None or high is None:
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def span(rank: int | None, low: int | None, high: int | None) -> str:
+    """A rank with the interval of the place."""
+    return "" if rank is None else f"{rank}" if low == high else f"{rank} ({low}–{high})"
+
+
+def cells_of(row: Mapping[str, Any], headline: Sequence[str]) -> list[str]:
+    """A row of the board as people read it."""
+
+    def figure(name: str) -> str:
+        return number(row.get(name), row.get(f"{name}_low"), row.get(f"{name}_high"))
+
+    likelihood = figure("nats_per_step")
+    system = row["system"] + (" (as published)" if row["variant"] == "as-published" else "")
+    return [
+        span(row["rank"], row["rank_low"], row["rank_high"]),
+        system,
+        row["kind"],
+        figure("skill"),
+        f"{likelihood} {row['likelihood_kind']}" if likelihood else "",
+        *(figure(name) for name in headline),
+        "" if row["train_seconds"] is None else duration(row["train_seconds"]),
+        row["status"],
+    ]
+
+
+def heads(headline: Sequence[str]) -> list[str]:
+    """The heads of those columns."""
+    return ["rank", "system", "kind", "skill", "nats/step", *headline, "training", "status"]
+
+
+def title_of(row: Mapping[str, Any]) -> str:
+    """What the rows of one table share."""
+    prompted = "continuing one bar" if row["prompted"] else "from nothing"
+    return f"{row['dataset']} · {row['preset']} · {row['pieces']} samples of {row['steps']} steps, {prompted}"
+
+
+def grouped(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Rows by what they share, in their order."""
+    return [(title, list(members)) for title, members in groupby(rows, key=title_of)]
+
+
+def print_board(
+    console: Console, rows: Sequence[Mapping[str, Any]], headline: Sequence[str]
+) -> None:
+    """The board on a terminal, one table per data set, preset and protocol."""
+    for title, members in grouped(rows):
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        for place, head in enumerate(heads(headline)):
+            table.add_column(
+                head, justify="left" if place in (1, 2, len(headline) + 6) else "right"
+            )
+        for row in members:
+            style = (
+                "dim" if row["kind"] in ("floor", "ceiling") else "red" if row["failure"] else None
+            )
+            table.add_row(*cells_of(row, headline), style=style)
+        console.print(table)
+    failures = [row for row in rows if row["failure"]]
+    for row in failures:
+        console.print(
+            f"[red]{row['system']}[/] on {row['dataset']}: {row['failure']}", highlight=False
+        )
+
+
+def to_markdown(rows: Sequence[Mapping[str, Any]], headline: Sequence[str]) -> str:
+    """The board in Markdown."""
+    out = []
+    for title, members in grouped(rows):
+        out += [f"### {title}", "", "| " + " | ".join(heads(headline)) + " |"]
+        out.append("|" + " --- |" * len(heads(headline)))
+        out += ["| " + " | ".join(cells_of(row, headline)) + " |" for row in members] + [""]
+    return "\n".join(out)
+
+
+def to_latex(rows: Sequence[Mapping[str, Any]], headline: Sequence[str]) -> str:
+    """The board in LaTeX, for booktabs."""
+    out = []
+    for title, members in grouped(rows):
+        out += [
+            f"% {title}",
+            r"\begin{tabular}{" + "r" * len(heads(headline)) + "}",
+            r"\toprule",
+            " & ".join(head.translate(LATEX) for head in heads(headline)) + r" \\",
+            r"\midrule",
+        ]
+        for row in members:
+            cells = (cell.translate(LATEX) for cell in cells_of(row, headline))
+            out.append(" & ".join(cells) + r" \\")
+        out += [r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join(out)
+
+
+def print_plan(console: Console, planned: Sequence[Planned]) -> None:
+    """Every job of a plan with what it is expected to take."""
+    table = Table(header_style="bold")
+    for head in ("system", "data", "seed", "state"):
+        table.add_column(head)
+    for head in ("time", "memory", "disk"):
+        table.add_column(head, justify="right")
+    for one in planned:
+        published = " (as published)" if one.job.variant == "as-published" else ""
+        table.add_row(
+            one.job.system + published,
+            one.job.dataset,
+            str(one.job.seed),
+            one.state,
+            "" if one.done else duration(one.seconds),
+            "" if one.done else f"{one.memory_mb} MB",
+            "" if one.done else f"{one.disk_mb} MB",
+            style="dim" if one.done else None,
+        )
+    console.print(table)
+
+
+def summary(planned: Sequence[Planned], workers: int) -> str:
+    """A plan in one sentence."""
+    left = [one for one in planned if not one.done]
+    done = len(planned) - len(left)
+    if not left:
+        return f"All {len(planned)} jobs are done already."
+    again = sum(one.state not in ("new", "rescore") for one in left)
+    parts = [f"{len(left)} of {len(planned)} jobs to run" if done else f"{len(left)} jobs to run"]
+    if again:
+        parts.append(f"{again} of them begun before")
+    parts.append(f"about {duration(time_left(planned, workers))} with {workers} at a time")
+    memory = sum(sorted((one.memory_mb for one in left), reverse=True)[:workers])
+    parts.append(f"{memory / 1024:.1f} GB of memory")
+    parts.append(f"{sum(one.disk_mb for one in left)} MB of disk")
+    return ", ".join(parts) + "."
