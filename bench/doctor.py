@@ -15,10 +15,24 @@ from bench import __version__, data
 from bench.engines.local import gpus
 from bench.errors import BenchError
 
-PACKAGES = (
-    "torch numpy scipy pandas scikit-learn statsmodels seaborn streamlit muspy music21 symusic"
-    " pretty_midi soundfile safetensors pydantic typer"
-).split()
+PACKAGES = [
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-learn",
+    "statsmodels",
+    "seaborn",
+    "streamlit",
+    "muspy",
+    "music21",
+    "symusic",
+    "pretty_midi",
+    "soundfile",
+    "safetensors",
+    "pydantic",
+    "typer",
+]
 
 
 @dataclass(frozen=True)
