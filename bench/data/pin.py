@@ -15,12 +15,12 @@ from bench.data import folders
 from bench.data.dataset import SPLITS, Split
 from bench.data.library import source
 from bench.data.manifest import Manifest, pin, write_manifest
-from bench.data.similarity import groups
+from bench.data.similarity import groups, shares, windows
 from bench.data.source import Source
 from bench.errors import BenchError
-from bench.music import LOWEST, Score
+from bench.music import Score
 
-SHARES: dict[Split, float] = {"train": 0.7, "valid": 0.15, "test": 0.15}
+PARTS: dict[Split, float] = {"train": 0.7, "valid": 0.15, "test": 0.15}
 
 
 def standard(pieces: Mapping[str, Score]) -> dict[Split, list[str]]:
@@ -29,17 +29,22 @@ def standard(pieces: Mapping[str, Score]) -> dict[Split, list[str]]:
 
 
 def distinct(pieces: Mapping[str, Score]) -> dict[str, Score]:
-    """The pieces without those that repeat an earlier one note for note, in whatever key."""
-    first: dict[str, str] = {}
-    for piece, score in pieces.items():
-        lowest = int(score.pitch.min(initial=LOWEST))
-        plain = score.transpose(LOWEST - lowest) if len(score) else score
-        first.setdefault(plain.content_hash, piece)
-    return {piece: pieces[piece] for piece in first.values()}
+    """The pieces without those that add nothing: all of it occurs in another, in whatever key.
+
+    Of two that hold the same the first stays.
+    """
+    hashes = [windows(score) for score in pieces.values()]
+    within = shares(hashes, hashes) == 1
+    kept = [bool(len(h)) for h in hashes]
+    for i in range(len(hashes)):
+        for j in np.flatnonzero(within[i]):
+            if i != j and kept[j] and (j < i or not within[j, i]):
+                kept[i] = False
+    return {piece: pieces[piece] for piece, keep in zip(pieces, kept, strict=True) if keep}
 
 
 def seeded(
-    pieces: Mapping[str, Score], shares: Mapping[Split, float] = SHARES, seed: int = 0
+    pieces: Mapping[str, Score], parts: Mapping[Split, float] = PARTS, seed: int = 0
 ) -> dict[Split, list[str]]:
     """Splits at random; pieces that share too much stay together.
 
@@ -52,8 +57,8 @@ def seeded(
     size = {label: int((labels == label).sum()) for label in order}
     splits: dict[Split, list[str]] = {split: [] for split in SPLITS}
     for label in sorted(order, key=lambda label: -size[label]):
-        lacks = {split: shares[split] * len(ids) - len(splits[split]) for split in SPLITS}
-        most = max(SPLITS, key=lambda split: lacks[split] / shares[split])
+        lacks = {split: parts[split] * len(ids) - len(splits[split]) for split in SPLITS}
+        most = max(SPLITS, key=lambda split: lacks[split] / parts[split])
         splits[most] += [ids[i] for i in np.flatnonzero(labels == label)]
     return splits
 

@@ -79,7 +79,7 @@ def shares(of: Sequence[Hashes], within: Sequence[Hashes]) -> Floats:
     return np.asarray((counts[: len(of)] @ there.T).toarray() / total[:, None])
 
 
-def groups(pieces: Mapping[str, Score], *, whole: float = 0.5, melody: float = 0.5) -> list[int]:
+def groups(pieces: Mapping[str, Score], *, whole: float = 0.25, melody: float = 0.5) -> list[int]:
     """(pieces,) a number per piece, equal for pieces that share too much to part them.
 
     Two pieces belong together when that share of either one's windows, or of its melody's,
