@@ -134,7 +134,7 @@ def _parse(path: Path) -> Iterator[Line]:
     from music21 import converter, stream
 
     # Not converter.parse: its cache is a folder of pickles that anybody may have written.
-    reader = converter.Converter()
+    reader: Any = converter.Converter()
     reader.parseFile(path, forceSource=True, storePickle=False)
     if isinstance(reader.stream, stream.Opus):
         for number, score in enumerate(reader.stream.scores, 1):
