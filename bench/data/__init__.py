@@ -1,0 +1,22 @@
+"""Data sets with pinned splits: `load(name)` gives verified pieces."""
+
+from bench.data.dataset import SPLITS, Dataset, Split
+from bench.data.folders import cache_dir, data_dir
+from bench.data.library import Info, describe, load, names, seal, verify
+from bench.data.source import Download, Source
+
+__all__ = [
+    "SPLITS",
+    "Dataset",
+    "Download",
+    "Info",
+    "Source",
+    "Split",
+    "cache_dir",
+    "data_dir",
+    "describe",
+    "load",
+    "names",
+    "seal",
+    "verify",
+]

@@ -1,0 +1,171 @@
+"""Pieces out of the installed music21 corpus, read by several processes at once.
+
+Each process is `python -m bench.data.corpus`: it takes file names on its standard input and
+writes one line of JSON per piece. So nothing is forked (torch's threads would not survive it),
+nothing is unpickled, and the caller's own script is not run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+from bench.data.progress import progress
+from bench.errors import BenchError
+from bench.music import GRID, Score
+
+# notes as (onset, end, MIDI number) in steps, after the length in steps
+Line = dict[str, Any]
+
+
+def corpus_dir() -> Path | None:
+    """The folder of music21's corpus, without importing music21; none where it is not installed."""
+    spec = importlib.util.find_spec("music21")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    path = Path(folders[0]) / "corpus" if folders else None
+    return path if path and path.is_dir() else None
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a file of the corpus holds: a piece, and what decides whether it is wanted."""
+
+    id: str
+    parts: int
+    score: Score
+
+
+def read_files(what: str, files: Sequence[Path], jobs: int | None = None) -> list[Read]:
+    """Every piece of the files, in the order of the files; slow, so with progress."""
+    jobs = max(1, min(jobs or _cores(), len(files)))
+    lines: dict[str, list[Line]] = {}
+    with progress(what, len(files), "files") as show:
+        for line in _work([files[i::jobs] for i in range(jobs)]):
+            if "error" in line:
+                raise BenchError(f"music21 cannot read {line['file']}: {line['error']}")
+            lines[line["file"]] = line["pieces"]
+            show(len(lines))
+    return [_read(piece) for file in files for piece in lines[str(file)]]
+
+
+def _cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _read(line: Line) -> Read:
+    onset, end, pitch = zip(*line["notes"], strict=True) if line["notes"] else ((), (), ())
+    duration = [e - o for o, e in zip(onset, end, strict=True)]
+    score = Score.from_notes(onset, duration, pitch, length=line["length"], grid=GRID)
+    return Read(line["id"], line["parts"], score)
+
+
+def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
+    """The lines of one process per share, as they come."""
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    queue: Queue[Line | None] = Queue()
+    running = []
+    try:
+        for share in shares:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bench.data.corpus"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path},
+                text=True,
+                encoding="utf-8",
+            )
+            running.append(process)
+            threading.Thread(target=_talk, args=(process, share, queue), daemon=True).start()
+        for _ in shares:
+            while (line := queue.get()) is not None:
+                yield line
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def _talk(process: subprocess.Popen[str], share: Sequence[Path], queue: Queue[Line | None]) -> None:
+    left = [str(file) for file in share]
+    try:
+        if process.stdin and process.stdout:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(left))
+                process.stdin.close()
+            for text in process.stdout:
+                line = json.loads(text)
+                left.remove(line["file"])
+                queue.put(line)
+        if left:
+            queue.put({"file": left[0], "error": "the process that read it died"})
+    finally:
+        queue.put(None)
+
+
+# -- in the process that reads --------------------------------------------------------------------
+
+
+def _main() -> None:
+    for name in json.load(sys.stdin):
+        try:
+            line: Line = {"file": name, "pieces": list(_parse(Path(name)))}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller says it
+            line = {"file": name, "error": f"{type(error).__name__}: {error}"}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+
+def _parse(path: Path) -> Iterator[Line]:
+    from music21 import converter, stream
+
+    # Not converter.parse: its cache is a folder of pickles that anybody may have written.
+    reader: Any = converter.Converter()
+    reader.parseFile(path, forceSource=True, storePickle=False)
+    if isinstance(reader.stream, stream.Opus):
+        for number, score in enumerate(reader.stream.scores, 1):
+            yield _line(f"{path.stem}-{number:03}", score)
+    elif reader.stream is not None:
+        yield _line(path.stem, reader.stream)
+
+
+def _line(name: str, score: Any) -> Line:
+    parts = list(score.parts)
+    bar = next(iter(parts[0].getElementsByClass("Measure")), None) if parts else None
+    # What an upbeat lacks to a whole bar is silence, so that bars begin where bars should.
+    lack = Fraction(bar.paddingLeft) if bar is not None else Fraction(0)
+    notes = []
+    for part in parts:
+        for note in part.stripTies().flatten().notes:
+            if note.duration.isGrace or not note.duration.quarterLength:
+                continue
+            onset = Fraction(note.offset) + lack
+            end = onset + Fraction(note.duration.quarterLength)
+            notes += [
+                (_step(onset), max(_step(end), _step(onset) + 1), p.midi) for p in note.pitches
+            ]
+    length = _step(lack + Fraction(score.highestTime))
+    return {"id": name, "parts": len(parts), "notes": sorted(set(notes)), "length": length}
+
+
+def _step(quarters: Fraction) -> int:
+    """The nearest step; the later one of two."""
+    return floor(quarters * GRID + Fraction(1, 2))
+
+
+if __name__ == "__main__":
+    _main()

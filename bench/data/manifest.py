@@ -1,0 +1,118 @@
+"""The pinned facts about a data set: which piece is in which split, and what each contains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.contract import Object
+from bench.data.dataset import SPLITS, Dataset, Split
+from bench.errors import BenchError
+from bench.files import read_json, write_json
+from bench.music import Score
+
+DIGITS = 32  # of a piece's SHA-256: 128 bits
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Splits as id -> leading digits of the content hash. Splits are kept in order of the ids."""
+
+    name: str
+    version: int
+    grid: int
+    bar: int
+    object: Object
+    splits: Mapping[Split, Mapping[str, str]]
+    fingerprint: str  # of the data set as a whole
+    made_with: Mapping[str, str] = field(default_factory=dict)  # package -> version that read it
+    known_duplicates: tuple[tuple[str, str], ...] = ()  # equal pieces of different splits
+    about: Mapping[str, str] = field(default_factory=dict)  # title and source of a set of your own
+
+    @property
+    def ids(self) -> list[str]:
+        """Every piece, split by split."""
+        return [piece for split in SPLITS for piece in self.splits[split]]
+
+    @property
+    def counts(self) -> dict[Split, int]:
+        """Pieces per split."""
+        return {split: len(self.splits[split]) for split in SPLITS}
+
+    def wrong(self, pieces: Mapping[str, Score]) -> str | None:
+        """The first piece that is missing or differs from what is pinned; none where all agree."""
+        for split in SPLITS:
+            for piece, digits in self.splits[split].items():
+                if piece not in pieces or not pieces[piece].content_hash.startswith(digits):
+                    return piece
+        return None
+
+    def dataset(self, pieces: Mapping[str, Score]) -> Dataset:
+        """The data set made of these pieces, which must be the pinned ones."""
+        splits = {split: tuple(self.splits[split]) for split in SPLITS}
+        kept = {piece: pieces[piece] for piece in self.ids}
+        return Dataset(self.name, self.version, self.grid, self.bar, self.object, kept, **splits)
+
+    def check(self) -> None:
+        """Raise BenchError if two splits share a piece, by name or by content."""
+        allowed = {frozenset(pair) for pair in self.known_duplicates}
+        seen: dict[str, tuple[Split, str]] = {}
+        names: set[str] = set()
+        for split in SPLITS:
+            for piece, digits in self.splits[split].items():
+                other = seen.setdefault(digits, (split, piece))
+                shared = other[0] != split and frozenset((other[1], piece)) not in allowed
+                if shared or piece in names:
+                    raise BenchError(
+                        f"{self.name}: the splits overlap: {piece} in {split} is"
+                        f" {other[1]} in {other[0]}. The manifest must be made anew."
+                    )
+            names |= self.splits[split].keys()
+
+
+def pin(
+    pieces: Mapping[str, Score],
+    splits: Mapping[Split, Iterable[str]],
+    *,
+    name: str,
+    version: int,
+    grid: int,
+    bar: int,
+    object: Object,
+    **rest: Any,
+) -> Manifest:
+    """The manifest of these pieces under these splits."""
+    hashes: dict[Split, dict[str, str]] = {
+        split: {piece: pieces[piece].content_hash[:DIGITS] for piece in sorted(splits[split])}
+        for split in SPLITS
+    }
+    manifest = Manifest(name, version, grid, bar, object, hashes, "", **rest)
+    manifest.check()
+    fingerprint = manifest.dataset(pieces).fingerprint
+    return Manifest(name, version, grid, bar, object, hashes, fingerprint, **rest)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Put the manifest at `path`."""
+    write_json(path, {field: value for field, value in vars(manifest).items() if value})
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest at `path`; BenchError where it is absent, broken or its splits overlap."""
+    content = read_json(path)
+    try:
+        if not isinstance(content, dict):
+            raise TypeError("no JSON object")
+        pairs = [(str(a), str(b)) for a, b in content.pop("known_duplicates", [])]
+        splits = content.pop("splits")
+        content["splits"] = {split: dict(sorted(splits.get(split, {}).items())) for split in SPLITS}
+        manifest = Manifest(**content, known_duplicates=tuple(pairs))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BenchError(
+            f"{path} is no manifest of a data set ({error}). Reinstall musicbench, or for a set of"
+            " your own run `bench data add` again with --force."
+        ) from None
+    manifest.check()
+    return manifest

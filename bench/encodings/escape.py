@@ -1,0 +1,75 @@
+"""What a frame costs a system that knows only the chords it has seen.
+
+Such a system gives an unseen frame no probability at all. Here it may escape: with some
+probability the frame is spelled out key by key instead of named. The mixture
+
+    p(frame) = (1 - escape) p(frame is that chord) + escape p(frame is spelled out)
+
+sums to 1 over all 2^88 frames, so that nothing is dropped and nothing is infinite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.music.score import Roll
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Spelling:
+    """Every key on its own: sounding with its own probability, whatever the others do."""
+
+    rates: Floats  # (keys,) strictly between 0 and 1
+
+    @classmethod
+    def of(cls, frames: Roll, smoothing: float = 0.5) -> Spelling:
+        """The keys' rates in the frames, as if each had also sounded and rested `smoothing` times."""
+        return cls((frames.sum(axis=0) + smoothing) / (len(frames) + 2 * smoothing))
+
+    def log_probability(self, frames: Roll) -> Floats:
+        """(...) log p of frames (..., keys)."""
+        silence = np.log1p(-self.rates).sum()
+        odds = np.log(self.rates) - np.log1p(-self.rates)
+        return np.asarray(silence + frames @ odds, dtype=np.float64)
+
+    def draw(self, rng: np.random.Generator, steps: int) -> Roll:
+        """(steps, keys) independent frames."""
+        drawn: Roll = rng.random((steps, len(self.rates))) < self.rates
+        return drawn
+
+
+def log_sigmoid(x: Floats | float) -> Floats:
+    """log(1 / (1 + exp(-x))), exact for large x."""
+    return np.negative(np.logaddexp(0.0, np.negative(x)), dtype=np.float64)
+
+
+def mixture(escape: Floats | float, named: Floats, spelled: Floats) -> Floats:
+    """log p of frames from the logit of the escape and the log p of the two ways to code them.
+
+    `named` is given that there is no escape, -inf for a frame without a name.
+    """
+    return np.logaddexp(log_sigmoid(-escape) + named, log_sigmoid(escape) + spelled)
+
+
+def likeliest_bias(escape: Floats, named: Floats, spelled: Floats) -> float:
+    """The number to add to the escape's logits that makes the frames likeliest; 0 without frames.
+
+    The frames must not be among those learnt from, where every chord is known. Half a frame more
+    that escapes and half a frame that does not keep the escape possible where none was needed.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if not len(escape):
+        return 0.0
+
+    def cost(bias: float) -> float:
+        typical = escape.mean() + bias
+        halves = log_sigmoid(typical) + log_sigmoid(-typical)
+        return -float(mixture(escape + bias, named, spelled).sum() + 0.5 * halves)
+
+    return float(minimize_scalar(cost, bounds=(-30, 30), method="bounded").x)

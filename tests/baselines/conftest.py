@@ -1,0 +1,43 @@
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.music import Score
+
+
+class Quiet:
+    """A log that keeps nothing."""
+
+    def record(self, step: int, **values: float) -> None: ...
+    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
+    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None: ...
+    def resume(self) -> Mapping[str, Any] | None:
+        return None
+
+
+@pytest.fixture
+def quiet() -> Quiet:
+    """A log that keeps nothing."""
+    return Quiet()
+
+
+@pytest.fixture
+def icml2012() -> Callable[[str], dict[str, list[Score]]]:
+    """The splits of one of the four piano-roll sets of Boulanger-Lewandowski et al. 2012."""
+
+    def read(name: str) -> dict[str, list[Score]]:
+        from scipy.io import loadmat
+
+        path = Path(os.environ.get("BENCH_DATA_DIR", "absent")) / "icml2012" / f"{name}.mat"
+        if not path.is_file():
+            pytest.skip("the piano-roll sets are not in BENCH_DATA_DIR")
+        rolls, grid = loadmat(path), 1 if name == "JSB_Chorales" else 2
+        return {
+            split: [Score.from_rolls(roll, grid=grid) for roll in rolls[f"{split}data"][0]]
+            for split in ("train", "valid", "test")
+        }
+
+    return read
