@@ -268,19 +268,16 @@ def check_system(spec: SystemSpec, variant: Variant = "corrected") -> Iterator[F
     promise = "It can be built and fitted, and reaches for no other data while it learns"
     fitted: Fitted | None = None
 
-    def build() -> System:
-        return registry.build(spec.class_path, spec.settings_of(variant), spec.id)
-
     def begin() -> None:
         nonlocal fitted
-        system = fit(build)
+        system = fit(lambda: spec.build(variant))
         if spec.kind == "ceiling" and hasattr(system, "reveal"):
             toy = toy_dataset().split("valid")[1]
             system.reveal([toy.slice(0, STEPS)] * len(toy_prompts()))
         expect(
             isinstance(system, System), "It lacks one of fit, sample, log_likelihood, save, load."
         )
-        fitted = Fitted(build, system, system.sample(toy_prompts(), STEPS, 0))
+        fitted = Fitted(lambda: spec.build(variant), system, system.sample(toy_prompts(), STEPS, 0))
 
     yield found(promise, begin)
     if fitted is None or spec.kind == "ceiling":

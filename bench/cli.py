@@ -27,8 +27,9 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data", help="The data sets: list, fetch, add, verify, audit.")
 
-console = Console()
-errors = Console(stderr=True)
+# Where there is no terminal, lines are as long as they are.
+console = Console(width=None if sys.stdout.isatty() else 160)
+errors = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
 
 OUT = Path("runs")
 
@@ -98,7 +99,7 @@ def options_of(
     from bench.engines.local import gpus
     from bench.plan import PRESETS, Options
 
-    chosen = one_of("device", device, ("cpu", "cuda")) if device else "cuda" if gpus() else "cpu"
+    chosen = one_of("device", device or ("cuda" if gpus() else "cpu"), ("cpu", "cuda"))
     usual = "standard" if chosen == "cuda" else "quick"
     return Options(
         preset=one_of("preset", preset or usual, tuple(PRESETS)),
@@ -208,7 +209,7 @@ def run_all(
         preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
     )
     how = engine_of(engine, workers, timeout, job_memory)
-    say = Console(stderr=True) if as_json else console
+    say = errors if as_json else console
     planned = plan_jobs(options)
     say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
     say.print(tables.summary(planned, len(how.slots(options))), highlight=False)

@@ -72,7 +72,7 @@ def examine(out: Path) -> list[Sign]:
     for name in data.names():
         try:
             info = data.describe(name)
-            signs.append(Sign(f"data: {name}", info.where))
+            signs.append(Sign(f"data: {name}", info.here))
         except BenchError as error:
             signs.append(Sign(f"data: {name}", "damaged", False, str(error)))
     place = out if out.exists() else Path()

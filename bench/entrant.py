@@ -22,7 +22,7 @@ from bench.worker import write_samples
 def write_prompts(options: Options, name: str, folder: Path) -> int:
     """Write the protocol's prompts as MIDI for systems outside; how many there are."""
     dataset = data.load(name)
-    prompts = sampling.prompts(dataset, protocol_of(options, dataset))
+    prompts = sampling.prompts(dataset, protocol_of(options, dataset.bar))
     for number, prompt in enumerate(prompts):
         write(folder / f"{number:03d}.mid", to_midi(prompt.score))
     return len(prompts)
@@ -75,7 +75,7 @@ def enter(
     if not name.replace("-", "").replace("_", "").isalnum():
         raise BenchError(f"'{name}' is no name for an entry: use letters, digits, - and _.")
     dataset = data.load(data_name)
-    protocol = protocol_of(options, dataset)
+    protocol = protocol_of(options, dataset.bar)
     samples = read_entry(folder, protocol, dataset.grid, with_prompts)
     hashes = [score.content_hash for score in samples]
     job = Job(

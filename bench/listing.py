@@ -31,7 +31,16 @@ def listing(what: str) -> list[dict[str, Any]]:
             for name, preset in PRESETS.items()
         ]
     infos = [data.describe(name) for name in data.names()]
-    return [{"name": info.name, "title": info.title, "where": info.where} for info in infos]
+    return [
+        {"name": info.name, "title": info.title, "pieces": sum(info.counts.values())}
+        | {"where": info.here}
+        for info in infos
+    ]
+
+
+def data_card(info: data.Info) -> dict[str, Any]:
+    """A data set's card."""
+    return {**asdict(info), "where": info.here}
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -44,7 +53,7 @@ def describe(name: str) -> dict[str, Any]:
         keys = ("version", "unit", "direction", "headline", "measures", "blind_to", "citation")
         return {"kind of thing": "metric", "name": name, **{key: getattr(cls, key) for key in keys}}
     if name in data.names():
-        return {"kind of thing": "data set", **asdict(data.describe(name))}
+        return {"kind of thing": "data set", **data_card(data.describe(name))}
     if name in PRESETS:
         return {"kind of thing": "preset", "name": name, **PRESETS[name].model_dump()}
     known = [*registry.systems(), *registry.metrics(), *data.names(), *PRESETS]

@@ -10,7 +10,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from bench import data, registry
-from bench.data.dataset import Dataset
 from bench.errors import BenchError, unknown
 from bench.job import Card, Device, Job
 from bench.registry import PresetName, SystemSpec, Variant
@@ -111,13 +110,13 @@ def variants_of(spec: SystemSpec, choice: VariantChoice) -> tuple[Variant, ...]:
     return (choice,) if choice in spec.variants() else ()
 
 
-def protocol_of(options: Options, dataset: Dataset) -> Protocol:
-    """The sample protocol of a run on a data set."""
+def protocol_of(options: Options, bar: int) -> Protocol:
+    """The sample protocol of a run on a data set with bars of so many steps."""
     preset = PRESETS[options.preset]
     return Protocol(
         samples=options.samples or preset.samples,
-        steps=options.steps or preset.bars * dataset.bar,
-        prompt=dataset.bar,
+        steps=options.steps or preset.bars * bar,
+        prompt=bar,
         unprompted=options.unprompted,
     )
 
@@ -143,7 +142,9 @@ def jobs_of(options: Options) -> list[Job]:
     jobs = []
     specs = systems_of(options)
     for name in dict.fromkeys(options.data):
-        dataset = data.load(name)
+        dataset = data.describe(name)
+        if dataset.where is None:
+            raise BenchError(f"The data set '{name}' is {dataset.here}")
         for spec in specs:
             if spec.data is not None and name not in spec.data:
                 continue
@@ -160,7 +161,7 @@ def jobs_of(options: Options) -> list[Job]:
                         dataset_version=dataset.version,
                         dataset_fingerprint=dataset.fingerprint,
                         preset=options.preset,
-                        protocol=protocol_of(options, dataset),
+                        protocol=protocol_of(options, dataset.bar),
                         seed=seed,
                         device=options.device,
                         card=card_of(spec, options.preset),

@@ -98,6 +98,10 @@ class SystemSpec(_Block):
         """The variants that exist."""
         return ("corrected", "as-published") if self.as_published else ("corrected",)
 
+    def build(self, variant: Variant = "corrected") -> System:
+        """An unfitted system."""
+        return build(self.class_path, self.settings_of(variant), self.id)
+
 
 def build(class_path: str, settings: dict[str, Any], name: str) -> System:
     """An unfitted system of that class."""
@@ -233,5 +237,5 @@ def metric(name: str) -> type[Metric]:
 
 @cache
 def datasets() -> dict[str, Any]:
-    """The sources of every installed data set, by name; `bench.data` adds the user's own."""
+    """The `bench.data.Source` of every installed data set, by name; `bench.data` adds the user's own."""
     return {entry.name: load_object(entry.value) for entry in _entry_points("datasets")}

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import board
+from bench import board, data
 from bench.engines import EngineName
 from bench.engines.local import Slot, run, slots
-from bench.errors import BenchError
 from bench.files import write
 from bench.job import Job
-from bench.plan import PRESETS, Options, Planned, plan
+from bench.plan import PRESETS, Options, Planned
 from bench.progress import Watch
 from bench.scoring import stale_metrics
 from bench.store import Status, Store, cannot_write, is_finished
@@ -61,6 +60,9 @@ def run_all(
             (options.out / "jobs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(options.out, error) from None
+        # Read here, once and with its progress shown, and not by several workers at a time.
+        for name in options.data:
+            data.load(name)
         # Every job has its folder before the first one runs: whoever looks sees the whole plan.
         for one in left:
             store.begin(one.job)
@@ -90,10 +92,3 @@ def run_all(
     except OSError as error:
         raise cannot_write(options.out, error) from None
     return Outcome(list(planned), statuses, entries, path)
-
-
-def plan_of(options: Options) -> list[Planned]:
-    """The plan; BenchError when nothing can run."""
-    if options.seeds is not None and options.seeds < 1:
-        raise BenchError("--seeds must be at least 1.")
-    return plan(options)
