@@ -33,7 +33,7 @@ class Info:
     citation: str
     counts: Mapping[Split, int]  # pieces per split
     fingerprint: str
-    where: Path | None  # where its originals were found; none where they are not here
+    where: Path | None  # its originals, or else the cache; none where neither is here
     obtain: str  # how to come by it
 
     @property
@@ -80,6 +80,8 @@ def describe(name: str, data_dir: Path | None = None) -> Info:
     """What is known about a data set without loading its pieces."""
     it = source(name, data_dir)
     manifest = read_manifest(it.manifest)
+    cache = _cache(manifest)
+    originals = it.find(data_dir or folders.data_dir())
     return Info(
         name=it.name,
         title=it.title,
@@ -91,7 +93,7 @@ def describe(name: str, data_dir: Path | None = None) -> Info:
         citation=it.citation,
         counts=manifest.counts,
         fingerprint=manifest.fingerprint,
-        where=it.find(data_dir or folders.data_dir()),
+        where=originals or (cache if cache.is_file() else None),
         obtain=it.obtain,
     )
 
@@ -101,13 +103,7 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
 
     The first time it is read from its originals, afterwards from the cache folder.
     """
-    if _seals:
-        raise BenchError(
-            f"A system may not load data while it learns: it asked for '{name}'."
-            " What it may see is passed to fit."
-        )
-    it = source(name, data_dir)
-    manifest = read_manifest(it.manifest)
+    it, manifest = _open(name, data_dir)
     cache = _cache(manifest)
     pieces = read_pieces(cache)
     if pieces is None or manifest.wrong(pieces) is not None:
@@ -118,11 +114,20 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
 
 def verify(name: str, data_dir: Path | None = None) -> Dataset:
     """The data set read from its originals whatever the cache holds, and checked."""
-    it = source(name, data_dir)
-    manifest = read_manifest(it.manifest)
+    it, manifest = _open(name, data_dir)
     pieces = _read(it, manifest, data_dir)
     _keep(_cache(manifest), pieces)
     return manifest.dataset(pieces)
+
+
+def _open(name: str, data_dir: Path | None) -> tuple[Source, Manifest]:
+    if _seals:
+        raise BenchError(
+            f"A system may not load data while it learns: it asked for '{name}'."
+            " What it may see is passed to fit."
+        )
+    it = source(name, data_dir)
+    return it, read_manifest(it.manifest)
 
 
 def _cache(manifest: Manifest) -> Path:
