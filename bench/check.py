@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import data, registry, sampling
+from bench import data, sampling
 from bench.contract import Budget, Floats, Measurement, Metric, Reference, System
 from bench.data.dataset import Dataset
 from bench.music import HIGHEST, LOWEST, Score

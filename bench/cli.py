@@ -213,7 +213,11 @@ def run_all(
     planned = plan_jobs(options)
     say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
     say.print(tables.summary(planned, len(how.slots(options))), highlight=False)
-    outcome = run_suite(options, how, say, planned)
+    try:
+        outcome = run_suite(options, how, say, planned)
+    except KeyboardInterrupt:
+        errors.print("Interrupted. What is finished is kept; the same command goes on.")
+        raise typer.Exit(130) from None
     rows = [one.flat() for one in outcome.entries]
     if as_json:
         print_json(rows)
@@ -490,9 +494,6 @@ def main() -> None:
     except BenchError as error:
         errors.print(f"[red]Error:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("Interrupted. What is finished is kept; the same command goes on.")
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)  # whoever read our output has gone
 

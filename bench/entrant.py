@@ -12,7 +12,8 @@ from bench.errors import BenchError
 from bench.files import write, write_json
 from bench.job import Card, Job
 from bench.music import Score
-from bench.music.midi import MidiError, from_midi, to_midi
+from bench.music.midi import from_midi, to_midi
+from bench.music.smf import MidiError
 from bench.plan import Options, protocol_of
 from bench.scoring import score_samples
 from bench.store import JobFolder, Store, versions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,20 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `path` when the block ends without error."""
+    half = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(half, ignore_errors=True)  # of a process that was killed
+    half.mkdir(parents=True)
+    try:
+        yield half
+        shutil.rmtree(path, ignore_errors=True)
+        half.rename(path)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def write(path: Path, content: bytes | str) -> None:

@@ -16,7 +16,7 @@ from bench.contract import Floats, Measurement, Metric, Reference
 from bench.files import read_json, write, write_json
 from bench.music import Score
 from bench.statistics import mean_draws
-from bench.store import JobFolder
+from bench.store import JobFolder, is_finished
 
 
 def stale_metrics(folder: JobFolder) -> list[str]:
@@ -27,6 +27,11 @@ def stale_metrics(folder: JobFolder) -> list[str]:
         for name, cls in registry.metrics().items()
         if scores.get(name, {}).get("version") != cls.version
     ]
+
+
+def is_done(folder: JobFolder) -> bool:
+    """Whether the job ended well and nothing about its scores is out of date."""
+    return is_finished(folder) and not stale_metrics(folder)
 
 
 def measure(metric: Metric, compared: Reference, samples: Sequence[Score]) -> Measurement:

@@ -16,6 +16,7 @@ from bench.errors import BenchError
 from bench.files import read_json, write_json
 from bench.job import Job
 
+UNFINISHED = "it did not finish"
 BUSY = 75  # a worker's exit status when another process has its job in hand
 
 State = Literal["ok", "failed", "timeout", "out-of-memory", "crashed"]
@@ -28,7 +29,7 @@ class Status(BaseModel):
 
     state: State
     phase: str = "start"  # load, fit, sample, likelihood, score, done
-    error: str = "it did not finish"
+    error: str = UNFINISHED
     attempt: int = 1
     changed: str = ""
     seconds: float = 0.0
@@ -155,13 +156,6 @@ def cannot_write(root: Path, error: OSError) -> BenchError:
         f"Cannot write in {root}: {error.strerror or error} ({free} MB free)."
         " Give another folder with --out, or make room; what is finished is kept."
     )
-
-
-def replace_folder(new: Path, place: Path) -> None:
-    """Put a finished folder at its place; what was there goes."""
-    if place.exists():
-        shutil.rmtree(place)
-    new.rename(place)
 
 
 def commit_of(source: Path) -> str:

@@ -12,11 +12,10 @@ from bench import board, data
 from bench.engines import EngineName
 from bench.engines.local import Slot, run, slots
 from bench.files import write
-from bench.job import Job
 from bench.plan import PRESETS, Options, Planned
 from bench.progress import Watch
-from bench.scoring import stale_metrics
-from bench.store import Status, Store, cannot_write, is_finished
+from bench.scoring import is_done
+from bench.store import Status, Store, cannot_write
 
 
 @dataclass(frozen=True)
@@ -70,16 +69,12 @@ def run_all(
         watch = Watch(planned, len(room), console)
         minutes = engine.timeout or PRESETS[options.preset].timeout
 
-        def finished(job: Job) -> bool:
-            folder = store.folder(job)
-            return is_finished(folder) and not stale_metrics(folder)
-
         with watch.shown():
             statuses = run(
                 [one.job for one in sorted(left, key=lambda one: -one.seconds)],
                 store,
                 room,
-                finished,
+                lambda job: is_done(store.folder(job)),
                 watch.tell,
                 watch.tick,
                 timeout=60 * minutes,

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import resource
-import shutil
 import sys
 import threading
 import time
@@ -27,12 +26,12 @@ from bench.checkpoint import load_tree, save_tree
 from bench.contract import System
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
-from bench.files import write, write_json
+from bench.files import replacing_folder, write_json
 from bench.job import Job
 from bench.music import Score
 from bench.music.midi import from_midi, to_midi
-from bench.scoring import score_samples
-from bench.store import BUSY, JobFolder, commit_of, replace_folder, versions
+from bench.scoring import is_done, score_samples
+from bench.store import BUSY, JobFolder, commit_of, versions
 
 CHECKPOINT_SECONDS = 30.0
 
@@ -106,11 +105,8 @@ def fit(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
     log = JobLog(folder)
     with data.seal():
         system.fit(dataset.split("train"), dataset.split("valid"), job.budget, job.seed, log)
-    half = folder.path / ".system.tmp"
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir()
-    system.save(half)
-    replace_folder(half, folder.system)
+    with replacing_folder(folder.system) as half:
+        system.save(half)
     folder.checkpoint.unlink(missing_ok=True)
     parameters = getattr(system, "parameter_count", None)
     return {
@@ -165,11 +161,9 @@ def sample(
 
 def write_samples(folder: JobFolder, samples: Sequence[Score]) -> None:
     """One MIDI file per sample, all of them or none."""
-    half = folder.path / ".samples.tmp"
-    shutil.rmtree(half, ignore_errors=True)
-    for number, score in enumerate(samples):
-        write(half / f"{number:03d}.mid", to_midi(score))
-    replace_folder(half, folder.samples)
+    with replacing_folder(folder.samples) as half:
+        for number, score in enumerate(samples):
+            (half / f"{number:03d}.mid").write_bytes(to_midi(score))
 
 
 def read_samples(folder: JobFolder, hashes: Sequence[str]) -> list[Score]:
@@ -271,6 +265,8 @@ def work(folder: JobFolder) -> int:
     if job is None:
         print(f"{folder.job} is no job description.")
         return 2
+    if is_done(folder):
+        return 0  # another run did it while this process started
     before = folder.read_status()
     attempt = before.attempt + 1 if before else 1
     begun, phase = time.monotonic(), "start"

@@ -1,5 +1,83 @@
-"""Every test runs with one thread, and with caches and homes of its own where it writes any."""
+"""What several tests stand on: a small data set in a home of its own, and a driver to run jobs."""
 
 import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+CONTESTANTS = Path(__file__).parent / "contestants.py"
+
+
+@dataclass
+class Home:
+    """A place with a data set called toy, and the environment that finds it."""
+
+    path: Path
+    environment: dict[str, str]
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "bench.cli", *arguments]
+
+    def arguments(self, *systems: str) -> list[str]:
+        """A small run of contestants: of the suite by id, of contestants.py by class."""
+        named = [s if s[0].islower() else f"{CONTESTANTS}:{s}" for s in systems]
+        chosen = [part for name in named for part in ("--systems", name)]
+        small = ["--data", "toy", "--preset", "smoke", "--samples", "4", "--steps", "32"]
+        return ["all", *chosen, *small, "--device", "cpu", "--out", str(self.runs)]
+
+    def bench(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a verb to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            env=self.environment,
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a verb and leave it running."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            env=self.environment,
+            cwd=self.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Home:
+    """A home with the toy data set, for this process and for those it starts."""
+    from bench.check import toy_dataset
+    from bench.data.manifest import pin, write_manifest
+    from bench.data.pieces import write_pieces
+
+    toy = toy_dataset()
+    place = tmp_path / "data" / "added" / "toy"
+    place.mkdir(parents=True)
+    splits = {"train": toy.train, "valid": toy.valid, "test": toy.test}
+    manifest = pin(toy.pieces, splits, name="toy", version=1, grid=4, bar=16, object="score")
+    write_manifest(place / "manifest.json", manifest)
+    write_pieces(place / "pieces.npz", toy.pieces)
+    own = {
+        "BENCH_DATA_DIR": str(tmp_path / "data"),
+        "BENCH_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "HOME": str(tmp_path),
+    }
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    return Home(tmp_path, {**os.environ, **own})

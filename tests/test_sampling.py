@@ -53,7 +53,7 @@ def test_without_prompts_the_continuations_stay():
 
 
 def test_too_many_prompts_are_refused_with_the_number_there_are():
-    with pytest.raises(BenchError, match="toy can give 6 prompts .* not 7.*--samples"):
+    with pytest.raises(BenchError, match=r"toy can give 6 prompts .* not 7.*--samples"):
         sampling.prompts(toy_dataset(), protocol(samples=7))
 
 

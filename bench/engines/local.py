@@ -19,7 +19,7 @@ import psutil
 
 from bench.errors import BenchError
 from bench.job import Job
-from bench.store import BUSY, JobFolder, State, Status, Store, cannot_write
+from bench.store import BUSY, UNFINISHED, JobFolder, State, Status, Store, cannot_write
 
 POLL_SECONDS = 0.05
 BUSY_SECONDS = 2.0  # before looking again at a job that another run has in hand
@@ -124,9 +124,9 @@ def outcome(running: Running) -> Status:
     code = running.process.returncode
     folder, status = running.folder, running.folder.read_status()
     seconds = time.monotonic() - running.begun
-    if running.ended_as is None and code == 0 and status and status.state == "ok":
-        return status
-    if running.ended_as is None and code == 1 and status and status.error != "it did not finish":
+    if running.ended_as is None and code == 0:
+        return Status(state="ok", phase="done", error="", seconds=seconds)
+    if running.ended_as is None and code == 1 and status and status.error != UNFINISHED:
         return status
     state: State = "crashed"
     if running.ended_as:
@@ -144,10 +144,11 @@ def outcome(running: Running) -> Status:
         "attempt": status.attempt if status else 1,
         "seconds": seconds,
     }
-    try:
-        return folder.write_status(**found)
-    except OSError:  # a full disk: the folder still says failed, as it did from the start
-        return Status.model_validate(found)
+    # A full disk: the folder still says failed, as it did from the start.
+    with folder.locked() as free, suppress(OSError):
+        if free:  # else another run has taken the job over
+            folder.write_status(**found)
+    return Status.model_validate(found)
 
 
 def guard_memory(running: Sequence[Running], limit: int | None) -> None:

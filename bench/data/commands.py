@@ -1,0 +1,10 @@
+"""placeholder until the branch arrives"""
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("list")
+def l() -> None:
+    "x"

@@ -1,0 +1,235 @@
+"""What a job may do to a run: nothing that the others would notice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench import board
+from bench.store import Store, is_finished
+
+
+def rows(home):
+    return {row["system"]: row for row in board.read_csv(home.runs / "leaderboard.csv")}
+
+
+def folder_of(home, system):
+    return next(f for f in Store(home.runs).folders() if f.path.name.startswith(system + "."))
+
+
+def wait_for(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+def test_every_way_to_fail_is_a_row_and_the_others_go_on(home):
+    run = home.arguments(
+        "Raises", "Exits", "Segfaults", "Hangs", "EatsMemory", "Short", "Cheats", "ImprobablyGood",
+        "Quiet",
+    )  # fmt: skip
+    done = home.bench(*run, "--timeout", "0.15", "--job-memory", "900", "--workers", "3")
+    assert done.returncode == 1, done.stderr
+    assert "8 of 9 jobs did not end well" in done.stderr
+    found = rows(home)
+    expected = {
+        "Raises": ("failed", "fit", "RuntimeError: the loss"),
+        "Exits": ("failed", "sample", "SystemExit: 0"),
+        "Segfaults": ("crashed", "sample", "SIGSEGV"),
+        "Hangs": ("timeout", "fit", "longer than 0.15 minutes"),
+        "EatsMemory": ("out-of-memory", "fit", "held more than 900 MB"),
+        "Short": ("failed", "sample", "Sample 0 has 31 steps"),
+        "Cheats": ("failed", "fit", "may not load data while it learns"),
+        "ImprobablyGood": ("failed", "likelihood", "no probability exceeds 1"),
+    }
+    for system, (state, phase, error) in expected.items():
+        row = found[system]
+        assert row["status"] == state, row["failure"]
+        assert f"in phase '{phase}'" in row["failure"]
+        assert error in row["failure"]
+        assert "log.txt" in row["failure"]
+        assert row["skill"] is None
+    assert found["Quiet"]["status"] == "ok"
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_second_run_does_nothing_and_says_so(home):
+    first = home.bench(*home.arguments("Quiet", "noise"))
+    assert first.returncode == 0, first.stderr
+    before = {f.path.name: f.status.read_text() for f in Store(home.runs).folders()}
+    second = home.bench(*home.arguments("Quiet", "noise"))
+    assert second.returncode == 0
+    assert "All 2 jobs are done already." in second.stdout
+    assert before == {f.path.name: f.status.read_text() for f in Store(home.runs).folders()}
+
+
+def test_a_failed_job_is_tried_again(home):
+    home.bench(*home.arguments("Raises"))
+    home.bench(*home.arguments("Raises"))
+    assert folder_of(home, "Raises").read_status().attempt == 2
+
+
+def test_a_changed_setting_never_reuses_an_old_result(home):
+    home.bench(*home.arguments("Quiet"))
+    home.bench(*home.arguments("Quiet"), "--samples", "3")
+    assert len(Store(home.runs).folders()) == 2
+
+
+def test_changed_code_of_a_users_file_never_reuses_an_old_result(home):
+    file = home.path / "mine.py"
+    file.write_text("from contestants import Quiet\nclass Mine(Quiet):\n    pass\n")
+    home.environment["PYTHONPATH"] += f":{Path(__file__).parent.parent}"
+    run = ["all", "--systems", f"{file}:Mine", *home.arguments()[1:]]
+    assert home.bench(*run).returncode == 0
+    file.write_text(file.read_text() + "# another day\n")
+    assert home.bench(*run).returncode == 0
+    assert len(Store(home.runs).folders()) == 2
+    assert len(rows(home)) == 1  # the newest of the same name
+
+
+def kill_while_learning(home, who):
+    """Start a Learner, kill its driver or its worker on the way, and wait until both are gone."""
+    home.environment |= {"BENCH_CHECKPOINT_SECONDS": "0", "TEST_PACE": "0.1"}
+    driver = home.start(*home.arguments("Quiet", "Learner"), "--workers", "2")
+    folder = wait_for(lambda: home.runs.exists() and any(home.runs.glob("jobs/Learner*/job.json")))
+    folder = folder_of(home, "Learner")
+    wait_for(lambda: is_finished(folder_of(home, "Quiet")))
+    wait_for(lambda: folder.checkpoint.exists() and len(folder.curves.read_text().split("\n")) > 8)
+    worker = next(
+        child
+        for child in psutil.Process(driver.pid).children()
+        if "Learner" in str(child.cmdline())
+    )
+    os.kill(driver.pid if who == "driver" else worker.pid, signal.SIGKILL)
+    driver.wait(30)
+    driver.stdout.close()
+    wait_for(lambda: not psutil.pid_exists(worker.pid) or worker.status() == "zombie")
+    assert not is_finished(folder)
+    return folder
+
+
+@pytest.mark.parametrize("who", ["driver", "worker"])
+def test_killed_while_training_the_same_command_goes_on_bit_equal(home, who):
+    folder = kill_while_learning(home, who)
+    if who == "worker":
+        assert rows(home)["Learner"]["status"] == "out-of-memory"
+    home.environment["TEST_PACE"] = "0"
+    done = home.bench(*home.arguments("Quiet", "Learner"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert folder_of(home, "Quiet").read_status().attempt == 1  # not run again
+    resumed = int(folder.log_tail(8).split("learnt from step ")[1].split()[0])
+    assert resumed > 0
+    straight = home.bench(*home.arguments("Learner"), "--out", str(home.path / "straight"))
+    assert straight.returncode == 0
+    other = next(Store(home.path / "straight").folders().__iter__())
+    assert (folder.system / "system.json").read_bytes() == (
+        other.system / "system.json"
+    ).read_bytes()
+
+    def curve(f):
+        import json
+
+        points = [json.loads(line) for line in f.curves.read_text().splitlines()]
+        return [(point["step"], point["train_loss"]) for point in points]
+
+    assert curve(folder) == curve(other)
+
+
+def test_a_damaged_checkpoint_means_beginning_anew_not_failing(home):
+    folder = kill_while_learning(home, "worker")
+    folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:50])
+    home.environment["TEST_PACE"] = "0"
+    assert home.bench(*home.arguments("Learner")).returncode == 0
+    assert "The checkpoint is damaged" in folder.log.read_text()
+    assert "learnt from step 0" in folder.log.read_text()
+    assert len(folder.curves.read_text().splitlines()) == 60
+
+
+def test_what_was_half_written_is_not_taken_for_finished(home):
+    home.environment["TEST_FLAG"] = str(home.path / "flag")
+    first = home.bench(*home.arguments("DiesWhileSaving"))
+    assert first.returncode == 1
+    folder = folder_of(home, "DiesWhileSaving")
+    assert not folder.system.exists()
+    assert folder.read_status().state == "out-of-memory"
+    assert home.bench(*home.arguments("DiesWhileSaving")).returncode == 0
+    assert is_finished(folder)
+
+
+def test_two_runs_on_one_folder_share_the_work(home):
+    home.environment["TEST_PACE"] = "0.02"
+    runs = [home.start(*home.arguments("Quiet", "Learner", "noise")) for _ in range(2)]
+    outputs = [run.communicate(timeout=120)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], "\n".join(outputs)
+    for folder in Store(home.runs).folders():
+        assert is_finished(folder)
+        assert folder.log.read_text().count("] fit") == 1, "a job was done twice"
+    assert {row["status"] for row in rows(home).values()} == {"ok"}
+
+
+def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(home):
+    driver = home.start(*home.arguments("Hangs"))
+    wait_for(lambda: psutil.Process(driver.pid).children())
+    wait_for(lambda: any(home.runs.glob("jobs/Hangs*/status.json")))
+    workers = psutil.Process(driver.pid).children()
+    driver.send_signal(signal.SIGINT)
+    output = driver.communicate(timeout=30)[0]
+    assert driver.returncode == 130
+    assert "the same command goes on" in output
+    assert "Traceback" not in output
+    wait_for(lambda: not any(worker.is_running() for worker in workers))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of a megabyte and a half."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(place)]
+    if (
+        sys.platform != "linux"
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("this test mounts a small disk, which takes root on Linux")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_fails_one_job_and_keeps_what_is_finished(home, small_disk):
+    out = small_disk / "runs"
+    run = [*home.arguments("Quiet", "BigSaver"), "--out", str(out)]
+    done = home.bench(*run)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    table = {row["system"]: row for row in board.read_csv(out / "leaderboard.csv")}
+    assert table["Quiet"]["status"] == "ok"
+    assert table["BigSaver"]["status"] == "failed"
+    assert "No space left on device" in table["BigSaver"]["failure"]
+
+
+def test_a_disk_that_is_full_from_the_start_is_one_clear_sentence(home, small_disk):
+    with suppress(OSError):
+        (small_disk / "filler").write_bytes(b"x" * 3_000_000)
+    done = home.bench(*home.arguments("Quiet"), "--out", str(small_disk / "runs"))
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert "--out" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_output_folder_that_cannot_be_written_is_one_clear_sentence(home):
+    (home.path / "file").write_text("no folder")
+    done = home.bench(*home.arguments("Quiet"), "--out", str(home.path / "file" / "runs"))
+    assert done.returncode == 2
+    assert "Cannot write in" in done.stderr
+    assert "Traceback" not in done.stderr
