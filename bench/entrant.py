@@ -11,9 +11,7 @@ from bench.contract import Budget
 from bench.errors import BenchError
 from bench.files import write, write_json
 from bench.job import Card, Job
-from bench.music import Score
-from bench.music.midi import from_midi, to_midi
-from bench.music.smf import MidiError
+from bench.music import MidiError, Score, from_midi, to_midi
 from bench.plan import Options, protocol_of
 from bench.scoring import score_samples
 from bench.store import JobFolder, Store, versions
@@ -104,7 +102,7 @@ def enter(
         write_samples(place, samples)
         reason = "samples only: no model to ask"
         result = {
-            "fit": {"seconds": None, "versions": versions(), "parameters": None},
+            "fit": {"files": {}, "seconds": None, "versions": versions(), "parameters": None},
             "sample": {"seconds": None, "hashes": hashes},
             "likelihood": {"kind": "none", "object": "", "reason": reason, "nats": []},
         }

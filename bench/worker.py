@@ -6,6 +6,7 @@ where the first one ended. Called by an engine as `python -m bench.worker JOB_FO
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -28,8 +29,7 @@ from bench.data.dataset import Dataset
 from bench.errors import BenchError
 from bench.files import replacing_folder, write_json
 from bench.job import Job
-from bench.music import Score
-from bench.music.midi import from_midi, to_midi
+from bench.music import MidiError, Score, from_midi, to_midi
 from bench.scoring import is_done, score_samples
 from bench.store import BUSY, JobFolder, commit_of, versions
 
@@ -111,12 +111,22 @@ def fit(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
     parameters = getattr(system, "parameter_count", None)
     return {
         "seconds": log.seconds,
+        "files": file_hashes(folder.system),
         "music_steps": log.music_steps,
         "parameters": int(parameters) if parameters is not None else None,
         "versions": versions(),
         "commit": commit_of(Path(bench.__file__).parent.parent),
         "hardware": hardware(job),
         "threads": int(os.environ.get("OMP_NUM_THREADS", "0")) or None,
+    }
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file in the folder, by its path there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
     }
 
 
@@ -196,6 +206,20 @@ def test_likelihood(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, 
     }
 
 
+def whole(folder: JobFolder, result: dict[str, Any]) -> dict[str, Any]:
+    """The result without the phases whose files are gone or damaged: those are done again."""
+    if "fit" in result and result["fit"]["files"] != file_hashes(folder.system):
+        print("The saved system is damaged; it is trained anew.")
+        return {}
+    if "sample" in result:
+        try:
+            read_samples(folder, result["sample"]["hashes"])
+        except (BenchError, MidiError) as error:
+            print(f"{error} The samples are drawn anew.")
+            return {phase: found for phase, found in result.items() if phase != "sample"}
+    return result
+
+
 def run(job: Job, folder: JobFolder, enter: Callable[[str], None]) -> None:
     """All phases that are still to be done; `enter` is told of each."""
     enter("load")
@@ -210,7 +234,7 @@ def run(job: Job, folder: JobFolder, enter: Callable[[str], None]) -> None:
         "sample": lambda: sample(job, folder, dataset, prompts),
         "likelihood": lambda: test_likelihood(job, folder, dataset),
     }
-    result = folder.read_result()
+    result = whole(folder, folder.read_result())
     for phase, work in phases.items():
         if phase not in result:
             enter(phase)

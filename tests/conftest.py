@@ -81,3 +81,15 @@ def home(tmp_path, monkeypatch) -> Home:
     for name, value in own.items():
         monkeypatch.setenv(name, value)
     return Home(tmp_path, {**os.environ, **own})
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the long tests too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="long; ./run test --slow runs it")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)

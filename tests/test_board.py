@@ -1,0 +1,141 @@
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from bench import board, tables
+from bench.errors import BenchError
+from bench.store import Store
+
+SYSTEMS = ("noise", "silence", "human", "random-chords", "markov-chain", "Raises")
+
+
+@pytest.fixture
+def finished(home):
+    """A run of the baselines and of one that fails."""
+    done = home.bench(*home.arguments(*SYSTEMS), "--seeds", "2")
+    assert done.returncode == 1, done.stderr
+    return home
+
+
+def test_a_board_is_rebuilt_verified_and_shown_in_every_form(finished):
+    path = finished.runs / "leaderboard.csv"
+    rows = {row["system"]: row for row in board.read_csv(path)}
+    assert set(rows) == set(SYSTEMS)
+
+    # the anchors
+    assert rows["noise"]["skill"] == pytest.approx(0, abs=1e-9)
+    assert rows["human"]["skill"] == pytest.approx(1)
+    assert all(rows[name]["rank"] is None for name in ("noise", "silence", "human", "Raises"))
+    assert {rows[name]["rank"] for name in ("random-chords", "markov-chain")} <= {1, 2}
+    for row in rows.values():
+        for name, value in row.items():
+            if name.endswith("_low") and value is not None and "rank" not in name:
+                middle, high = row[name.removesuffix("_low")], row[name.replace("_low", "_high")]
+                assert value <= middle + 1e-9, (row["system"], name)
+                assert middle <= high + 1e-9, (row["system"], name)
+
+    # likelihoods with their tags
+    assert rows["noise"]["likelihood_kind"] == "coarse"
+    assert rows["markov-chain"]["likelihood_kind"] == "exact"
+    assert rows["silence"]["nats_per_step"] is None
+    assert "probability 0" in rows["silence"]["likelihood_note"]
+    assert rows["noise"]["nats_per_step"] > rows["random-chords"]["nats_per_step"]
+
+    # failures are rows
+    assert rows["Raises"]["status"] == "failed"
+    assert rows["Raises"]["seeds"] == 0
+    assert rows["Raises"]["failure"].count("RuntimeError: the loss") == 2
+    assert rows["noise"]["seeds"] == 2
+
+    # written, read and rebuilt: the same file
+    entries = [entry.flat() for entry in board.build(Store(finished.runs))]
+    assert board.to_csv(entries) == path.read_text()
+    assert board.to_csv(board.read_csv(path)) == path.read_text()
+    assert board.verify(path, Store(finished.runs)) == []
+    good = finished.bench("verify", str(path))
+    assert good.returncode == 0
+    assert "All 6 rows" in good.stdout
+
+    # a typed-in figure is found, with and without the jobs
+    forged = finished.path / "forged.csv"
+    forged.write_text(path.read_text().replace(f",{rows['noise']['nats_per_step']},", ",1.5,"))
+    assert "not those that were hashed" in board.verify(forged, None)[0]
+    wrong = board.verify(forged, Store(finished.runs))
+    assert any("its jobs give other nats_per_step" in line for line in wrong)
+    assert finished.bench("verify", str(forged)).returncode == 1
+
+    # as is a job that is gone
+    other = Store(finished.path / "elsewhere")
+    assert all("its jobs are not in" in line for line in board.verify(path, other))
+
+    # every form holds the same rows
+    out = ["board", "--out", str(finished.runs)]
+    assert finished.bench(*out, "--format", "csv").stdout == path.read_text()
+    as_json = json.loads(finished.bench(*out, "--format", "json").stdout)
+    assert [row["system"] for row in as_json] == [entry["system"] for entry in entries]
+    markdown = finished.bench(*out, "--format", "markdown").stdout
+    assert sum(line.startswith("| ") for line in markdown.splitlines()) == 8
+    latex = finished.bench(*out, "--format", "latex").stdout
+    assert latex.count(r"\\") == 7
+    assert not re.search(r"(?<!\\)_", latex.split("midrule")[1].split(r"\bottomrule")[0])
+    table = finished.bench(*out).stdout
+    assert "toy · smoke · 4 samples of 32 steps, continuing one bar" in table
+
+    # metrics of another version are not mixed in: they are scored anew, nothing else is redone
+    folder = Store(finished.runs).folders()[0]
+    scores = json.loads(folder.scores.read_text())
+    name = next(iter(scores["metrics"]))
+    scores["metrics"][name]["version"] = -1
+    folder.scores.write_text(json.dumps(scores))
+    again = finished.bench(*finished.arguments(*SYSTEMS[:-1]), "--seeds", "2")
+    assert again.returncode == 0, again.stderr
+    assert "1 of 10 jobs to run" in again.stdout
+    assert folder.log.read_text().count("] fit") == 1
+    assert json.loads(folder.scores.read_text())["metrics"][name]["version"] != -1
+
+    # samples that were touched are drawn anew, and give the same figures
+    first = folder.samples / "000.mid"
+    before = first.read_bytes()
+    first.write_bytes(b"MThd")
+    folder.status.unlink()
+    assert finished.bench(*finished.arguments(*SYSTEMS[:-1]), "--seeds", "2").returncode == 0
+    assert first.read_bytes() == before
+
+
+def test_a_board_with_a_missing_column_or_a_word_for_a_number_is_named(tmp_path):
+    row = dict.fromkeys(board.Row.model_fields, "") | {
+        "system": "x", "kind": "paper", "variant": "corrected", "dataset": "toy",
+        "dataset_version": "1", "preset": "quick", "status": "ok", "seeds": "1", "pieces": "4",
+        "steps": "32", "prompted": "true", "budget": "0", "budget_unit": "updates",
+        "device": "cpu", "dataset_fingerprint": "f", "jobs": "j", "row_hash": "h",
+    }  # fmt: skip
+    path = tmp_path / "board.csv"
+
+    def write(cells):
+        out = io.StringIO()
+        writer = csv.DictWriter(out, cells)
+        writer.writeheader()
+        writer.writerow(cells)
+        path.write_text(out.getvalue())
+
+    write({name: value for name, value in row.items() if name != "skill"})
+    with pytest.raises(BenchError, match="lacks the columns skill"):
+        board.read_csv(path)
+    write(row | {"skill": "good"})
+    with pytest.raises(BenchError, match=r"(?s)line 2.*skill"):
+        board.read_csv(path)
+    write(row)
+    assert board.read_csv(path)[0]["skill"] is None
+    with pytest.raises(BenchError, match="cannot be read"):
+        board.read_csv(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "shown"),
+    [((None,), ""), ((0.1234,), "0.123"), ((12.345, 1.0, 20.0), "12.35 [1.00, 20.00]")],
+)
+def test_figures_are_shown_with_their_interval_and_missing_ones_are_blank(cells, shown):
+    assert tables.number(*cells) == shown
