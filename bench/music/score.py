@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,20 @@ VELOCITY = 80  # of notes whose source has none
 
 Ints = NDArray[np.integer[Any]]
 Roll = NDArray[np.bool_]  # (steps, KEYS)
+
+
+def _whole(name: str, numbers: ArrayLike) -> NDArray[np.int64]:
+    """The numbers as 64-bit integers; ValueError where that, or 32 bits, would change one."""
+    given = np.asarray(numbers)
+    if not given.size:
+        return np.zeros(given.shape, dtype=np.int64)
+    limit = np.iinfo(np.int32)
+    if given.dtype.kind not in "iuf" or not ((given >= limit.min) & (given <= limit.max)).all():
+        raise ValueError(f"{name}: must be whole numbers of at most 32 bits")
+    whole = given.astype(np.int64)
+    if (whole != given).any():
+        raise ValueError(f"{name}: must be whole numbers")
+    return whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +52,17 @@ class Score:
 
     def __post_init__(self) -> None:
         for name in ("onset", "duration", "pitch", "velocity"):
-            array = np.array(getattr(self, name), dtype=np.int32)  # a copy: nobody else writes it
+            array = _whole(name, getattr(self, name)).astype(np.int32)  # a copy: nobody else's
             if array.ndim != 1 or len(array) != len(self.onset):
                 raise ValueError(f"{name}: expected {len(self.onset)} numbers in one row")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        for name in ("length", "grid"):
+            object.__setattr__(self, name, operator.index(getattr(self, name)))
         if self.grid < 1 or self.length < 0:
             raise ValueError(f"grid {self.grid} and length {self.length} must be positive")
+        if self.length > np.iinfo(np.int32).max:
+            raise ValueError(f"length {self.length} must fit in 32 bits")
         if not len(self.onset):
             return
         order = np.lexsort((self.pitch, self.onset))
@@ -52,7 +71,11 @@ class Score:
             ("velocity", (self.velocity < 1) | (self.velocity > 127), "1..127"),
             ("duration", self.duration < 1, "at least 1 step"),
             ("onset", self.onset < 0, "at least 0"),
-            ("end", self.end > self.length, f"within the piece's {self.length} steps"),
+            (
+                "end",
+                self.onset.astype(np.int64) + self.duration > self.length,
+                f"within the piece's {self.length} steps",
+            ),
             ("order", order != np.arange(len(order)), "sorted by onset, then pitch"),
         ]
         for name, wrong, allowed in checks:
@@ -82,16 +105,16 @@ class Score:
         Keys outside the piano and notes outside the piece are dropped, unisons merged (the
         longest kept), a note is cut where its key is struck again or the piece ends.
         """
-        onset, duration, pitch = (np.asarray(a, dtype=np.int64) for a in (onset, duration, pitch))
-        velocity = np.full_like(pitch, VELOCITY) if velocity is None else np.asarray(velocity)
+        onset, duration = _whole("onset", onset), _whole("duration", duration)
+        pitch = _whole("pitch", pitch)
+        velocity = np.full_like(pitch, VELOCITY) if velocity is None else velocity
+        velocity = _whole("velocity", velocity)
         duration, velocity = np.maximum(duration, 1), np.clip(velocity, 1, 127)
         if length is None:
             length = int((onset + duration).max(initial=0))
         keep = (pitch >= LOWEST) & (pitch <= HIGHEST) & (onset >= 0) & (onset < length)
         onset, duration, pitch, velocity = (a[keep] for a in (onset, duration, pitch, velocity))
-        order = np.lexsort(
-            (-velocity, -duration, onset, pitch)
-        )  # within a unison the longest first
+        order = np.lexsort((-velocity, -duration, onset, pitch))  # of a unison the longest first
         onset, duration, pitch, velocity = (a[order] for a in (onset, duration, pitch, velocity))
         first = np.ones(len(onset), dtype=bool)
         first[1:] = (pitch[1:] != pitch[:-1]) | (onset[1:] != onset[:-1])
@@ -109,6 +132,8 @@ class Score:
     ) -> Score:
         """The piece of a piano-roll (steps, 88). Without onsets a run of steps is one held note."""
         sounding = np.asarray(sounding, dtype=bool)
+        if sounding.ndim != 2 or sounding.shape[1] != KEYS:
+            raise ValueError(f"a piano-roll is (steps, {KEYS}), not {sounding.shape}")
         before = np.zeros_like(sounding)
         before[1:] = sounding[:-1]
         starts = sounding & ~before
