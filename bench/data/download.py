@@ -52,21 +52,17 @@ def download(it: Download, folder: Path) -> Path:
                     os.fsync(file.fileno())
                     part.replace(path)
                     return path
+            raise BenchError(
+                f"{path.name} could not be fetched:\n"
+                + "\n".join(failures)
+                + f"\nRun the command again to go on, or put the file there yourself: {path}\n"
+                f"(sha256 {it.sha256})"
+            )
     except OSError as error:
         raise BenchError(
             f"{path} cannot be written ({error.strerror or error}). Free some space, or choose a"
             " folder that can be written with --data-dir."
         ) from None
-    raise BenchError(
-        "\n".join(
-            [
-                f"{path.name} could not be fetched:",
-                *failures,
-                f"Run the command again to go on, or put the file there yourself: {path}",
-                f"(sha256 {it.sha256})",
-            ]
-        )
-    )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from bench.data import folders
 from bench.data.dataset import SPLITS, Split
 from bench.data.library import source
 from bench.data.manifest import Manifest, pin, write_manifest
-from bench.data.similarity import groups, shares, windows
+from bench.data.similarity import alike, groups, windows
 from bench.data.source import Source
 from bench.errors import BenchError
 from bench.music import Score
@@ -34,12 +34,11 @@ def distinct(pieces: Mapping[str, Score]) -> dict[str, Score]:
     Of two that hold the same the first stays.
     """
     hashes = [windows(score) for score in pieces.values()]
-    within = shares(hashes, hashes) == 1
+    within = {(int(i), int(j)) for i, j in alike(hashes, 1.0)}
     kept = [bool(len(h)) for h in hashes]
-    for i in range(len(hashes)):
-        for j in np.flatnonzero(within[i]):
-            if i != j and kept[j] and (j < i or not within[j, i]):
-                kept[i] = False
+    for i, j in sorted(within):
+        if kept[j] and (j < i or (j, i) not in within):
+            kept[i] = False
     return {piece: pieces[piece] for piece, keep in zip(pieces, kept, strict=True) if keep}
 
 
