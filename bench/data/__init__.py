@@ -2,7 +2,7 @@
 
 from bench.data.dataset import SPLITS, Dataset, Split
 from bench.data.folders import cache_dir, data_dir
-from bench.data.library import Info, describe, load, names, seal, verify
+from bench.data.library import Info, add, describe, fetch, load, names, seal, verify
 from bench.data.source import Download, Source
 
 __all__ = [
@@ -12,9 +12,11 @@ __all__ = [
     "Info",
     "Source",
     "Split",
+    "add",
     "cache_dir",
     "data_dir",
     "describe",
+    "fetch",
     "load",
     "names",
     "seal",

@@ -1,10 +1,163 @@
-"""placeholder until the branch arrives"""
+"""`bench data`: list, fetch, add, verify and audit the data sets."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
-app = typer.Typer()
+from bench import data
+from bench.data.library import Info
+from bench.errors import BenchError
+
+app = typer.Typer(
+    name="data",
+    help="The data sets: which there are, where they come from, what they share.",
+    no_args_is_help=True,
+)
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="BENCH_DATA_DIR",
+        help="Where data sets are looked for. [default: a folder in the user's cache]",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; see `list`.")]
 
 
 @app.command("list")
-def l() -> None:
-    "x"
+def list_(data_dir: Folder = None, as_json: Json = False) -> None:
+    """List the data sets: their pieces, and whether they are here."""
+    infos, broken = [], []
+    for name in data.names(data_dir):
+        try:
+            infos.append(data.describe(name, data_dir))
+        except BenchError as error:
+            broken.append(f"{name}: {error}")
+    if as_json:
+        _print_json([_plain(info) for info in infos])
+        return
+    width = max((len(info.name) for info in infos), default=0)
+    for info in infos:
+        counts = "/".join(f"{count}" for count in info.counts.values())
+        here = "here" if info.where else "not here"
+        typer.echo(f"{info.name:<{width}}  {counts:>11}  {info.object:<6}  {here:<8}  {info.title}")
+    typer.echo("\nPieces are train/valid/test. What a likelihood is about: score or frames.")
+    missing = [info for info in infos if not info.where]
+    if missing:
+        typer.echo("\nNot here, and how to get them:")
+        for info in missing:
+            typer.echo(f"  {info.name}: {info.obtain}")
+    for line in broken:
+        typer.echo(line, err=True)
+
+
+@app.command()
+def fetch(names: Names, data_dir: Folder = None) -> None:
+    """Download data sets where needed, read and check them."""
+    for name in names:
+        _ok(data.fetch(name, data_dir), data.describe(name, data_dir))
+
+
+@app.command()
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Data sets. [default: all that are here]"),
+    ] = None,
+    data_dir: Folder = None,
+) -> None:
+    """Read data sets from their originals and check every piece against its manifest."""
+    if not names:
+        infos = [data.describe(name, data_dir) for name in data.names(data_dir)]
+        names = [info.name for info in infos if info.where]
+    failures = []
+    for name in names:
+        try:
+            _ok(data.verify(name, data_dir), data.describe(name, data_dir))
+        except BenchError as error:
+            failures.append(str(error))
+    if failures:
+        raise BenchError("\n".join(failures))
+
+
+@app.command()
+def audit(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set; see `list`.")],
+    data_dir: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Show which held-out pieces occur in train, in whatever key."""
+    from bench.data.audit import audit as compare
+
+    found = compare(data.load(name, data_dir))
+    if as_json:
+        _print_json(dataclasses.asdict(found))
+        return
+    typer.echo(f"{name}: windows of {found.window} steps, compared in every key")
+    for split, mean in found.mean.items():
+        typer.echo(f"  {split}: {mean:.1%} of a piece occurs in train, on average")
+    if found.leaks:
+        typer.echo("\nPieces of which much occurs in train:")
+        width = max(len(leak.piece) for leak in found.leaks)
+        for leak in found.leaks:
+            typer.echo(
+                f"  {leak.piece:<{width}}  {leak.share:5.0%}  most of it, {leak.nearest_share:.0%},"
+                f" in {leak.nearest}"
+            )
+    if found.equal:
+        typer.echo("\nPieces that are equal note for note:")
+        for one, other in found.equal:
+            typer.echo(f"  {one} = {other}")
+    if not found.leaks and not found.equal:
+        typer.echo("\nNo piece repeats another.")
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call the data set.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="A folder of MIDI files. Folders train, valid and test in it are its splits;"
+            " otherwise it is split 80/10/10.",
+        ),
+    ],
+    data_dir: Folder = None,
+    clock: Annotated[
+        Literal["beats", "seconds"],
+        typer.Option(help="Steps are 1/4 of the file's beats, or 1/8 of a second."),
+    ] = "beats",
+    seed: Annotated[int, typer.Option(help="Of the random split.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace a set of that name.")] = False,
+) -> None:
+    """Make a pinned data set of a folder of MIDI files."""
+    added = data.add(name, folder, data_dir, clock=clock, force=force, seed=seed)
+    for left in added.left_out:
+        typer.echo(f"left out  {left.reason}")
+    for piece in added.repeated:
+        typer.echo(f"left out  {piece}: another piece says the same")
+    counts = ", ".join(f"{count} {split}" for split, count in added.manifest.counts.items())
+    typer.echo(f"{name}: {counts}. Kept in {added.where}")
+    typer.echo(f"Next: bench data audit {name}, then bench all --data {name}")
+
+
+def _ok(dataset: data.Dataset, info: Info) -> None:
+    counts = "/".join(str(count) for count in info.counts.values())
+    typer.echo(f"{dataset.name}: {counts} pieces, all as pinned ({dataset.fingerprint[:12]})")
+
+
+def _plain(info: Info) -> dict[str, Any]:
+    return {**dataclasses.asdict(info), "where": str(info.where) if info.where else None}
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, allow_nan=False))

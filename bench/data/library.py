@@ -12,11 +12,13 @@ from bench import registry
 from bench.contract import Object
 from bench.data import folders, own
 from bench.data.dataset import Dataset, Split
+from bench.data.download import download
 from bench.data.manifest import Manifest, read_manifest
 from bench.data.pieces import read_pieces, write_pieces
 from bench.data.source import Source
 from bench.errors import BenchError, unknown
 from bench.music import Score
+from bench.music.midi import Clock
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,31 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
         pieces = _read(it, manifest, data_dir)
         _keep(cache, pieces)
     return manifest.dataset(pieces)
+
+
+def fetch(name: str, data_dir: Path | None = None) -> Dataset:
+    """The data set, downloaded if need be, read and checked: the next `load` takes no time."""
+    it, _ = _open(name, data_dir)
+    folder = data_dir or folders.data_dir()
+    for file in it.downloads:
+        if it.find(folder) in (None, folder / file.path):
+            download(file, folder)
+    return load(name, data_dir)
+
+
+def add(
+    name: str,
+    folder: Path,
+    data_dir: Path | None = None,
+    *,
+    clock: Clock = "beats",
+    force: bool = False,
+    seed: int = 0,
+) -> own.Added:
+    """Make a pinned data set of a folder of MIDI files, in the data folder."""
+    where = data_dir or folders.data_dir()
+    taken = registry.datasets()
+    return own.add(name, folder, where, taken=taken, clock=clock, force=force, seed=seed)
 
 
 def verify(name: str, data_dir: Path | None = None) -> Dataset:

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.manifest import read_manifest
-from bench.data.pieces import read_pieces
+from bench.data.dataset import SPLITS, Split
+from bench.data.manifest import Manifest, pin, read_manifest, write_manifest
+from bench.data.pieces import read_pieces, write_pieces
+from bench.data.progress import progress
 from bench.data.source import Source
+from bench.data.splits import distinct, seeded, standard
+from bench.errors import BenchError
+from bench.music import GRID, LeftOut, MidiError, Score, import_folder
+from bench.music.midi import Clock
 
 FOLDER = "added"  # below the data folder
+PARTS: dict[Split, float] = {"train": 0.8, "valid": 0.1, "test": 0.1}
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def sources(data_dir: Path) -> dict[str, Source]:
-    """The sets that were added to this data folder, by name."""
-    return {
-        path.parent.name: _source(path)
-        for path in sorted((data_dir / FOLDER).glob("*/manifest.json"))
-    }
+    """The sets that were added to this data folder, by name; a broken one is told of and passed."""
+    found = {}
+    for path in sorted((data_dir / FOLDER).glob("*/manifest.json")):
+        try:
+            found[path.parent.name] = _source(path)
+        except BenchError as error:
+            sys.stderr.write(f"{error}\n")
+    return found
 
 
 def _source(path: Path) -> Source:
-    manifest = read_manifest(path)
-    pieces = path.parent / "pieces.npz"
     name = path.parent.name
+    manifest = read_manifest(path)
+    pieces = _pieces(path.parent, manifest)
     return Source(
         name=name,
         title=manifest.about.get("title", name),
@@ -31,9 +46,118 @@ def _source(path: Path) -> Source:
         bar=manifest.bar,
         object=manifest.object,
         licence="your own",
-        citation="",
+        citation="your own",
         obtain=f"Add it again: bench data add {name} FOLDER --force",
         find=lambda _: pieces if pieces.is_file() else None,
         read=lambda _folder, _ids: read_pieces(pieces) or {},
         manifest_path=path,
     )
+
+
+def _pieces(folder: Path, manifest: Manifest) -> Path:
+    return folder / f"pieces-{manifest.fingerprint[:16]}.npz"
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of a folder: the data set's manifest, and which files gave no piece of it."""
+
+    manifest: Manifest
+    where: Path
+    left_out: tuple[LeftOut, ...]  # files that cannot be read
+    repeated: tuple[str, ...]  # pieces that say what another one says
+
+
+def add(
+    name: str,
+    folder: Path,
+    data_dir: Path,
+    *,
+    taken: Collection[str],
+    clock: Clock = "beats",
+    force: bool = False,
+    seed: int = 0,
+) -> Added:
+    """Pin the MIDI files of a folder, and of all folders in it, as a data set of that name.
+
+    Folders `train`, `valid` and `test` in it are its splits; otherwise it is split 80/10/10 at
+    random, pieces that share much staying together. Of pieces that say the same in whatever key
+    one is kept: the one that is held out, where splits are given.
+    """
+    if not NAME.fullmatch(name):
+        raise BenchError(
+            f"'{name}' cannot name a data set. Use small letters, digits, - and _, such as my-songs."
+        )
+    place = data_dir / FOLDER / name
+    if name in taken:
+        raise BenchError(f"There is a data set called '{name}' already. Choose another name.")
+    if (place / "manifest.json").exists() and not force:
+        raise BenchError(f"'{name}' was added before: {place}. Give --force to replace it.")
+    found, left_out = _import(folder, clock)
+    given = all((folder / split).is_dir() for split in SPLITS)
+    if given:
+        left_out += [
+            LeftOut(folder / piece, "it is in none of the folders train, valid and test")
+            for piece in found
+            if piece.split("/")[0] not in SPLITS
+        ]
+        # Held-out pieces first: of two equals the later one goes.
+        ordered = {p: found[p] for split in reversed(SPLITS) for p in standard(found)[split]}
+        kept = distinct(ordered, contained=False)
+        splits = standard(kept)
+    else:
+        ordered = found
+        kept = distinct(ordered, contained=False)
+        splits = seeded(kept, PARTS, seed)
+    if not all(splits.values()):
+        raise BenchError(_too_few(folder, kept, left_out, given))
+    manifest = pin(
+        kept,
+        splits,
+        name=name,
+        version=1,
+        grid=GRID,
+        bar=4 * GRID,
+        object="score",
+        about={"title": f"MIDI files of {folder.resolve().name}", "clock": clock},
+    )
+    _write(place, manifest, {piece: kept[piece] for piece in manifest.ids})
+    repeated = tuple(piece for piece in ordered if piece not in kept)
+    return Added(manifest, place, tuple(left_out), repeated)
+
+
+def _import(folder: Path, clock: Clock) -> tuple[dict[str, Score], list[LeftOut]]:
+    total = sum(1 for _ in folder.rglob("*.[mM][iI][dD]*"))
+    try:
+        with progress(f"Reading {folder}", total, "files") as show:
+            return import_folder(folder, progress=lambda done, _: show(done), clock=clock)
+    except MidiError as error:
+        raise BenchError(str(error)) from None
+
+
+def _too_few(folder: Path, kept: Mapping[str, Score], left_out: list[LeftOut], given: bool) -> str:
+    reasons = "".join(f"\n  {left.reason}" for left in left_out[:5])
+    if given:
+        what = "every one of its folders train, valid and test needs a piece of its own"
+    elif len(kept) < len(SPLITS):
+        what = f"it gives {len(kept)} pieces that differ, and three splits need at least three"
+    else:
+        what = "its pieces share so much that none can be held out; split them yourself into"
+        what += " folders train, valid and test"
+    return f"{folder} makes no data set: {what}.{reasons}"
+
+
+def _write(place: Path, manifest: Manifest, pieces: Mapping[str, Score]) -> None:
+    """The manifest comes last: until then what was there before stays valid."""
+    kept = _pieces(place, manifest)
+    try:
+        write_pieces(kept, pieces)
+        write_manifest(place / "manifest.json", manifest)
+        for old in place.glob("pieces-*.npz"):
+            if old != kept:
+                old.unlink(missing_ok=True)
+    except OSError as error:
+        raise BenchError(
+            f"{place} cannot be written ({error.strerror}). Choose a folder that can be written"
+            " with --data-dir."
+        ) from None

@@ -6,7 +6,7 @@ sound at the same steps after transposition. Windows of silence do not count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.music import KEYS, LOWEST, Score
 
 QUARTERS = 8  # per window
+BLOCK = 256  # pieces
 Hashes = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
@@ -68,15 +69,33 @@ def _numbers(size: int) -> tuple[Hashes, Hashes, Hashes]:
 
 def shares(of: Sequence[Hashes], within: Sequence[Hashes]) -> Floats:
     """(of, within) the share of each piece's windows that occur in each other piece."""
+    rows = list(_shares(of, within))
+    return np.concatenate(rows) if rows else np.zeros((0, len(within)))
+
+
+def alike(hashes: Sequence[Hashes], bound: float) -> NDArray[np.int64]:
+    """(pairs, 2) whose first piece has at least that share of its windows in the second."""
+    found = [np.zeros((0, 2), dtype=np.int64)]
+    for block, share in enumerate(_shares(hashes, hashes)):
+        one, other = np.nonzero(share >= bound)
+        pairs = np.stack([one + block * BLOCK, other], axis=1)
+        found.append(pairs[pairs[:, 0] != pairs[:, 1]])
+    return np.concatenate(found)
+
+
+def _shares(of: Sequence[Hashes], within: Sequence[Hashes]) -> Iterator[Floats]:
+    """Rows of `shares`, some pieces at a time: thousands squared would fill the memory."""
     from scipy.sparse import csr_matrix
 
     known, column = np.unique(np.concatenate([*of, *within]), return_inverse=True)
     row = np.repeat(np.arange(len(of) + len(within)), [len(h) for h in (*of, *within)])
     shape = (len(of) + len(within), len(known))
     counts: Any = csr_matrix((np.ones(len(row)), (row, column)), shape=shape)
-    there = counts[len(of) :].sign()
-    total = np.maximum([len(h) for h in of], 1)
-    return np.asarray((counts[: len(of)] @ there.T).toarray() / total[:, None])
+    there = counts[len(of) :].sign().T.tocsr()
+    for start in range(0, len(of), BLOCK):
+        stop = min(start + BLOCK, len(of))
+        total = np.maximum([len(h) for h in of[start:stop]], 1)
+        yield np.asarray((counts[start:stop] @ there).toarray() / total[:, None])
 
 
 def groups(pieces: Mapping[str, Score], *, whole: float = 0.25, melody: float = 0.5) -> list[int]:
@@ -85,11 +104,17 @@ def groups(pieces: Mapping[str, Score], *, whole: float = 0.25, melody: float = 
     Two pieces belong together when that share of either one's windows, or of its melody's,
     occurs in the other; and so on from piece to piece.
     """
+    from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
 
-    near = np.zeros((len(pieces), len(pieces)), dtype=bool)
-    for only_melody, bound in ((False, whole), (True, melody)):
-        hashes = [windows(score, melody=only_melody) for score in pieces.values()]
-        near |= shares(hashes, hashes) >= bound
-    _, labels = connected_components(near, directed=False)
+    scores = list(pieces.values())
+    near = np.concatenate(
+        [
+            alike([windows(score, melody=only_melody) for score in scores], bound)
+            for only_melody, bound in ((False, whole), (True, melody))
+        ]
+    )
+    shape = (len(scores), len(scores))
+    graph = csr_matrix((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=shape)
+    _, labels = connected_components(graph, directed=False)
     return [int(label) for label in labels]

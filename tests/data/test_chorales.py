@@ -11,8 +11,8 @@ from bench import registry
 from bench.data import chorales
 from bench.data.corpus import read_files
 from bench.data.manifest import read_manifest
-from bench.data.pin import distinct, seeded
 from bench.data.similarity import shares, windows
+from bench.data.splits import distinct, seeded
 from bench.errors import BenchError
 
 MANIFEST = read_manifest(chorales.CHORALES.manifest)
