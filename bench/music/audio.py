@@ -13,6 +13,8 @@ from bench.music.loudness import Samples
 from bench.music.score import Score
 from bench.music.soundfont import AudioError, Voice, piano, soundfont
 
+__all__ = ["RATE", "TAIL", "AudioError", "Format", "encode", "render", "soundfont"]
+
 RATE = 44100  # frames per second
 TAIL = 0.5  # seconds after the piece in which the last notes die away
 LONGEST = 3600  # seconds
