@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import math
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.music.loudness import Samples
-from bench.music.score import VELOCITY, Score
+from bench.music.score import Score
+from bench.music.soundfont import AudioError, Voice, piano, soundfont
+
+__all__ = ["RATE", "TAIL", "AudioError", "Format", "encode", "render", "soundfont"]
 
 RATE = 44100  # frames per second
 TAIL = 0.5  # seconds after the piece in which the last notes die away
@@ -33,68 +35,57 @@ _ENCODINGS: dict[str, dict[str, Any]] = {
     },
 }
 _BLOCK = 8192  # frames; libsndfile overflows the stack on a minute of Vorbis written at once
-_QUALITY = 4  # of the synthesiser: 5 and above give silence
-
-
-class AudioError(RuntimeError):
-    """Something that cannot be made audible: what, why, and what to do."""
-
-
-def soundfont() -> Path:
-    """The soundfont that pretty_midi brings along: TimGM6mb by Tim Brechbill, GPL-2."""
-    from importlib.util import find_spec
-
-    package = find_spec("pretty_midi")
-    folder = Path(package.origin).parent if package and package.origin else None
-    if folder is None or not (folder / "TimGM6mb.sf2").is_file():
-        raise AudioError(
-            "the soundfont TimGM6mb.sf2 of the package pretty_midi is missing; "
-            "`pip install --force-reinstall pretty_midi` brings it back"
-        )
-    return folder / "TimGM6mb.sf2"
-
-
-@cache
-def _synthesizer(font: Path) -> Any:
-    from symusic import core
-
-    return core.Synthesizer(str(font), RATE, _QUALITY)
+_ATTACK = 0.001  # seconds, so that no note begins with a click
+_DAMPED = 80  # dB below its level a released note is cut off
 
 
 def render(score: Score, qpm: float = 120) -> tuple[Samples, int]:
     """The piece on a piano as (frames, 2) float32, and the rate; the same bits every time.
 
     It lasts as long as the piece, trailing silence included, and half a second more. Every note
-    is equally loud: the velocities that some systems make and others do not are not heard.
+    is struck equally hard: velocities, which some systems make and others do not, are not heard.
     """
-    from symusic import core
-
     if not 0 < qpm < math.inf:
         raise AudioError(f"a tempo of {qpm} quarter notes a minute cannot be played; try 120")
     step = 60 / qpm / score.grid  # seconds
     seconds = score.length * step + TAIL
     if seconds > LONGEST:
         raise AudioError(f"{seconds:.0f} seconds of music are too much; render an excerpt")
-    samples = np.zeros((round(seconds * RATE), 2), dtype=np.float32)
-    if not len(score):
-        return samples, RATE
-    # The synthesiser stops dead with the last note, so one more follows and is cut off again.
-    beyond = math.ceil(seconds / step) + 1
-    onset = np.append(score.onset, beyond).astype(np.int32)
-    duration = np.append(score.duration, 1).astype(np.int32)
-    pitch = np.append(score.pitch, 60).astype(np.int8)
-    track = core.TrackTick("", 0, False)
-    track.notes = core.NoteTickList.from_numpy(
-        onset, duration, pitch, np.full_like(pitch, VELOCITY)
-    )
-    music = core.ScoreTick(score.grid)
-    music.tempos.append(core.TempoTick(0, mspq=round(60e6 / qpm)))
-    music.tracks.append(track)
-    sound = _synthesizer(soundfont()).render(music, True).T[: len(samples)]
-    samples[: len(sound)] = sound
+    mono = np.zeros(round(seconds * RATE))
+    begins, ends = (np.round(at * step * RATE).astype(int) for at in (score.onset, score.end))
+    voices = piano(soundfont())
+    for pitch in np.unique(score.pitch).tolist():
+        notes = score.pitch == pitch
+        lengths = ends[notes] - begins[notes]
+        tone, damping = _tone(voices[pitch], int(lengths.max()))
+        for start, length in zip(begins[notes].tolist(), lengths.tolist(), strict=True):
+            sound = tone[: length + len(damping)].copy()
+            sound[length:] *= damping
+            stop = min(start + len(sound), len(mono))
+            mono[start:stop] += sound[: stop - start]
     tail = round(TAIL * RATE)
-    samples[-tail:] *= np.linspace(1, 0, tail, dtype=np.float32)[:, None]
-    return samples, RATE
+    mono[-tail:] *= np.linspace(1, 0, tail)
+    return np.repeat(mono.astype(np.float32)[:, None], 2, axis=1), RATE
+
+
+def _tone(voice: Voice, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A key held for some frames and beyond, and what to multiply it by once it is released."""
+    from scipy.signal import butter, sosfilt
+
+    damping = _decibels(-voice.release * np.arange(round(_DAMPED / voice.release * RATE)) / RATE)
+    time = np.arange(frames + len(damping)) / RATE
+    at, (loop, loop_end) = time * voice.speed, voice.loop
+    at = np.where(at < loop, at, loop + (at - loop) % (loop_end - loop))
+    tone = np.interp(at, np.arange(len(voice.wave)), voice.wave) * voice.gain
+    if voice.cutoff < RATE / 2:
+        tone = sosfilt(butter(2, voice.cutoff, fs=RATE, output="sos"), tone)
+    tone *= _decibels(-voice.fall * np.maximum(0, time - voice.hold))
+    tone *= np.minimum(1, time / _ATTACK)
+    return tone, damping
+
+
+def _decibels(level: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(10 ** (level / 20))
 
 
 def encode(samples: Samples, rate: int, format: Format) -> bytes:

@@ -35,11 +35,12 @@ def loudness(samples: Samples, rate: int = 44100) -> float:
     """
     from scipy.signal import sosfilt
 
+    if not len(samples):
+        return -np.inf
     block, hop = round(0.4 * rate), round(0.1 * rate)
     weighted = sosfilt(k_weighting(rate), samples.astype(np.float64), axis=0)
     energy = np.concatenate([[0.0], np.cumsum((weighted**2).sum(axis=1))])
-    if len(samples) < block:
-        block = max(1, len(samples))
+    block = min(block, len(samples))
     starts = np.arange(0, len(samples) - block + 1, hop)
     power = (energy[starts + block] - energy[starts]) / block
     loud = power[_lufs(power) > -70]

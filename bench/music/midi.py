@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from bench.music.score import GRID, HIGHEST, LOWEST, Score
 from bench.music.smf import MidiError, MidiFile, parse
 
+__all__ = ["LeftOut", "MidiError", "from_midi", "import_folder", "to_midi"]
+
 LONGEST = 1_000_000  # steps; a longer piece is a broken file, and its roll would fill the memory
 
 Clock = Literal["beats", "seconds"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.music.score import Score
+from bench.music.score import VELOCITY, Score
 
 if TYPE_CHECKING:
     import muspy
@@ -32,7 +32,7 @@ def to_muspy(score: Score) -> muspy.Music:
 def from_muspy(music: muspy.Music, *, length: int | None = None) -> Score:
     """The piece of a Music on its own resolution, without drums; it ends with its last note."""
     notes = [
-        (note.time, note.duration, note.pitch, 80 if note.velocity is None else note.velocity)
+        (note.time, note.duration, note.pitch, VELOCITY if note.velocity is None else note.velocity)
         for track in music.tracks
         if not track.is_drum
         for note in track.notes

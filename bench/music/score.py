@@ -103,26 +103,28 @@ class Score:
         """A valid piece from notes in any order.
 
         Keys outside the piano and notes outside the piece are dropped, unisons merged (the
-        longest kept), a note is cut where its key is struck again or the piece ends.
+        longest kept), a note is cut where its key is struck again or the piece ends. Without a
+        length the piece ends with the last of its notes.
         """
         onset, duration = _whole("onset", onset), _whole("duration", duration)
         pitch = _whole("pitch", pitch)
         velocity = np.full_like(pitch, VELOCITY) if velocity is None else velocity
         velocity = _whole("velocity", velocity)
         duration, velocity = np.maximum(duration, 1), np.clip(velocity, 1, 127)
-        if length is None:
-            length = int((onset + duration).max(initial=0))
-        keep = (pitch >= LOWEST) & (pitch <= HIGHEST) & (onset >= 0) & (onset < length)
+        limit = np.iinfo(np.int32).max if length is None else length
+        keep = (pitch >= LOWEST) & (pitch <= HIGHEST) & (onset >= 0) & (onset < limit)
         onset, duration, pitch, velocity = (a[keep] for a in (onset, duration, pitch, velocity))
         order = np.lexsort((-velocity, -duration, onset, pitch))  # of a unison the longest first
         onset, duration, pitch, velocity = (a[order] for a in (onset, duration, pitch, velocity))
         first = np.ones(len(onset), dtype=bool)
         first[1:] = (pitch[1:] != pitch[:-1]) | (onset[1:] != onset[:-1])
         onset, duration, pitch, velocity = (a[first] for a in (onset, duration, pitch, velocity))
-        room = length - onset  # until the key is struck again, or the piece ends
+        room = limit - onset  # until the key is struck again, or the piece ends
         same_key = pitch[1:] == pitch[:-1]
         room[:-1][same_key] = (onset[1:] - onset[:-1])[same_key]
         duration = np.minimum(duration, room)
+        if length is None:
+            length = int((onset + duration).max(initial=0))
         order = np.lexsort((pitch, onset))
         return cls(onset[order], duration[order], pitch[order], velocity[order], length, grid)
 

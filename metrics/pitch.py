@@ -1,0 +1,105 @@
+"""How far pieces keep to one scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from bench.contract import Direction, Floats, Measurement, Reference
+from bench.music import Score
+from metrics.per_piece import NO_SAMPLES, mean, wasserstein, weights
+
+# The twelve diatonic sets. A natural minor scale is the set of its relative major.
+_SCALES = np.array([np.roll([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1], tonic) for tonic in range(12)])
+
+
+def scale_consistency(score: Score) -> float:
+    """The share of notes in the scale that has most of them; NaN without notes."""
+    if not len(score):
+        return math.nan
+    classes = np.bincount(score.pitch % 12, minlength=12)
+    return float((_SCALES @ classes).max() / len(score))
+
+
+class ScaleConsistency:
+    """The mean of the pieces' scale consistency. A piece without notes has none and is counted."""
+
+    name: ClassVar[str] = "scale_consistency"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "share of notes"
+    direction: ClassVar[Direction] = "none"
+    headline: ClassVar[bool] = False
+    measures: ClassVar[str] = (
+        "The share of a piece's notes in the major or natural minor scale that has most of them, "
+        "averaged over the pieces that have notes."
+    )
+    blind_to: ClassVar[str] = (
+        "Order, rhythm and how long notes last; it rises as notes disappear (one note alone "
+        "scores 1), and harmonic minor scores below 1. Neither more nor less is better."
+    )
+    citation: ClassVar[str] = (
+        "Mogren 2016, C-RNN-GAN; as defined in Dong et al. 2020, MusPy: A Toolkit for Symbolic "
+        "Music Generation"
+    )
+
+    def prepare(self, reference: Reference) -> None:
+        """Nothing of the reference is needed."""
+
+    def score(self, samples: Sequence[Score]) -> Measurement:
+        """The mean over pieces with notes; `undefined_pieces` counts the others."""
+        return mean([scale_consistency(piece) for piece in samples], "no piece has a note")
+
+
+class ScaleConsistencyGap:
+    """How far the distribution of the pieces' scale consistency lies from that of real pieces.
+
+    A piece without notes, on either side, stands at 0. Any notes have at least 7/12, so among
+    real pieces with notes silence is as far away as can be, and each silent piece more makes the
+    distance larger than a piece of any notes would.
+    """
+
+    name: ClassVar[str] = "scale_consistency_gap"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "share of notes"
+    direction: ClassVar[Direction] = "lower"
+    headline: ClassVar[bool] = True
+    measures: ClassVar[str] = (
+        "The 1-Wasserstein distance between the scale consistency of the samples and that of test "
+        "excerpts of the same length; a piece without notes counts as the worst possible."
+    )
+    blind_to: ClassVar[str] = (
+        "Everything but the pitch classes of a piece taken together: order, rhythm, octave, which "
+        "scale it is. It is above 0 for real music too, the more the fewer the pieces."
+    )
+    citation: ClassVar[str] = (
+        "Mogren 2016, C-RNN-GAN (scale consistency); Villani 2009, Optimal Transport (distance)"
+    )
+
+    def prepare(self, reference: Reference) -> None:
+        """Take the scale consistency of the test excerpts."""
+        self._reference = _placed(reference.test)
+
+    def score(self, samples: Sequence[Score]) -> Measurement:
+        """The distance, with a resampled one for each row of piece indices."""
+        from bench.statistics import resamples
+
+        if not len(samples):
+            return Measurement(None, NO_SAMPLES)
+        if not self._reference.any():
+            return Measurement(None, "no test excerpt has a note to compare with")
+        values = _placed(samples)
+        equal = np.full((1, len(values)), 1 / len(values))
+        draws = weights(resamples(len(values)), len(values))
+        return Measurement(
+            float(wasserstein(values, equal, self._reference)[0]),
+            draws=wasserstein(values, draws, self._reference),
+            detail={"undefined_pieces": float((values == 0).sum())},
+        )
+
+
+def _placed(pieces: Sequence[Score]) -> Floats:
+    values = np.array([scale_consistency(piece) for piece in pieces])
+    return np.where(np.isnan(values), 0.0, values)
