@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 from baselines.chords import RandomChords
+from bench.architectures.chord_lstm import ChordLSTM
 from bench.contract import Budget
 from bench.encodings.frames import stack
 from bench.music import Score
@@ -53,3 +55,14 @@ def test_every_frame_of_every_test_piece_is_paid_for(icml2012, quiet) -> None:
     unseen = chords.vocabulary.encode(stack(splits["test"])) == chords.vocabulary.unknown
     assert round(float(unseen.mean()), 2) == 0.10
     assert np.isfinite(chords.log_likelihood(splits["test"])).all()
+
+
+@pytest.mark.slow
+def test_a_network_that_hears_the_past_beats_them(icml2012, quiet) -> None:
+    splits = icml2012("JSB_Chorales")
+    losses = {}
+    for system in (RandomChords(), ChordLSTM(rate=0.005)):
+        system.fit(splits["train"], splits["valid"], Budget(150), 0, quiet)
+        steps = sum(score.length for score in splits["test"])
+        losses[type(system)] = -system.log_likelihood(splits["test"]).sum() / steps
+    assert losses[ChordLSTM] < losses[RandomChords] - 0.5

@@ -1,0 +1,359 @@
+"""A two-layer LSTM that names chords, one token per step (Huang & Wu 2016, sections 4 and 5.5).
+
+    chord before -> embedding 128 -> LSTM 2 x 128 -> softmax over chords and the escape
+
+The paper's network knows only the chords of its training pieces. Here one more token, the
+escape, stands for all others: as output it is followed by spelling the frame key by key
+(`bench.encodings.escape`), as input it says that an unknown chord sounded.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from bench import saved, training
+from bench.contract import Budget, Floats, Likelihood, Log
+from bench.encodings.chords import ChordVocabulary
+from bench.encodings.escape import Spelling, likeliest_bias, mixture
+from bench.errors import BenchError
+from bench.music import Score
+from bench.music.score import Roll
+from bench.seeds import generators
+
+LOGITS = 2**24  # of one softmax at a time: bounds the memory that a large vocabulary takes
+STEPS, PIECES = 64, 256  # of one forward pass
+MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch: the rate decays by it
+
+Ints = NDArray[np.int64]
+State = tuple[Tensor, Tensor]  # (layers, batch, hidden) each
+
+
+class ChordNetwork(nn.Module):
+    """Chords 0..n-1, then the escape; as input also the beginning of a piece."""
+
+    def __init__(self, chords: int, embedding: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.escape, self.beginning = chords, chords + 1
+        self.embed = nn.Embedding(chords + 2, embedding)
+        self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
+        self.out = nn.Linear(hidden, chords + 1)
+        for layer in range(layers):
+            # TensorFlow's BasicLSTMCell: a forget bias of 1. Gates: input, forget, cell, output.
+            for name, value in (("bias_ih", 1.0), ("bias_hh", 0.0)):
+                bias = getattr(self.lstm, f"{name}_l{layer}")
+                nn.init.constant_(bias[hidden : 2 * hidden], value)
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """(batch, time) tokens -> (batch, time, hidden) and the state after them."""
+        hidden, state = self.lstm(self.embed(tokens), state)
+        return hidden, state
+
+    def loss(self, windows: Tensor) -> Tensor:
+        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token."""
+        hidden, _ = self(windows[:, :-1].clamp(min=0))
+        targets = windows[:, 1:]
+        hidden, targets = hidden[targets >= 0], targets[targets >= 0]  # (tokens, hidden)
+        rows = max(1, LOGITS // self.out.out_features)
+        if len(targets) <= rows:
+            total = self._surprise(hidden, targets)
+        else:
+            total = torch.stack(
+                [
+                    checkpoint(self._surprise, h, t, use_reentrant=False, preserve_rng_state=False)
+                    for h, t in zip(
+                        torch.split(hidden, rows), torch.split(targets, rows), strict=True
+                    )
+                ]
+            ).sum()
+        return total / len(targets)
+
+    def _surprise(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(self.out(hidden), targets, reduction="sum")
+
+
+class ChordLSTM:
+    """The network, its vocabulary, and what an unknown chord costs.
+
+    `sampler`: a draw from the `softmax`, its `argmax`, or `mixed`: either, by the toss of a coin.
+    With `train` off the weights stay as they were drawn: the paper's untrained network.
+    """
+
+    likelihood = Likelihood("exact", "frames")
+    vocabulary: ChordVocabulary
+    spelling: Spelling
+    network: ChordNetwork
+    escape_bias: float  # added to the escape's logit, by the validation pieces
+
+    def __init__(
+        self,
+        *,
+        hidden: int = 128,
+        layers: int = 2,
+        embedding: int = 128,
+        batch: int = 50,
+        sequence: int = 50,
+        rate: float = 0.002,
+        decay: float = 0.97,
+        clip: float = 5.0,
+        patience: int | None = 5,
+        smoothing: float = 0.5,
+        sampler: Literal["softmax", "argmax", "mixed"] = "softmax",
+        train: bool = True,
+    ) -> None:
+        if sampler not in ("softmax", "argmax", "mixed"):
+            raise BenchError(f"sampler = '{sampler}': choose softmax, argmax or mixed.")
+        self.settings: dict[str, Any] = {
+            "hidden": hidden,
+            "layers": layers,
+            "embedding": embedding,
+            "batch": batch,
+            "sequence": sequence,
+            "rate": rate,
+            "decay": decay,
+            "clip": clip,
+            "patience": patience,
+            "smoothing": smoothing,
+            "sampler": sampler,
+            "train": train,
+        }
+        self.hidden, self.layers, self.embedding = hidden, layers, embedding
+        self.batch, self.sequence = batch, sequence
+        self.rate, self.decay, self.clip, self.patience = rate, decay, clip, patience
+        self.smoothing, self.sampler, self.trains = smoothing, sampler, train
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the network has to learn."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    # -- learning -----------------------------------------------------------------------------
+
+    def fit(
+        self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Name the training chords, train the network, weigh the escape by the validation pieces."""
+        rolls = [score.sounding() for score in train], [score.sounding() for score in valid]
+        self.learn(*rolls, budget, seed, log)
+
+    def learn(
+        self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """The same from frames, with any number of keys."""
+        self.vocabulary = ChordVocabulary.of(train)
+        self.spelling = Spelling.of(np.concatenate(list(train)), self.smoothing)
+        self.escape_bias = 0.0
+        with training.seeded(seed):
+            self.network = self._network().to(training.device())
+        if not self.trains:
+            return
+        windows = torch.from_numpy(self.windows(train))
+        # A chord of a single training piece would be unknown had that piece been held out. Half
+        # of the time it counts as such, so that the escape is learnt in its contexts.
+        rare = torch.from_numpy(np.append(self.vocabulary.pieces == 1, [False] * 3))
+        per_pass = training.batches_per_pass(len(windows), self.batch)
+
+        def loss(step: int) -> Tensor:
+            tokens = windows[training.batch(len(windows), self.batch, seed, step)]
+            held_out = rare[tokens] & (torch.rand(tokens.shape) < 0.5)
+            tokens = tokens.masked_fill(held_out, self.vocabulary.unknown)
+            return self.network.loss(tokens.to(training.device()))
+
+        def validate() -> float:
+            escape, named, spelled = self._codes(self.network, valid)
+            bias = likeliest_bias(escape, named, spelled)
+            return -float(mixture(escape + bias, named, spelled).mean())
+
+        training.train(
+            self.network,
+            loss,
+            torch.optim.Adam(self.network.parameters(), lr=self.rate),
+            steps=training.updates(budget, per_pass),
+            seed=seed,
+            log=log,
+            schedule=lambda step: self.decay ** (step // MUSE_PASS),
+            clip=self.clip,
+            validate=validate if sum(map(len, valid)) else None,
+            every=max(10, per_pass),
+            patience=self.patience,
+            music_steps=self.batch * self.sequence,
+        )
+        self.escape_bias = likeliest_bias(*self._codes(self._precise(), valid))
+
+    def _network(self) -> ChordNetwork:
+        return ChordNetwork(len(self.vocabulary), self.embedding, self.hidden, self.layers)
+
+    def _precise(self) -> ChordNetwork:
+        """The network in double precision: single rounds differently in batches of other sizes."""
+        return copy.deepcopy(self.network).double().eval()
+
+    def windows(self, pieces: Sequence[Roll]) -> Ints:
+        """(windows, sequence + 1) every step of every piece as target once, after its beginning."""
+        rows = []
+        for piece in pieces:
+            tokens = np.append(self.vocabulary.unknown + 1, self.vocabulary.encode(piece))
+            for start in range(0, len(piece), self.sequence):
+                row = np.full(self.sequence + 1, -1)
+                part = tokens[start : start + self.sequence + 1]
+                row[: len(part)] = part
+                rows.append(row)
+        return np.array(rows, dtype=np.int64).reshape(-1, self.sequence + 1)
+
+    # -- likelihood ---------------------------------------------------------------------------
+
+    def log_likelihood(self, scores: Sequence[Score]) -> Floats:
+        """(pieces,) log p of the pieces' frames in nats."""
+        steps = self.log_probabilities([score.sounding() for score in scores])
+        return np.array([step.sum() for step in steps])
+
+    def log_probabilities(self, pieces: Sequence[Roll]) -> list[Floats]:
+        """log p of every frame (steps,) of every piece, given the frames before it."""
+        escape, named, spelled = self._codes(self._precise(), pieces)
+        ends = np.cumsum([len(piece) for piece in pieces])
+        return np.split(mixture(escape + self.escape_bias, named, spelled), ends)[: len(pieces)]
+
+    def _codes(
+        self, network: ChordNetwork, pieces: Sequence[Roll]
+    ) -> tuple[Floats, Floats, Floats]:
+        """The logit of the escape, log p(chord | named) and log p(frame | spelled) of all frames.
+
+        Piece after piece, though the network reads many at once.
+        """
+        starts = np.cumsum([0] + [len(piece) for piece in pieces])
+        escape, named = np.zeros(starts[-1]), np.zeros(starts[-1])
+        tokens = [self.vocabulary.encode(piece) for piece in pieces]
+        # The longest first: those that have ended fall off the end of the batch.
+        order = sorted(range(len(pieces)), key=lambda piece: -len(pieces[piece]))
+        for group in _parts(order, PIECES):
+            state, last = None, np.full(len(group), network.beginning)
+            for start in range(0, len(pieces[group[0]]), STEPS):
+                group = [piece for piece in group if len(pieces[piece]) > start]
+                targets = np.full((len(group), STEPS), -1)
+                for row, piece in enumerate(group):
+                    part = tokens[piece][start : start + STEPS]
+                    targets[row, : len(part)] = part
+                inputs = np.column_stack([last[: len(group)], np.maximum(targets[:, :-1], 0)])
+                last = targets[:, -1]
+                if state is not None:
+                    state = (
+                        state[0][:, : len(group)].contiguous(),
+                        state[1][:, : len(group)].contiguous(),
+                    )
+                with torch.no_grad():
+                    hidden, state = network(_tensor(inputs), state)
+                    valid = targets >= 0
+                    odds, log_p = self._named(network, hidden[_tensor(valid)], targets[valid])
+                rows, steps = valid.nonzero()
+                places = starts[np.array(group)][rows] + start + steps
+                escape[places], named[places] = odds, log_p
+        spelled = [self.spelling.log_probability(piece) for piece in pieces]
+        return escape, named, np.concatenate([np.zeros(0), *spelled])
+
+    def _named(self, network: ChordNetwork, hidden: Tensor, targets: Ints) -> tuple[Floats, Floats]:
+        """(rows,) the logit of the escape and the log p of the chord among the chords."""
+        results = []
+        rows = max(1, LOGITS // network.out.out_features)
+        for part, chords in zip(torch.split(hidden, rows), _parts(targets, rows), strict=True):
+            logits = network.out(part)
+            total = logits[:, :-1].logsumexp(dim=1)
+            log_p = logits.gather(1, _tensor(chords)[:, None])[:, 0] - total
+            log_p[_tensor(chords == network.escape)] = -torch.inf
+            results.append(torch.stack([logits[:, -1] - total, log_p]).cpu().double().numpy())
+        both = np.concatenate([np.zeros((2, 0)), *results], axis=1)
+        return both[0], both[1]
+
+    # -- generation ---------------------------------------------------------------------------
+
+    def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
+        """Chord after chord, many pieces at once. The escape is never drawn: samples hold chords
+        of the training pieces only, as the paper's do."""
+        network, continuations = self._precise(), []
+        streams = generators(prompts, seed)
+        for group in _parts(range(len(prompts)), PIECES):
+            # (pieces, steps, 2): what decides the chord, and the coin of the mixed sampler.
+            draws = np.stack([streams[piece].random((steps, 2)) for piece in group])
+            tokens = self._continue(network, [prompts[piece] for piece in group], draws)
+            frames = self.vocabulary.decode(tokens)
+            continuations += [
+                Score.from_rolls(roll, grid=prompts[piece].grid)
+                for piece, roll in zip(group, frames, strict=True)
+            ]
+        return continuations
+
+    @torch.no_grad()
+    def _continue(self, network: ChordNetwork, prompts: Sequence[Score], draws: Floats) -> Ints:
+        """(pieces, steps) the chords after the prompts."""
+        tokens = [
+            np.append(network.beginning, self.vocabulary.encode(prompt.sounding()))
+            for prompt in prompts
+        ]
+        shape = (self.layers, len(prompts), self.hidden)
+        state = tuple(
+            torch.zeros(shape, dtype=torch.double, device=training.device()) for _ in "hc"
+        )
+        for length in sorted({prompt.length for prompt in prompts}):
+            rows = [row for row, prompt in enumerate(prompts) if prompt.length == length]
+            # The last token is left for the first step below.
+            if length:
+                _, ended = network(_tensor(np.stack([tokens[row][:-1] for row in rows])))
+                for whole, part in zip(state, ended, strict=True):
+                    whole[:, rows] = part
+        chosen = np.zeros(draws.shape[:2], dtype=np.int64)
+        last = np.array([row[-1] for row in tokens])
+        for step in range(draws.shape[1]):
+            hidden, state = network(_tensor(last[:, None]), state)
+            chances = network.out(hidden[:, 0])[:, :-1].softmax(dim=1)
+            last = self._choose(chances.cpu().numpy(), draws[:, step])
+            chosen[:, step] = last
+        return chosen
+
+    def _choose(self, chances: Floats, draws: Floats) -> Ints:
+        """(pieces,) a chord for each row of chances (pieces, chords)."""
+        ends = chances.cumsum(axis=1)
+        drawn: Ints = (ends[:, :-1] <= draws[:, :1] * ends[:, -1:]).sum(axis=1)
+        best: Ints = chances.argmax(axis=1)
+        if self.sampler == "mixed":
+            return np.where(draws[:, 1] < 0.5, best, drawn)
+        return best if self.sampler == "argmax" else drawn
+
+    # -- keeping ------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write settings, vocabulary, rates and weights."""
+        arrays = {f"network.{k}": v.cpu().numpy() for k, v in self.network.state_dict().items()}
+        chords = self.vocabulary
+        arrays |= {"chords": chords.chords, "counts": chords.counts, "pieces": chords.pieces}
+        arrays["rates"] = self.spelling.rates
+        saved.save(folder, {"settings": self.settings, "escape_bias": self.escape_bias}, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The system as it was saved."""
+        values, arrays = saved.load(folder)
+        system = cls(**values["settings"])
+        system.escape_bias = values["escape_bias"]
+        system.vocabulary = ChordVocabulary(arrays["chords"], arrays["counts"], arrays["pieces"])
+        system.spelling = Spelling(arrays["rates"])
+        with training.seeded(0):
+            system.network = system._network()
+        weights = {k: torch.from_numpy(v) for k, v in arrays.items() if k.startswith("network.")}
+        system.network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
+        system.network.to(training.device()).eval()
+        return system
+
+
+def _parts(items: Any, size: int) -> Iterator[Any]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(array).to(training.device())
