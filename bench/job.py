@@ -45,6 +45,7 @@ class Job(BaseModel):
     dataset: str
     dataset_version: int
     dataset_fingerprint: str
+    also: dict[str, str] = {}  # other data sets whose training pieces it gets, by fingerprint
     preset: PresetName
     protocol: Protocol
     seed: int

@@ -135,6 +135,14 @@ def card_of(spec: SystemSpec, preset: PresetName) -> Card:
     )
 
 
+def found(name: str) -> data.Info:
+    """The data set of that name; BenchError when it is not here."""
+    info = data.describe(name)
+    if info.where is None:
+        raise BenchError(f"The data set '{name}' is {info.here}")
+    return info
+
+
 def jobs_of(options: Options) -> list[Job]:
     """Every job of a run, cheap contestants of a data set first. BenchError on a bad option."""
     if options.preset not in PRESETS:
@@ -142,12 +150,11 @@ def jobs_of(options: Options) -> list[Job]:
     jobs = []
     specs = systems_of(options)
     for name in dict.fromkeys(options.data):
-        dataset = data.describe(name)
-        if dataset.where is None:
-            raise BenchError(f"The data set '{name}' is {dataset.here}")
+        dataset = found(name)
         for spec in specs:
-            if spec.data is not None and name not in spec.data:
+            if not spec.learns_from(name):
                 continue
+            also = {other: found(other).fingerprint for other in spec.also.get(name, ())}
             for variant in variants_of(spec, options.variant):
                 jobs += [
                     Job(
@@ -160,6 +167,7 @@ def jobs_of(options: Options) -> list[Job]:
                         dataset=name,
                         dataset_version=dataset.version,
                         dataset_fingerprint=dataset.fingerprint,
+                        also=also,
                         preset=options.preset,
                         protocol=protocol_of(options, dataset.bar),
                         seed=seed,

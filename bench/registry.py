@@ -74,6 +74,10 @@ class SystemSpec(_Block):
     section: str = ""  # where in the paper
     anchor: Literal[0, 1] | None = None  # the system that is skill 0, and the one that is skill 1
     data: tuple[str, ...] | None = None  # the data sets it can learn from; none: any
+    wraps: str | None = None  # the system that this one treats
+    also: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict
+    )  # other sets it learns from first
     budget: BudgetBlock = Field(default_factory=BudgetBlock)
     cost: CostBlock = Field(default_factory=CostBlock)
     published: dict[str, Any]  # the paper's figures; or {none = "reason"}
@@ -87,16 +91,30 @@ class SystemSpec(_Block):
         return self
 
     def settings_of(self, variant: Variant) -> dict[str, Any]:
-        """The constructor's keywords for a variant."""
-        if variant == "corrected":
-            return dict(self.settings)
-        if self.as_published is None:
-            raise BenchError(f"{self.id} has no as-published variant: no defect of it matters.")
-        return {**self.settings, **self.as_published.settings}
+        """The constructor's keywords for a variant; `wrapped` describes the system it treats."""
+        settings = dict(self.settings)
+        if variant == "as-published":
+            if self.as_published is None:
+                raise BenchError(f"{self.id} has no as-published variant: no defect of it matters.")
+            settings |= self.as_published.settings
+        if self.wraps:
+            inner = system(self.wraps)
+            inside: Variant = variant if variant in inner.variants() else "corrected"
+            settings["wrapped"] = {
+                "class": inner.class_path,
+                "settings": inner.settings_of(inside),
+                "source": source_hash(inner),
+            }
+        return settings
 
     def variants(self) -> tuple[Variant, ...]:
         """The variants that exist."""
         return ("corrected", "as-published") if self.as_published else ("corrected",)
+
+    def learns_from(self, dataset: str) -> bool:
+        """Whether the system can be trained on the data set."""
+        named = self.data if self.data is not None else tuple(self.also) or None
+        return named is None or dataset in named
 
     def build(self, variant: Variant = "corrected") -> System:
         """An unfitted system."""

@@ -86,20 +86,25 @@ def prompts(dataset: Dataset, protocol: Protocol) -> list[Prompt]:
     )
 
 
-def excerpts(pieces: Sequence[Score], bar: int, steps: int) -> list[Score]:
-    """The pieces cut, from bar lines on, into excerpts of `steps`; what is shorter is left out."""
+def excerpts(pieces: Sequence[Score], protocol: Protocol) -> list[Score]:
+    """The pieces cut into excerpts of the samples' length, as a continuation would be.
+
+    The first bar is left out, as a prompt would take it: an upbeat's rests before the first note
+    occur in no continuation. What is shorter than a sample is left out too.
+    """
+    bar, steps = protocol.prompt, protocol.steps
     stride = -(-steps // bar) * bar
     return [
         piece.slice(start, start + steps)
         for piece in pieces
-        for start in range(0, piece.length - steps + 1, stride)
+        for start in range(bar, piece.length - steps + 1, stride)
     ]
 
 
 def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) -> Reference:
     """What metrics may compare the samples with; the test split enters only as excerpts."""
     _, kept = _halves(dataset)
-    test = excerpts(dataset.split("test"), dataset.bar, protocol.steps)
+    test = excerpts(dataset.split("test"), protocol)
     if not test:
         raise BenchError(
             f"No test piece of {dataset.name} has {protocol.steps} steps; ask for shorter samples"
@@ -110,7 +115,7 @@ def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) ->
         bar=dataset.bar,
         steps=protocol.steps,
         train=dataset.split("train"),
-        tuning=excerpts([dataset.pieces[piece] for piece in kept], dataset.bar, protocol.steps),
+        tuning=excerpts([dataset.pieces[piece] for piece in kept], protocol),
         test=test,
         prompts=[prompt.score for prompt in chosen],
     )

@@ -60,7 +60,7 @@ def run_all(
         except OSError as error:
             raise cannot_write(options.out, error) from None
         # Read here, once and with its progress shown, and not by several workers at a time.
-        for name in options.data:
+        for name in {name for one in left for name in (one.job.dataset, *one.job.also)}:
             data.load(name)
         # Every job has its folder before the first one runs: whoever looks sees the whole plan.
         for one in left:

@@ -97,12 +97,23 @@ class JobLog:
         return state
 
 
+def load_pinned(name: str, fingerprint: str) -> Dataset:
+    """The data set that a job was planned for, and no other version of it."""
+    dataset = data.load(name)
+    if dataset.fingerprint != fingerprint:
+        raise BenchError(f"{name} is not the data that this job was planned for; plan again.")
+    return dataset
+
+
 def fit(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
     """Train the system and leave it, saved, in the job's folder."""
     system = registry.build(job.class_path, job.settings, job.system)
     if not folder.checkpoint.exists():
         folder.curves.unlink(missing_ok=True)  # of an attempt that left nothing to go on from
     log = JobLog(folder)
+    if job.also:
+        others = {name: load_pinned(name, pinned) for name, pinned in job.also.items()}
+        system.provide({name: other.split("train") for name, other in others.items()})  # type: ignore[attr-defined]
     with data.seal():
         system.fit(dataset.split("train"), dataset.split("valid"), job.budget, job.seed, log)
     with replacing_folder(folder.system) as half:

@@ -18,7 +18,7 @@ def test_prompts_come_from_half_of_the_validation_pieces_and_tuning_from_the_oth
     reference = sampling.reference(toy, protocol(samples=4), prompts)
     assert givers < set(toy.valid)
     others = [toy.pieces[piece] for piece in toy.valid if piece not in givers]
-    assert list(reference.tuning) == sampling.excerpts(others, 16, 32)
+    assert list(reference.tuning) == sampling.excerpts(others, protocol())
     assert len(reference.tuning) > 0
 
 
@@ -57,12 +57,13 @@ def test_too_many_prompts_are_refused_with_the_number_there_are():
         sampling.prompts(toy_dataset(), protocol(samples=7))
 
 
-def test_excerpts_begin_on_bars_do_not_overlap_and_have_one_length():
-    piece = toy_dataset(bars=7).pieces["toy00"]
-    found = sampling.excerpts([piece, Score.silence(8)], bar=16, steps=40)
+def test_excerpts_are_cut_as_continuations_are():
+    piece = toy_dataset(bars=8).pieces["toy00"]
+    found = sampling.excerpts([piece, Score.silence(8)], protocol(steps=40))
     assert [score.length for score in found] == [40, 40]
     sounding = piece.sounding()
-    assert (found[1].sounding() == sounding[48:88]).all()
+    assert (found[0].sounding() == sounding[16:56]).all()  # after the bar that would prompt it
+    assert (found[1].sounding() == sounding[64:104]).all()  # from a bar line, without overlap
 
 
 @pytest.mark.parametrize(
