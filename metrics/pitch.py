@@ -56,9 +56,9 @@ class ScaleConsistency:
 class ScaleConsistencyGap:
     """How far the distribution of the pieces' scale consistency lies from that of real pieces.
 
-    A piece without notes, on either side, stands at 0. Any notes have at least 7/12, so among
-    real pieces with notes silence is as far away as can be, and each silent piece more makes the
-    distance larger than a piece of any notes would.
+    Scale consistency rises as notes disappear, so that one note a piece would pass for music.
+    Here a piece with fewer notes than nearly all real ones is read as if those that it lacks were
+    out of the scale: its value shrinks with each, down to 0 for silence.
     """
 
     name: ClassVar[str] = "scale_consistency_gap"
@@ -68,19 +68,23 @@ class ScaleConsistencyGap:
     headline: ClassVar[bool] = True
     measures: ClassVar[str] = (
         "The 1-Wasserstein distance between the scale consistency of the samples and that of test "
-        "excerpts of the same length; a piece without notes counts as the worst possible."
+        "excerpts of the same length. Notes that a piece has fewer than the 5th percentile of "
+        "real excerpts count as notes out of the scale; silence is 0."
     )
     blind_to: ClassVar[str] = (
         "Everything but the pitch classes of a piece taken together: order, rhythm, octave, which "
-        "scale it is. It is above 0 for real music too, the more the fewer the pieces."
+        "scale it is, how many notes beyond the fewest that are usual. It is above 0 for real "
+        "music too, the more the fewer the pieces."
     )
     citation: ClassVar[str] = (
         "Mogren 2016, C-RNN-GAN (scale consistency); Villani 2009, Optimal Transport (distance)"
     )
 
     def prepare(self, reference: Reference) -> None:
-        """Take the scale consistency of the test excerpts."""
-        self._reference = _placed(reference.test)
+        """Learn how few notes are usual, and take the values of the test excerpts."""
+        counts = [len(piece) for piece in reference.tuning or reference.test]
+        self._fewest = max(1, int(np.quantile(counts, 0.05))) if counts else 1
+        self._reference = self._values(reference.test)
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The distance, with a resampled one for each row of piece indices."""
@@ -90,16 +94,23 @@ class ScaleConsistencyGap:
             return Measurement(None, NO_SAMPLES)
         if not self._reference.any():
             return Measurement(None, "no test excerpt has a note to compare with")
-        values = _placed(samples)
+        values = self._values(samples)
         equal = np.full((1, len(values)), 1 / len(values))
         draws = weights(resamples(len(values)), len(values))
+        counts = np.array([len(piece) for piece in samples])
         return Measurement(
             float(wasserstein(values, equal, self._reference)[0]),
             draws=wasserstein(values, draws, self._reference),
-            detail={"undefined_pieces": float((values == 0).sum())},
+            detail={
+                "undefined_pieces": float((counts == 0).sum()),
+                "sparse_pieces": float((counts < self._fewest).sum()),
+            },
         )
 
-
-def _placed(pieces: Sequence[Score]) -> Floats:
-    values = np.array([scale_consistency(piece) for piece in pieces])
-    return np.where(np.isnan(values), 0.0, values)
+    def _values(self, pieces: Sequence[Score]) -> Floats:
+        return np.array(
+            [
+                scale_consistency(piece) * min(1, len(piece) / self._fewest) if len(piece) else 0.0
+                for piece in pieces
+            ]
+        )

@@ -31,7 +31,7 @@ def to_midi(score: Score, qpm: float = 120) -> bytes:
     A marker carries what MIDI cannot: the grid, and the length with the silence at its end.
     """
     step = max(1, _QUARTER // score.grid)  # ticks
-    tempo = round(60e6 / qpm) if qpm > 0 else 0
+    tempo = round(60e6 / qpm) if qpm >= 1 else 0
     if not 0 < tempo < 1 << 24:
         raise MidiError(f"a tempo of {qpm} quarter notes a minute cannot be written; try 120")
     if step * score.grid >= 1 << 15:
@@ -95,12 +95,12 @@ def from_midi(
     label = name or ("MIDI data" if isinstance(source, bytes) else str(source))
     if beats is not None:
         beats = _checked_beats(beats)
-    if (
-        (grid is not None and grid < 1)
-        or seconds_per_step <= 0
-        or clock not in ("beats", "seconds")
-    ):
-        raise ValueError(f"grid {grid}, clock {clock}, {seconds_per_step} seconds: not possible")
+    if grid is not None and grid < 1:
+        raise ValueError(f"grid: {grid} steps per quarter are too few; give at least 1")
+    if not seconds_per_step > 0:
+        raise ValueError(f"seconds_per_step: {seconds_per_step} must be more than 0")
+    if clock not in ("beats", "seconds"):
+        raise ValueError(f"clock: '{clock}' is neither 'beats' nor 'seconds'")
     try:
         return _read(_content(source), grid, clock, seconds_per_step, beats)
     except MidiError as error:

@@ -30,11 +30,10 @@ _TABLES = {
         *[("rate", "<u4"), ("key", "u1"), ("correction", "i1"), ("link", "<u2"), ("type", "<u2")],
     ],
 }
-# Generators, section 8.1.2; those not given have these values.
+# Generators, section 8.1.2; those that a zone does not give are 0, or as in _DEFAULTS.
 _FILTER, _ENV_TO_FILTER, _INSTRUMENT, _KEYS, _VELOCITIES, _SAMPLE = 8, 11, 41, 43, 44, 53
-_HOLD, _DECAY, _SUSTAIN, _RELEASE, _ATTENUATION, _COARSE, _FINE, _ROOT = (
-    *(35, 36, 37, 38, 48, 51, 52, 58),
-)
+_HOLD, _DECAY, _SUSTAIN, _RELEASE = 35, 36, 37, 38  # of the volume's envelope
+_ATTENUATION, _COARSE, _FINE, _ROOT = 48, 51, 52, 58
 _DEFAULTS = {_FILTER: 13500, _HOLD: -12000, _DECAY: -12000, _RELEASE: -12000, _ROOT: -1}
 
 
@@ -75,7 +74,7 @@ def piano(file: Path) -> dict[int, Voice]:
     """The voices of the file's first program, by key."""
     try:
         return dict(_voices(file.read_bytes()))
-    except (OSError, KeyError, IndexError, ValueError) as error:
+    except (OSError, KeyError, IndexError, ValueError, RuntimeError) as error:
         raise AudioError(
             f"{file} cannot be played: {type(error).__name__} {error}; is it SoundFont 2?"
         ) from error

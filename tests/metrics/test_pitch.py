@@ -84,11 +84,30 @@ def test_no_notes_lie_farther_from_music_than_any_notes():
     silent = gap_of([SILENCE] * 40, test)
     assert silent.value == pytest.approx(np.mean([scale_consistency(p) for p in test]))
     assert silent.value > gap_of([chromatic] * 40, test).value > 0.2
-    assert silent.detail == {"undefined_pieces": 40}
+    assert silent.detail == {"undefined_pieces": 40, "sparse_pieces": 40}
+
+
+def test_a_few_notes_do_not_pass_for_music_though_they_are_in_a_scale():
+    gaps = []
+    for notes in (16, 8, 4, 1, 0):
+        few = [p.slice(0, notes).pad(16) for p in real_pieces()]
+        gaps.append(gap_of(few, real_pieces()).value)
+    assert gaps == sorted(gaps)
+    assert gaps[3] > gap_of([piece([*range(12), 1, 3, 6, 8])] * 40, real_pieces()).value
+    assert ScaleConsistency().score([p.slice(0, 1) for p in real_pieces()]).value == 1
+
+
+def test_how_few_notes_are_usual_is_learnt_from_the_tuning_excerpts():
+    metric = ScaleConsistencyGap()
+    sparse = [p.slice(0, 2).pad(16) for p in real_pieces()]
+    compared = Reference(4, 16, 16, train=[], tuning=sparse, test=real_pieces(), prompts=[])
+    metric.prepare(compared)
+    assert metric.score(sparse).detail["sparse_pieces"] == 0
+    assert gap_of(sparse, real_pieces()).detail["sparse_pieces"] == 40
 
 
 @given(st.integers(0, 39), st.integers(0, 5))
-@settings(max_examples=30)
+@settings(max_examples=10, deadline=None)
 def test_every_silent_piece_makes_the_gap_larger(which, seed):
     for samples in (real_pieces(seed=seed), [piece(MAJOR)] * 40, [piece(range(12))] * 40):
         silenced = [*samples[:which], SILENCE, *samples[which + 1 :]]

@@ -1,5 +1,7 @@
 import io
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,11 +174,25 @@ def messy(seed, tracks=3):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_symusic_reads_the_same_notes(seed):
+    assert same_notes_in_symusic(messy(seed)).drums > 0
+
+
+def test_symusic_reads_the_same_notes_in_recorded_music():
+    folder = Path(os.environ.get("BENCH_DATA_DIR", "missing"))
+    files = sorted(folder.rglob("*.mid"))[::100]
+    if not files:
+        pytest.skip("needs MIDI files below BENCH_DATA_DIR")
+    for file in files:
+        assert len(same_notes_in_symusic(file.read_bytes()).onset) > 0
+        score = from_midi(file)
+        assert from_midi(to_midi(score)) == score
+
+
+def same_notes_in_symusic(data):
     from symusic import core
 
     from bench.music.smf import parse
 
-    data = messy(seed)
     ours, theirs = parse(data), core.ScoreTick.from_midi(data)
     expected = [
         (note.time, note.time + note.duration, note.pitch, note.velocity)
@@ -186,7 +202,7 @@ def test_symusic_reads_the_same_notes(seed):
     ]
     found = zip(ours.onset, ours.end, ours.pitch, ours.velocity, strict=True)
     assert sorted(found) == sorted(expected)
-    assert ours.drums > 0
+    return ours
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -446,6 +462,14 @@ def test_a_folder_gives_its_pieces_in_order_and_goes_on_past_bad_files(tmp_path)
 def test_options_of_reading_reach_the_files_of_a_folder(tmp_path):
     (tmp_path / "a.mid").write_bytes(VALID)
     assert import_folder(tmp_path, grid=12)[0]["a"].grid == 12
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("grid", 0), ("seconds_per_step", 0.0), ("clock", "bars")]
+)
+def test_an_impossible_option_is_named(option, value):
+    with pytest.raises(ValueError, match=option):
+        from_midi(VALID, **{option: value})
 
 
 def test_no_folder_is_an_error(tmp_path):
