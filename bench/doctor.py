@@ -26,7 +26,6 @@ PACKAGES = [
     "streamlit",
     "muspy",
     "music21",
-    "symusic",
     "pretty_midi",
     "soundfile",
     "safetensors",

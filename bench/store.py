@@ -183,7 +183,7 @@ def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in ("musicbench", "torch", "numpy", "scipy", "symusic"):
+    for name in ("musicbench", "torch", "numpy", "scipy"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

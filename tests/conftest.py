@@ -71,7 +71,7 @@ def home(tmp_path, monkeypatch) -> Home:
     splits = {"train": toy.train, "valid": toy.valid, "test": toy.test}
     manifest = pin(toy.pieces, splits, name="toy", version=1, grid=4, bar=16, object="score")
     write_manifest(place / "manifest.json", manifest)
-    write_pieces(place / "pieces.npz", toy.pieces)
+    write_pieces(place / f"pieces-{manifest.fingerprint[:16]}.npz", toy.pieces)
     own = {
         "BENCH_DATA_DIR": str(tmp_path / "data"),
         "BENCH_CACHE_DIR": str(tmp_path / "cache"),
