@@ -21,6 +21,7 @@ KINDS = {
 SERIES = ("#2f81f7", "#d29922", "#2da44e", "#e5534b", "#bf68d9", "#8b949e")
 GREY = "#8b949e"
 ROW = 26  # pixels
+WORST = -0.5  # skill: what lies below is shown at the edge, with its figure
 
 COSTS = {
     "sample": ("sample_seconds", "seconds to make all samples of a seed"),
@@ -50,8 +51,12 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
             "high": [row["skill_high"] for row in there],
             "rank": ["" if row["rank"] is None else f"{row['rank']:.0f}" for row in there],
             "band": [row["rank"] is not None and ranks.index(row["rank"]) % 2 == 0 for row in there],
+            "off": [row["skill"] < WORST for row in there],
+            "edge": [f"{row['skill']:.1f}" for row in there],
         }
     )
+    inside = table.loc[~table["off"], ["skill", "low"]].min().min()
+    bounds = [WORST if table["off"].any() else min(0.0, inside), max(1.0, table["high"].max())]
     y = alt.Y(
         "system:N",
         sort=list(table["system"]),
@@ -63,25 +68,36 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
         *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("skill", "low", "high")),
     ]
     base = alt.Chart(table).encode(y=y)
-    x = alt.X("skill:Q", title="skill: 0 is noise, 1 is human music", scale=alt.Scale(nice=True))
+    x = {
+        "title": "skill: 0 is noise, 1 is human music",
+        "scale": alt.Scale(domain=bounds, nice=True, clamp=True),
+    }
     colour = alt.Color(
         "kind:N", scale=kind_scale(there), legend=alt.Legend(title=None, orient="top")
     )
-    band = base.transform_filter("datum.band").mark_bar(opacity=0.13, color=GREY, height=ROW).encode(
-        x=alt.value(0), x2=alt.value("width")
+    band = (
+        base.transform_filter("datum.band")
+        .mark_bar(opacity=0.13, color=GREY, height=ROW)
+        .encode(x=alt.value(0), x2=alt.value("width"))
     )
     marks = pd.DataFrame({"at": [0.0, 1.0]})
-    ends = alt.Chart(marks).mark_rule(strokeDash=[4, 4], color=GREY).encode(x="at:Q")
-    line = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title="skill: 0 is noise, 1 is human music"), x2="high:Q", color=colour
+    ends = alt.Chart(marks).mark_rule(strokeDash=[4, 4], color=GREY).encode(x=alt.X("at:Q", **x))
+    inner = base.transform_filter("!datum.off")
+    line = inner.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", **x), x2="high:Q", color=colour)
+    point = inner.mark_point(filled=True, size=70, opacity=1).encode(
+        x=alt.X("skill:Q", **x), color=colour, tooltip=tips
     )
-    point = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=x, color=colour, tooltip=tips
+    outer = base.transform_filter("datum.off")
+    arrow = outer.mark_point(filled=True, size=70, opacity=1, shape="triangle-left").encode(
+        x=alt.value(5), color=colour, tooltip=tips
     )
+    figure = outer.mark_text(align="left", dx=14, color=GREY).encode(x=alt.value(0), text="edge:N")
     rank = base.mark_text(align="right", dx=-4, color=GREY).encode(
         x=alt.value("width"), text="rank:N"
     )
-    return alt.layer(band, ends, line, point, rank).properties(height=alt.Step(ROW))
+    return alt.layer(band, ends, line, point, arrow, figure, rank).properties(
+        height=alt.Step(ROW)
+    )
 
 
 def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
@@ -140,7 +156,7 @@ def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
 
 
 def distribution(
-    shares: Mapping[str, Sequence[float]], bins: Sequence[str], title: str, unit: str, real: str
+    shares: Mapping[str, Sequence[float]], bins: Sequence[str], unit: str, real: str
 ) -> alt.LayerChart:
     """How music is distributed: a line per system, the real music as bars behind."""
     table = pd.DataFrame(
@@ -151,7 +167,7 @@ def distribution(
         ]
     )
     systems = [name for name in shares if name != real]
-    x = alt.X("bin:N", sort=list(bins), title=title, axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    x = alt.X("bin:N", sort=list(bins), title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True))
     y = alt.Y("share:Q", title=unit, axis=alt.Axis(format="%"))
     tips = ["whose:N", "bin:N", alt.Tooltip("share:Q", format=".1%")]
     layers: list[alt.Chart] = []

@@ -1,2 +1,180 @@
+"""Two to four systems on the same prompt, side by side."""
+
+from __future__ import annotations
+
+import pandas as pd
 import streamlit as st
-st.title('compare')
+
+from bench import registry
+from bench.sampling import Prompt
+from bench.store import JobFolder
+from dashboards import charts, compare_view, job_view, music_view, parts, play, sources
+from dashboards.board_view import Cells, Table, counted, key_of, name_of
+
+REAL = "the composer"
+
+
+def pick(table: Table) -> list[Cells]:
+    """The rows to compare."""
+    names = parts.names_of(table.rows)
+    ended = [row for row in table.rows if row["seeds"] and row["kind"] not in ("floor", "ceiling")]
+    default = [key_of(row) for row in (*ended, *table.rows)][:2]
+    if "systems" in st.session_state:
+        kept = [key for key in st.session_state["systems"] if key in names]
+        st.session_state["systems"] = kept
+    chosen = st.multiselect(
+        "Systems, two to four",
+        list(names),
+        default=list(dict.fromkeys(default)),
+        format_func=lambda key: names.get(key, key),
+        max_selections=4,
+        key="systems",
+        bind="query-params",
+    )
+    return [row for row in (table.row(key) for key in chosen) if row is not None]
+
+
+def listen(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
+    """The same prompt as each of them continues it."""
+    made = [sources.samples(folders[0]) if folders else None for folders in jobs]
+    count = max((len(one.scores) for one in made if one), default=0)
+    if not count:
+        st.info(
+            "The samples are not on this machine: only the leaderboard is. Where the run folder"
+            " is, `bench dashboard --out RUNS` plays them."
+        )
+        return
+    number = st.number_input(
+        f"Prompt, 1 to {count}", 1, count, 1, key="prompt", bind="query-params", width=200
+    )
+    prompt = asked[number - 1] if number <= len(asked) else None
+    if prompt:
+        st.caption(f"One bar of {prompt.piece}, from step {prompt.start}; then each goes on alone.")
+    else:
+        st.caption("The prompt is not shown: this data set is not on this machine.")
+    clips: list[tuple[music_view.Clip | None, str]] = []
+    for row, one in zip(rows, made, strict=True):
+        score = one.scores[number - 1] if one and number <= len(one.scores) else None
+        if score is None:
+            clips.append((None, f"{name_of(row)} has no such sample: {why_not(row, one)}"))
+        else:
+            clips.append(
+                (music_view.continued(name_of(row), prompt.score if prompt else None, score), "")
+            )
+    play.side_by_side(clips, f"clip-{table.slug}-{number}")
+
+
+def why_not(row: Cells, made: job_view.Samples | None) -> str:
+    """Why a sample cannot be played."""
+    if made:
+        return "the file is gone or was changed."
+    return str(row["failure"]) if row.get("failure") else "its job is not on this machine."
+
+
+def show_differences(rows: list[Cells], jobs: list[list[JobFolder]]) -> None:
+    """Paired differences: the first against each of the others."""
+    found = [compare_view.measured(folders) for folders in jobs]
+    known = registry.metrics()
+    lines, scaled = [], []
+    for row, other in zip(rows[1:], found[1:], strict=True):
+        same = compare_view.same_loss(rows[0], row)
+        for one in compare_view.differences(found[0], other, same):
+            cls = known.get(one.name)
+            headline = bool(cls and cls.headline)
+            if not headline and one.name != "nats_per_step" and not show_all:
+                continue
+            lines.append(
+                {
+                    "figure": one.name.replace("_", " "),
+                    "against": name_of(row),
+                    name_of(rows[0]): one.one,
+                    "the other": one.other,
+                    "difference": one.difference,
+                    "95 %": f"{one.low:+.3f} to {one.high:+.3f}",
+                    "verdict": verdict(one, cls.direction if cls else "lower"),
+                }
+            )
+            gain = compare_view.scale(table.rows, one.name) if headline else None
+            if gain:
+                ends = sorted((one.low / gain, one.high / gain))
+                scaled.append(
+                    (one.name.replace("_", " "), name_of(row), one.difference / gain, *ends)
+                )
+    if not lines:
+        st.info("These systems share no figure whose draws are on this machine.")
+        return
+    if scaled:
+        names = ["metric", "other", "difference", "low", "high"]
+        st.altair_chart(charts.differences(pd.DataFrame(scaled, columns=names)), width="stretch")
+        st.caption(
+            f"Right of the line {name_of(rows[0])} is better. One unit is the way from noise to"
+            " human music. Where an interval crosses the line, the samples do not decide."
+        )
+    st.dataframe(
+        pd.DataFrame(lines),
+        hide_index=True,
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in (name_of(rows[0]), "the other", "difference")
+        },
+        placeholder="",
+        alt="Paired differences",
+    )
+
+
+def verdict(one: compare_view.Difference, direction: str) -> str:
+    """What a difference says, in words."""
+    if not one.clear:
+        return "undecided"
+    if direction == "none":
+        return "higher" if one.difference > 0 else "lower"
+    return "better" if (one.difference > 0) == (direction == "higher") else "worse"
+
+
+def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
+    """How notes are distributed, against what the composers wrote after the prompts."""
+    music = {}
+    if asked:
+        music[REAL] = [prompt.continuation for prompt in asked]
+    for row, folders in zip(rows, jobs, strict=True):
+        scores = [s for f in folders if (made := sources.samples(f)) for s in made.scores if s]
+        if scores:
+            music[name_of(row)] = scores
+    if not set(music) - {REAL}:
+        st.info("There are no samples on this machine to count notes in.")
+        return
+    columns = st.columns(2)
+    for place, (title, (count, bins, unit)) in enumerate(music_view.DISTRIBUTIONS.items()):
+        shares = {name: count(pieces) for name, pieces in music.items()}
+        with columns[place % 2]:
+            st.markdown(f"**{title}**")
+            chart = charts.distribution(shares, bins, unit, REAL)
+            st.altair_chart(chart, width="stretch", alt=f"{title} of each system")
+    if asked:
+        st.caption("Grey bars: what the composers wrote after the same prompts.")
+
+
+st.title("Compare")
+st.caption("The same prompts, continued by each system. Every difference is paired by prompt.")
+table = parts.choose_table()
+rows = pick(table)
+if len(rows) < 2:
+    st.info("Choose two systems or more.")
+    st.stop()
+there = job_view.folders(sources.runs())
+jobs = [job_view.folders_of(row, there) for row in rows]
+first = next((job for folders in jobs for f in folders if (job := job_view.job_of(f))), None)
+asked = (
+    sources.prompts(first.dataset, first.protocol, first.dataset_fingerprint) if first else []
+)
+
+st.subheader("Listen")
+listen(rows, jobs, asked)
+st.subheader(f"{name_of(rows[0])} against {'the other' if len(rows) == 2 else 'the others'}")
+show_all = st.toggle("Every metric, not only the headline ones", key="all", bind="query-params")
+show_differences(rows, jobs)
+st.subheader("How the notes are distributed")
+show_distributions(rows, jobs, asked)
+lost = sum(made.lost for folders in jobs for f in folders if (made := sources.samples(f)))
+if lost:
+    st.warning(f"{counted(lost, 'sample')} of these systems: the file is gone or was changed.")

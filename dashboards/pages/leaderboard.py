@@ -12,13 +12,14 @@ from dashboards import charts, columns, job_view, parts, sources
 from dashboards.board_view import HUMAN, Cells, chosen, counted, key_of, metric_names, name_of
 from dashboards.validity import validated
 
+INK = {"light": "#31333f", "dark": "#fafafa"}
 FORMATS = {"figure": "%.3f", "whole": "localized", "seconds": "%.1f"}
 
 
 def pick_rows(rows: list[Cells]) -> list[Cells]:
     """The rows that the reader's filters leave."""
     kinds = [kind for kind in charts.KINDS if any(row.get("kind") == kind for row in rows)]
-    search, filters = st.columns([1, 2], vertical_alignment="bottom")
+    search, filters = st.columns(2)
     words = search.text_input(
         "Search",
         key="q",
@@ -59,8 +60,11 @@ def frame(rows: list[Cells], shown: list[columns.Column]) -> pd.DataFrame:
 def show_table(rows: list[Cells], shown: list[columns.Column], greyed: set[str]) -> list[Cells]:
     """Show the table; the rows that the reader selected."""
     table = frame(rows, shown)
+    ink = INK.get(st.context.theme.type or "")
     grey = [column.key for column in shown if column.metric in greyed]
-    styled = table.style.set_properties(subset=grey, color=charts.GREY) if grey else table
+    styled = table.style.set_properties(subset=grey, color=charts.GREY)
+    if ink and "system" in table:  # a pinned column would be grey too
+        styled = styled.set_properties(subset=["system"], color=ink)
     config = {}
     for column in shown:
         if column.form == "text":
@@ -163,19 +167,20 @@ def show_charts(rows: list[Cells]) -> None:
 
 
 st.title("Leaderboard")
-table = parts.choose_table()
-st.caption(table.protocol)
-
-view = st.segmented_control(
-    "View",
-    list(columns.VIEWS),
-    default="overall",
-    format_func=columns.VIEW_NAMES.get,
-    key="view",
-    bind="query-params",
-    required=True,
-)
-st.markdown(columns.VIEW_WORDS[view])
+left, right = st.columns(2)
+with left:
+    table = parts.choose_table()
+with right:
+    view = st.segmented_control(
+        "View",
+        list(columns.VIEWS),
+        default="overall",
+        format_func=columns.VIEW_NAMES.get,
+        key="view",
+        bind="query-params",
+        required=True,
+    )
+st.caption(f"{columns.VIEW_WORDS[view]} {table.protocol}")
 if view == "human" and not any(row.get(name) is not None for row in table.rows for name in HUMAN):
     st.info("No survey has been closed yet, so there are no ratings to show.")
 
