@@ -28,8 +28,8 @@ SCHEMA = 1
 class Row(BaseModel):
     """One row. The order of the fields is the order of the columns; empty means: there is none.
 
-    After them come, for each metric, METRIC, METRIC_low, METRIC_high and, where the metric is a
-    headline one, METRIC_skill.
+    After them come, for each metric, METRIC, METRIC_low, METRIC_high, METRIC_pieces (the samples
+    of all seeds that have a value) and, where the metric is a headline one, METRIC_skill.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -252,6 +252,7 @@ def metrics(
         values = [one[name]["value"] for one in scores]
         cells[name] = mean_of(values) if None not in values else None
         cells[f"{name}_low"] = cells[f"{name}_high"] = None
+        cells[f"{name}_pieces"] = float(sum(one[name]["pieces"] for one in scores))
         drawn = [one[f"{name}.draws"] for one in arrays if f"{name}.draws" in one]
         if cells[name] is not None and len(drawn) == len(good):
             draws[name] = statistics.over_seeds(drawn)
