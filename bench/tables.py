@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.compare import Difference
 from bench.plan import Planned, time_left
 from bench.progress import duration
 
@@ -115,6 +116,21 @@ def to_latex(rows: Sequence[Mapping[str, Any]], headline: Sequence[str]) -> str:
             out.append(" & ".join(cells) + r" \\")
         out += [r"\bottomrule", r"\end{tabular}", ""]
     return "\n".join(out)
+
+
+def print_differences(
+    console: Console, title: str, first: str, second: str, differences: Sequence[Difference]
+) -> None:
+    """Two systems' figures side by side, with the paired difference."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for head in ("figure", first, second, "difference", "p", "better"):
+        table.add_column(head, justify="left" if head in ("figure", "better") else "right")
+    for one in differences:
+        difference = number(one.difference, one.low, one.high)
+        p = "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
+        cells = (one.figure, number(one.first), number(one.second), difference, p, one.better)
+        table.add_row(*cells, style=None if one.better else "dim")
+    console.print(table)
 
 
 def print_plan(console: Console, planned: Sequence[Planned]) -> None:
