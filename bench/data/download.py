@@ -39,7 +39,7 @@ def download(it: Download, folder: Path) -> Path:
     failures = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(part) as file, progress(f"Fetching {path.name}", it.size, "bytes") as show:
+        with _alone(part) as file, progress(f"Fetching {path.name}", it.size) as show:
             if _whole(path, it):  # another process was faster
                 part.unlink(missing_ok=True)
                 return path
