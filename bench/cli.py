@@ -372,6 +372,30 @@ def compare(
 
 
 @app.command(rich_help_panel="Look")
+def reproduce(
+    paper: Annotated[
+        str | None, typer.Argument(help="A paper, by the beginning of its name. [default: all]")
+    ] = None,
+    out: Out = OUT,
+    all_: Annotated[bool, typer.Option("--all", help="All papers.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the papers' own figures beside ours, with the gap and the budget spent."""
+    from dataclasses import asdict
+
+    from bench import board as boards
+    from bench import tables
+    from bench.reproduce import claims
+    from bench.store import Store
+
+    found = claims(boards.build(Store(out)), None if all_ else paper)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    tables.print_claims(console, found)
+
+
+@app.command(rich_help_panel="Look")
 def verify(
     file: Annotated[Path, typer.Argument(help="A leaderboard.csv.")],
     out: Annotated[

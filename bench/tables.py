@@ -12,6 +12,7 @@ from rich.table import Table
 from bench.compare import Difference
 from bench.plan import Planned, time_left
 from bench.progress import duration
+from bench.reproduce import Claim
 
 LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$", "–": "--"})
 
@@ -130,6 +131,23 @@ def print_differences(
         p = "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
         cells = (one.figure, number(one.first), number(one.second), difference, p, one.better)
         table.add_row(*cells, style=None if one.better else "dim")
+    console.print(table)
+
+
+def print_claims(console: Console, claims: Sequence[Claim]) -> None:
+    """Published figures beside ours."""
+    table = Table(header_style="bold")
+    for head in ("paper", "system", "figure", "data"):
+        table.add_column(head)
+    for head in ("published", "ours", "gap", "of the paper's budget"):
+        table.add_column(head, justify="right")
+    for one in claims:
+        share = "" if one.budget_share is None else f"{one.budget_share:.2%}"
+        ours = number(one.ours) if one.ours is not None else one.note
+        gap = "" if one.gap is None else f"{one.gap:+.2f}"
+        style = None if one.ours is not None else "dim"
+        cells = (one.paper, one.system, one.figure, one.dataset, one.published, ours, gap)
+        table.add_row(*cells, f"{share} {one.preset}" if one.ours is not None else "", style=style)
     console.print(table)
 
 
