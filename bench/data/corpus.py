@@ -1,6 +1,6 @@
 """Pieces out of the installed music21 corpus, read by several processes at once.
 
-Each process is `python -m bench.data.corpus`: it takes file names on its standard input and
+Each process is `python -P -m bench.data.corpus`: it takes file names on its standard input and
 writes one line of JSON per piece. So nothing is forked (torch's threads would not survive it),
 nothing is unpickled, and the caller's own script is not run again.
 """
@@ -85,7 +85,7 @@ def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
     try:
         for share in shares:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bench.data.corpus"],
+                [sys.executable, "-P", "-m", "bench.data.corpus"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
