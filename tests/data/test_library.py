@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -207,10 +208,24 @@ def test_splits_that_share_a_piece_cannot_be_pinned(tiny):
         pin(pieces, {"train": ["a"], "valid": ["a"], "test": ["c"]}, **facts)
 
 
-def test_a_broken_manifest_says_which_file(tmp_path):
-    (tmp_path / "m.json").write_text('{"name": "x"}')
-    with pytest.raises(BenchError, match=r"m\.json is no manifest"):
-        read_manifest(tmp_path / "m.json")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.pop("splits"),
+        lambda m: m.update(splits=[1]),
+        lambda m: m.update(more=1),
+        lambda m: m.update(fingerprint="../../elsewhere"),
+        lambda m: m["splits"]["train"].update(a=""),
+        lambda m: m["splits"]["train"].update(a=5),
+        lambda m: m.clear(),
+    ],
+)
+def test_a_broken_manifest_says_which_file(tiny, change):
+    content = json.loads(tiny.source.manifest.read_text())
+    change(content)
+    tiny.source.manifest.write_text(json.dumps(content))
+    with pytest.raises(BenchError, match=r"tiny\.json is no manifest"):
+        bench.data.load("tiny")
 
 
 @pytest.mark.parametrize("name", sorted(registry.datasets()))

@@ -27,7 +27,7 @@ def test_a_set_loads_as_pinned(name, real_data):
     data = bench.data.load(name)
     assert tuple(len(data.split(split)) for split in bench.data.SPLITS) == COUNTS[name]
     again = bench.data.load(name)
-    assert again.fingerprint == data.fingerprint
+    assert again.fingerprint == data.fingerprint == bench.data.describe(name).fingerprint
 
 
 @pytest.mark.parametrize(
