@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -14,7 +15,7 @@ from bench.data.commands import app as data_app
 from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
-    from bench.plan import Options
+    from bench.plan import Options, Planned
     from bench.suite import Engine
 
 app = typer.Typer(
@@ -130,43 +131,51 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
 
 
-@app.command(rich_help_panel="Run")
-def plan(
-    preset: PresetOption = None,
-    data: DataOption = None,
-    systems: SystemsOption = None,
-    seeds: SeedsOption = None,
-    samples: SamplesOption = None,
-    steps: StepsOption = None,
-    out: Out = OUT,
-    workers: WorkersOption = None,
-    engine: EngineOption = "processes",
-    device: DeviceOption = None,
-    timeout: TimeoutOption = None,
-    job_memory: MemoryOption = None,
-    variant: VariantOption = "corrected",
-    unprompted: UnpromptedOption = False,
-    as_json: Json = False,
-) -> None:
+def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., None]:
+    """A verb that takes the options of a run, the same for all of them, and acts on them."""
+
+    def verb(
+        preset: PresetOption = None,
+        data: DataOption = None,
+        systems: SystemsOption = None,
+        seeds: SeedsOption = None,
+        samples: SamplesOption = None,
+        steps: StepsOption = None,
+        out: Out = OUT,
+        workers: WorkersOption = None,
+        engine: EngineOption = "processes",
+        device: DeviceOption = None,
+        timeout: TimeoutOption = None,
+        job_memory: MemoryOption = None,
+        variant: VariantOption = "corrected",
+        unprompted: UnpromptedOption = False,
+        as_json: Json = False,
+    ) -> None:
+        options = options_of(
+            preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
+        )
+        action(options, engine_of(engine, workers, timeout, job_memory), as_json)
+
+    verb.__doc__ = action.__doc__
+    return verb
+
+
+def plan(options: Options, how: Engine, as_json: bool) -> None:
     """Print every job of a run, what it takes, and what is done already. Runs nothing."""
     from bench import tables
     from bench.plan import plan as plan_jobs
 
-    options = options_of(
-        preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
-    )
-    room = engine_of(engine, workers, timeout, job_memory).slots(options)
     planned = plan_jobs(options)
     if as_json:
         print_json([plan_row(one) for one in planned])
         return
     tables.print_plan(console, planned)
-    console.print(tables.summary(planned, len(room)), highlight=False)
+    console.print(tables.summary(planned, len(how.slots(options))), highlight=False)
     if not all(one.done for one in planned):
         console.print("`bench all` with the same options runs them.", highlight=False)
 
 
-def plan_row(one: Any) -> dict[str, Any]:
+def plan_row(one: Planned) -> dict[str, Any]:
     """A planned job for programs."""
     return {
         "job": one.job.id,
@@ -182,33 +191,12 @@ def plan_row(one: Any) -> dict[str, Any]:
     }
 
 
-@app.command("all", rich_help_panel="Run")
-def run_all(
-    preset: PresetOption = None,
-    data: DataOption = None,
-    systems: SystemsOption = None,
-    seeds: SeedsOption = None,
-    samples: SamplesOption = None,
-    steps: StepsOption = None,
-    out: Out = OUT,
-    workers: WorkersOption = None,
-    engine: EngineOption = "processes",
-    device: DeviceOption = None,
-    timeout: TimeoutOption = None,
-    job_memory: MemoryOption = None,
-    variant: VariantOption = "corrected",
-    unprompted: UnpromptedOption = False,
-    as_json: Json = False,
-) -> None:
+def run_all(options: Options, how: Engine, as_json: bool) -> None:
     """Train, sample and score every system; write the leaderboard. Run it again to go on."""
     from bench import tables
     from bench.plan import plan as plan_jobs
     from bench.suite import run_all as run_suite
 
-    options = options_of(
-        preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
-    )
-    how = engine_of(engine, workers, timeout, job_memory)
     say = errors if as_json else console
     planned = plan_jobs(options)
     say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
@@ -233,6 +221,10 @@ def run_all(
             style="red",
         )
         raise typer.Exit(1)
+
+
+app.command("plan", rich_help_panel="Run")(run_verb(plan))
+app.command("all", rich_help_panel="Run")(run_verb(run_all))
 
 
 def show_board(where: Console, rows: list[dict[str, Any]]) -> None:
@@ -341,6 +333,58 @@ def board(
         show_board(console, rows)
         if file is None:
             console.print(f"Written to {write_to or out / 'leaderboard.csv'}.", highlight=False)
+
+
+@app.command(rich_help_panel="Look")
+def compare(
+    first: Annotated[str, typer.Argument(help="A system on the board, or SYSTEM:as-published.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    out: Out = OUT,
+    as_json: Json = False,
+) -> None:
+    """Print what differs between two systems on the same prompts, and whether it is chance."""
+    from dataclasses import asdict
+
+    from bench import board as boards
+    from bench import tables
+    from bench.compare import comparable
+    from bench.compare import compare as compare_rows
+    from bench.store import Store
+
+    pairs = comparable(boards.build(Store(out)), first, second)
+    found = [(tables.title_of(a.flat()), compare_rows(a, b)) for a, b in pairs]
+    if as_json:
+        print_json(
+            [{"rows": title, "figures": [asdict(one) for one in all_]} for title, all_ in found]
+        )
+        return
+    for title, differences in found:
+        tables.print_differences(console, title, first, second, differences)
+    console.print("p after Holm over the figures of each table; better: told apart at 5 %.")
+
+
+@app.command(rich_help_panel="Look")
+def reproduce(
+    paper: Annotated[
+        str | None, typer.Argument(help="A paper, by the beginning of its name. [default: all]")
+    ] = None,
+    out: Out = OUT,
+    all_: Annotated[bool, typer.Option("--all", help="All papers.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the papers' own figures beside ours, with the gap and the budget spent."""
+    from dataclasses import asdict
+
+    from bench import board as boards
+    from bench import tables
+    from bench.reproduce import claims
+    from bench.store import Store
+
+    found = claims(boards.build(Store(out)), None if all_ else paper)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    tables.print_claims(console, found)
 
 
 @app.command(rich_help_panel="Look")
