@@ -173,12 +173,17 @@ VIEW_WORDS = {
 }
 
 
+def label(figure: str) -> str:
+    """What people read for a figure's name."""
+    return {"nats_per_step": "loss, nats per step"}.get(figure, figure.replace("_", " "))
+
+
 def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str, Column]:
     """Every column by its key: the fixed ones, then three per metric of the board."""
     found = {one.key: one for one in FIXED}
     for name in names:
         cls = known.get(name)
-        head = name.replace("_", " ")
+        head = label(name)
         arrow = ARROWS[cls.direction] if cls else ""
         about = f"{cls.measures} Unit: {cls.unit}." if cls else "Not installed here."
         found[name] = Column(name, head + arrow, about, cell(name), "figure", name)

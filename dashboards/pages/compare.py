@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from bench import registry
+from bench.compare import Difference, compare, direction_of
 from bench.sampling import Prompt
 from bench.store import JobFolder
-from dashboards import charts, compare_view, job_view, music_view, parts, play, sources
+from dashboards import charts, columns, compare_view, job_view, music_view, parts, play, sources
 from dashboards.board_view import Cells, Table, counted, key_of, name_of
 
 REAL = "the composer"
@@ -71,64 +72,69 @@ def why_not(row: Cells, made: job_view.Samples | None) -> str:
     return str(row["failure"]) if row.get("failure") else "its job is not on this machine."
 
 
-def show_differences(rows: list[Cells], jobs: list[list[JobFolder]]) -> None:
+def show_differences(rows: list[Cells], there: dict[str, JobFolder]) -> None:
     """Paired differences: the first against each of the others."""
-    found = [compare_view.measured(folders) for folders in jobs]
-    known = registry.metrics()
+    anchors = [row for row in table.rows if row["kind"] in ("floor", "ceiling")]
+    found = compare_view.entries([*rows, *anchors], there)
+    first, known = name_of(rows[0]), registry.metrics()
     lines, scaled = [], []
-    for row, other in zip(rows[1:], found[1:], strict=True):
-        same = compare_view.same_loss(rows[0], row)
-        for one in compare_view.differences(found[0], other, same):
-            cls = known.get(one.name)
-            headline = bool(cls and cls.headline)
-            if not headline and one.name != "nats_per_step" and not show_all:
+    for row in rows[1:]:
+        if key_of(rows[0]) not in found or key_of(row) not in found:
+            continue
+        for one in compare(found[key_of(rows[0])], found[key_of(row)]):
+            headline = one.figure in known and known[one.figure].headline
+            label = columns.label(one.figure)
+            if not (headline or show_all or one.figure in ("skill", "nats_per_step")):
                 continue
             lines.append(
                 {
-                    "figure": one.name.replace("_", " "),
+                    "figure": label,
                     "against": name_of(row),
-                    name_of(rows[0]): one.one,
-                    "the other": one.other,
+                    first: one.first,
+                    "the other": one.second,
                     "difference": one.difference,
                     "95 %": f"{one.low:+.3f} to {one.high:+.3f}",
-                    "verdict": verdict(one, cls.direction if cls else "lower"),
+                    "better": verdict(one, first, name_of(row)),
                 }
             )
-            gain = compare_view.scale(table.rows, one.name) if headline else None
+            gain = compare_view.scale(table.rows, one.figure) if headline else None
+            gain = 1.0 if one.figure == "skill" else gain
             if gain:
                 ends = sorted((one.low / gain, one.high / gain))
-                scaled.append(
-                    (one.name.replace("_", " "), name_of(row), one.difference / gain, *ends)
-                )
+                scaled.append((label, name_of(row), one.difference / gain, *ends))
     if not lines:
-        st.info("These systems share no figure whose draws are on this machine.")
+        st.info("The jobs behind these rows are not on this machine, so nothing can be paired.")
         return
     if scaled:
         names = ["metric", "other", "difference", "low", "high"]
-        st.altair_chart(charts.differences(pd.DataFrame(scaled, columns=names)), width="stretch")
+        st.altair_chart(
+            charts.differences(pd.DataFrame(scaled, columns=names)),
+            width="stretch",
+            alt="Differences in skill with their intervals",
+        )
         st.caption(
-            f"Right of the line {name_of(rows[0])} is better. One unit is the way from noise to"
-            " human music. Where an interval crosses the line, the samples do not decide."
+            f"Right of the line {first} is better. One unit is the way from noise to human music."
+            " Where a line crosses zero, the samples do not decide."
         )
     st.dataframe(
         pd.DataFrame(lines),
         hide_index=True,
         column_config={
             name: st.column_config.NumberColumn(format="%.3f")
-            for name in (name_of(rows[0]), "the other", "difference")
+            for name in (first, "the other", "difference")
         },
         placeholder="",
         alt="Paired differences",
     )
+    st.caption("Undecided: the difference may be chance (Holm's correction over all figures).")
 
 
-def verdict(one: compare_view.Difference, direction: str) -> str:
+def verdict(one: Difference, first: str, second: str) -> str:
     """What a difference says, in words."""
-    if not one.clear:
-        return "undecided"
-    if direction == "none":
-        return "higher" if one.difference > 0 else "lower"
-    return "better" if (one.difference > 0) == (direction == "higher") else "worse"
+    if one.better:
+        wins = (one.difference > 0) == (direction_of(one.figure) == "higher")
+        return first if wins else second
+    return "" if direction_of(one.figure) == "none" else "undecided"
 
 
 def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
@@ -143,10 +149,10 @@ def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: li
     if not set(music) - {REAL}:
         st.info("There are no samples on this machine to count notes in.")
         return
-    columns = st.columns(2)
+    places = st.columns(2)
     for place, (title, (count, bins, unit)) in enumerate(music_view.DISTRIBUTIONS.items()):
         shares = {name: count(pieces) for name, pieces in music.items()}
-        with columns[place % 2]:
+        with places[place % 2]:
             st.markdown(f"**{title}**")
             chart = charts.distribution(shares, bins, unit, REAL)
             st.altair_chart(chart, width="stretch", alt=f"{title} of each system")
@@ -172,7 +178,7 @@ st.subheader("Listen")
 listen(rows, jobs, asked)
 st.subheader(f"{name_of(rows[0])} against {'the other' if len(rows) == 2 else 'the others'}")
 show_all = st.toggle("Every metric, not only the headline ones", key="all", bind="query-params")
-show_differences(rows, jobs)
+show_differences(rows, there)
 st.subheader("How the notes are distributed")
 show_distributions(rows, jobs, asked)
 lost = sum(made.lost for folders in jobs for f in folders if (made := sources.samples(f)))

@@ -10,6 +10,7 @@ import streamlit as st
 from bench import board, registry, tables
 from dashboards import charts, columns, job_view, parts, sources
 from dashboards.board_view import HUMAN, Cells, chosen, counted, key_of, metric_names, name_of
+from dashboards.figures import figure_downloads
 from dashboards.validity import validated
 
 INK = {"light": "#31333f", "dark": "#fafafa"}
@@ -147,6 +148,7 @@ def show_charts(rows: list[Cells]) -> None:
         "Point: skill; line: its 95 % interval. At the right edge the rank; systems within a band"
         " share one because they cannot be told apart. Floor and ceiling have none."
     )
+    figure_downloads("forest", f"skill.{table.slug}", rows=rows, title=table.title)
     st.subheader("Skill against cost")
     cost = st.segmented_control(
         "Cost",
