@@ -11,12 +11,16 @@ st.set_page_config(page_title="musicbench", page_icon="🎹", layout="wide")
 
 PAGES = {
     "Results": [
-        st.Page("pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True),
+        st.Page(
+            "pages/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True
+        ),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("pages/model.py", title="Model", icon=":material/piano:"),
     ],
     "Behind them": [
-        st.Page("pages/measures.py", title="Metrics", icon=":material/straighten:", url_path="metrics"),
+        st.Page(
+            "pages/measures.py", title="Metrics", icon=":material/straighten:", url_path="metrics"
+        ),
         st.Page("pages/pieces.py", title="Data", icon=":material/library_music:", url_path="data"),
         st.Page("pages/live.py", title="Run", icon=":material/monitoring:", url_path="run"),
     ],
@@ -28,7 +32,9 @@ PAGES = {
 
 page = st.navigation(PAGES, expanded=True)
 with st.sidebar:
-    st.caption(f"Board: {sources.board_path().name} in {sources.board_path().resolve().parent.name}/")
+    st.caption(
+        f"Board: {sources.board_path().name} in {sources.board_path().resolve().parent.name}/"
+    )
 
 try:
     page.run()

@@ -144,7 +144,9 @@ class Table:
     def protocol(self) -> str:
         """What all its rows did, in words."""
         row = self.rows[0]
-        how = "continuing one bar of music" if row.get("prompted", True) else "starting from nothing"
+        how = (
+            "continuing one bar of music" if row.get("prompted", True) else "starting from nothing"
+        )
         if not row.get("pieces"):
             return ""
         return f"{row['pieces']} samples of {row['steps']} steps per seed, {how}."

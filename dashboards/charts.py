@@ -50,7 +50,9 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
             "low": [row["skill_low"] for row in there],
             "high": [row["skill_high"] for row in there],
             "rank": ["" if row["rank"] is None else f"{row['rank']:.0f}" for row in there],
-            "band": [row["rank"] is not None and ranks.index(row["rank"]) % 2 == 0 for row in there],
+            "band": [
+                row["rank"] is not None and ranks.index(row["rank"]) % 2 == 0 for row in there
+            ],
             "off": [row["skill"] < WORST for row in there],
             "edge": [f"{row['skill']:.1f}" for row in there],
         }
@@ -95,9 +97,7 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
     rank = base.mark_text(align="right", dx=-4, color=GREY).encode(
         x=alt.value("width"), text="rank:N"
     )
-    return alt.layer(band, ends, line, point, arrow, figure, rank).properties(
-        height=alt.Step(ROW)
-    )
+    return alt.layer(band, ends, line, point, arrow, figure, rank).properties(height=alt.Step(ROW))
 
 
 def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
@@ -121,7 +121,12 @@ def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
     colour = alt.Color(
         "kind:N", scale=kind_scale(there), legend=alt.Legend(title=None, orient="top")
     )
-    tips = ["system:N", "kind:N", alt.Tooltip("skill:Q", format=".3f"), alt.Tooltip("cost:Q", title=title)]
+    tips = [
+        "system:N",
+        "kind:N",
+        alt.Tooltip("skill:Q", format=".3f"),
+        alt.Tooltip("cost:Q", title=title),
+    ]
     base = alt.Chart(table).encode(x=x, y=y)
     line = (
         base.transform_filter("datum.best")
@@ -146,7 +151,9 @@ def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
             x=alt.X("step:Q", title="updates"),
             y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
             color=alt.Color(
-                "curve:N", scale=alt.Scale(range=SERIES), legend=alt.Legend(title=None, orient="top")
+                "curve:N",
+                scale=alt.Scale(range=SERIES),
+                legend=alt.Legend(title=None, orient="top"),
             ),
             detail="seed:N",
             tooltip=["curve:N", "seed:N", "step:Q", alt.Tooltip("value:Q", format=".4f")],
@@ -250,9 +257,13 @@ def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> alt.Laye
         legend=alt.Legend(title=None, orient="top"),
     )
     behind = (
-        alt.Chart(table[table["whose"] == real]).mark_circle(size=25, opacity=0.35).encode(color=colour, **axes)
+        alt.Chart(table[table["whose"] == real])
+        .mark_circle(size=25, opacity=0.35)
+        .encode(color=colour, **axes)
     )
     before = (
-        alt.Chart(table[table["whose"] != real]).mark_circle(size=35, opacity=0.8).encode(color=colour, **axes)
+        alt.Chart(table[table["whose"] != real])
+        .mark_circle(size=35, opacity=0.8)
+        .encode(color=colour, **axes)
     )
     return alt.layer(behind, before).properties(height=420)

@@ -57,7 +57,9 @@ def steps_per_second(row: Cells) -> float | None:
 
 
 FIXED = [
-    Column("rank", "Rank", "Systems that cannot be told apart share a rank.", cell("rank"), "whole"),
+    Column(
+        "rank", "Rank", "Systems that cannot be told apart share a rank.", cell("rank"), "whole"
+    ),
     Column("rank_range", "Rank, 95 %", "The places it may really have.", span("rank")),
     Column("system", "System", "Select a row to open it.", name_of),
     Column("paper", "Paper", "Where it was published.", cell("paper")),

@@ -20,7 +20,9 @@ from bench.music import MidiError, Score, from_midi
 from bench.store import UNFINISHED, JobFolder, Status, Store
 from dashboards.board_view import Cells
 
-FRESH_SECONDS = 60.0  # a job whose files changed this recently runs, though its lock is out of sight
+FRESH_SECONDS = (
+    60.0  # a job whose files changed this recently runs, though its lock is out of sight
+)
 LOG_LINES = 200
 
 State = Literal["done", "running", "failed", "stopped", "waiting"]
@@ -159,9 +161,7 @@ def state_of(job: Job, folder: JobFolder, locked: set[int], now: datetime) -> Jo
     if not in_hand(folder, locked, now):
         return JobState(job, "stopped", **common)
     progress = read_json(folder.progress)
-    at, of = (
-        (progress.get("done"), progress.get("total")) if isinstance(progress, dict) else (0, 0)
-    )
+    at, of = (progress.get("done"), progress.get("total")) if isinstance(progress, dict) else (0, 0)
     share = at / of if isinstance(at, int | float) and isinstance(of, int | float) and of else None
     return JobState(job, "running", share=share, **common)
 

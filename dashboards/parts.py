@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -61,6 +61,19 @@ def choose_table() -> Table:
     )
     remember("board", slug)
     return next(table for table in found if table.slug == slug)
+
+
+def plain(text: str) -> str:
+    """Text as it is: no sign in it is Markdown."""
+    signs = "\\`*_{}[]()#+!|<>~$:"
+    return "".join(f"\\{sign}" if sign in signs else sign for sign in text)
+
+
+def facts(content: Mapping[str, str]) -> None:
+    """Names with their values, one below the other; blank values are left out."""
+    for name, value in content.items():
+        if value:
+            st.markdown(f"**{name}**  \n{plain(value)}")
 
 
 def names_of(rows: Sequence[Cells]) -> dict[str, str]:

@@ -71,9 +71,7 @@ def address(host: str, port: int) -> str:
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
-def serve(
-    runs: Path, board: Path | None, host: str, port: int, say: Callable[[str], None]
-) -> int:
+def serve(runs: Path, board: Path | None, host: str, port: int, say: Callable[[str], None]) -> int:
     """Run the server until Ctrl-C; its exit status. BenchError on a bad board or a taken port."""
     if board is not None and not board.is_file():
         raise BenchError(f"{board} does not exist; give --board the path of a leaderboard.csv.")

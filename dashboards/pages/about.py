@@ -61,4 +61,6 @@ st.markdown(
     " keeps no record of who looks at what. It reads the board and the run folder and changes"
     " neither; rendered audio is kept in the cache folder."
 )
-st.caption(f"musicbench {bench.__version__}, MIT licence. The music and the soundfont keep their own.")
+st.caption(
+    f"musicbench {bench.__version__}, MIT licence. The music and the soundfont keep their own."
+)

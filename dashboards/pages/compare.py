@@ -170,9 +170,7 @@ if len(rows) < 2:
 there = job_view.folders(sources.runs())
 jobs = [job_view.folders_of(row, there) for row in rows]
 first = next((job for folders in jobs for f in folders if (job := job_view.job_of(f))), None)
-asked = (
-    sources.prompts(first.dataset, first.protocol, first.dataset_fingerprint) if first else []
-)
+asked = sources.prompts(first.dataset, first.protocol, first.dataset_fingerprint) if first else []
 
 st.subheader("Listen")
 listen(rows, jobs, asked)

@@ -14,6 +14,7 @@ from dashboards.job_view import JobState
 
 EVERY = "3s"
 ORDER = ("running", "failed", "stopped", "waiting", "done")
+PHASES = {"load": "loading data", "fit": "training", "sample": "sampling", "score": "scoring"}
 WORDS = {
     "running": "A process works on it.",
     "waiting": "It has not begun.",
@@ -53,8 +54,8 @@ def show_jobs(jobs: list[JobState]) -> None:
             "data": one.job.dataset,
             "preset": one.job.preset,
             "seed": one.job.seed,
-            "phase": "" if one.state in ("done", "waiting") else one.phase,
-            "done": one.share,
+            "phase": "" if one.state in ("done", "waiting") else PHASES.get(one.phase, one.phase),
+            "done": None if one.share is None else 100 * one.share,
             "seconds": one.seconds,
             "attempt": one.attempt or None,
             "what happened": one.error,
@@ -66,7 +67,7 @@ def show_jobs(jobs: list[JobState]) -> None:
         pd.DataFrame(lines),
         hide_index=True,
         column_config={
-            "done": st.column_config.ProgressColumn("of the phase", format="percent"),
+            "done": st.column_config.ProgressColumn("of the phase", format="%d %%", max_value=100),
             "seconds": st.column_config.NumberColumn(format="%.0f"),
         },
         placeholder="",

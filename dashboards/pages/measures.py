@@ -77,6 +77,9 @@ def numbers(column: pd.Series) -> pd.Series:
 
 def agreement() -> None:
     """Which metrics say the same about the systems of a table."""
+    if not sources.tables():
+        st.info("There is no leaderboard yet whose metrics could be compared.")
+        return
     table = parts.choose_table()
     names = [
         name for name in metric_names(table.rows) if enough([row.get(name) for row in table.rows])
@@ -95,7 +98,9 @@ def agreement() -> None:
         st.info("Choose two metrics or more that have values for at least four systems.")
         return
     found = correlations(table.rows, chosen)
-    plot = charts.correlations(found.assign(one=found["one"].map(label), other=found["other"].map(label)))
+    plot = charts.correlations(
+        found.assign(one=found["one"].map(label), other=found["other"].map(label))
+    )
     st.altair_chart(plot, width="stretch", alt="Rank correlations between metrics")
     st.caption(
         f"Spearman's rank correlation over the {len(table.rows)} rows of this table. 1: the same"

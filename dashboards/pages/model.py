@@ -170,7 +170,9 @@ def show_map(row: Cells, jobs: list[JobFolder]) -> None:
         st.info(found)
     else:
         chart = charts.scatter(found.table, map_view.REAL, found.titles)
-        st.altair_chart(chart, width="stretch", alt="Windows of samples among windows of real music")
+        st.altair_chart(
+            chart, width="stretch", alt="Windows of samples among windows of real music"
+        )
         st.caption(
             "Each point is four bars. The axes are the two directions in which real music varies"
             " most; points far from the grey cloud do not look like it. What two axes cannot show"
@@ -184,20 +186,18 @@ def show_card(row: Cells, jobs: list[JobFolder]) -> None:
     """Where it comes from, how it was built, what was decided."""
     spec = model_view.spec_of(row)
     job = next((found for f in jobs if (found := job_view.job_of(f))), None)
-    for name, value in model_view.facts(row, spec, job).items():
-        st.markdown(f"**{name}**")
-        st.text(value)
+    parts.facts(model_view.facts(row, spec, job))
     if spec is None:
         st.info("This system is not installed here, so its catalogue entry cannot be shown.")
         return
     if spec.decisions:
         st.markdown("**What was decided where the paper is silent**")
         for decision in spec.decisions:
-            st.markdown("- " + plain(decision))
+            st.markdown("- " + parts.plain(decision))
     if spec.as_published:
         st.markdown("**Defects of the original, kept only in the variant 'as published'**")
         for defect in spec.as_published.defects:
-            st.markdown("- " + plain(defect))
+            st.markdown("- " + parts.plain(defect))
     settings = model_view.settings_of(row, spec, job)
     if settings:
         st.markdown("**Settings**")
@@ -217,11 +217,6 @@ def show_card(row: Cells, jobs: list[JobFolder]) -> None:
         height="content",
         alt="Published figures beside ours",
     )
-
-
-def plain(text: str) -> str:
-    """Text as it is: no sign in it is Markdown."""
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]()#+!|<>~$:" else sign for sign in text)
 
 
 st.title("Model")

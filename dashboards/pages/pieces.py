@@ -8,7 +8,7 @@ import streamlit as st
 from bench import data
 from bench.data import SPLITS, Info
 from bench.errors import BenchError
-from dashboards import play, sources
+from dashboards import parts, play, sources
 from dashboards.board_view import counted
 from dashboards.music_view import Clip
 
@@ -36,13 +36,13 @@ def overview(found: list[Info]) -> None:
         pd.DataFrame(
             {
                 "name": [info.name for info in found],
-                "title": [info.title for info in found],
                 **{
                     SPLIT_NAMES[split].lower(): [info.counts[split] for info in found]
                     for split in SPLITS
                 },
                 "holds": [info.object for info in found],
                 "on this machine": ["yes" if info.where else "no" for info in found],
+                "title": [info.title for info in found],
             }
         ),
         hide_index=True,
@@ -59,15 +59,15 @@ def card(info: Info) -> None:
             st.metric(SPLIT_NAMES[split], f"{info.counts[split]} pieces")
         st.metric("Steps per quarter", info.grid)
         st.metric("Steps per bar", info.bar)
-    for name, value in {
-        "Holds": OBJECTS.get(info.object, info.object),
-        "Licence": info.licence,
-        "Citation": info.citation,
-        "SHA-256 over all pieces and splits": info.fingerprint,
-        "Version": str(info.version),
-    }.items():
-        st.markdown(f"**{name}**")
-        st.text(value or "not stated")
+    parts.facts(
+        {
+            "Holds": OBJECTS.get(info.object, info.object),
+            "Licence": info.licence or "not stated",
+            "Citation": info.citation or "not stated",
+            "SHA-256 over all pieces and splits": info.fingerprint,
+            "Version": str(info.version),
+        }
+    )
     if info.where is None:
         st.info(f"It is not on this machine. {info.obtain}")
 
