@@ -136,8 +136,7 @@ def parsed(name: str, cell: str) -> tuple[Any, bool]:
 class Table:
     """Rows that may be compared with each other."""
 
-    slug: str  # in addresses
-    title: str
+    title: str  # also in addresses
     rows: tuple[Cells, ...]
 
     @property
@@ -151,9 +150,19 @@ class Table:
             return ""
         return f"{row['pieces']} samples of {row['steps']} steps per seed, {how}."
 
-    def row(self, key: str) -> Cells | None:
+    @property
+    def file_name(self) -> str:
+        """The title as files carry it."""
+        return self.title.replace(" ", "-")
+
+    @property
+    def names(self) -> list[str]:
+        """The contestants."""
+        return [name_of(row) for row in self.rows]
+
+    def row(self, name: str) -> Cells | None:
         """The row of a contestant."""
-        return next((row for row in self.rows if key_of(row) == key), None)
+        return next((row for row in self.rows if name_of(row) == name), None)
 
 
 def tables(rows: Sequence[Cells]) -> list[Table]:
@@ -166,28 +175,18 @@ def tables(rows: Sequence[Cells]) -> list[Table]:
     found: list[Table] = []
     for members in groups.values():
         first = members[0]
-        parts = [first["dataset"], first["preset"]]
-        title = f"{first['dataset']} · {first['preset']}"
+        title = f"{first['dataset']} {first['preset']}"
         if short.count((first["dataset"], first["preset"])) > 1:
-            prompt = "" if first.get("prompted", True) else "-unprompted"
-            parts.append(f"{first['pieces']}x{first['steps']}{prompt}")
-            title += f" · {first['pieces']} × {first['steps']} steps{prompt.replace('-', ', ')}"
-        slug = ".".join(parts)
-        if any(one.slug == slug for one in found):  # another version of the data
-            version = str(first.get("dataset_fingerprint") or "")[:6]
-            slug, title = f"{slug}.{version}", f"{title} · data {version}"
-        found.append(Table(slug, title, tuple(members)))
+            prompt = "" if first.get("prompted", True) else " unprompted"
+            title += f" {first['pieces']}x{first['steps']}{prompt}"
+        if any(one.title == title for one in found):  # another version of the data
+            title += f" data {str(first.get('dataset_fingerprint') or '')[:6]}"
+        found.append(Table(title, tuple(members)))
     return found
 
 
-def key_of(row: Cells) -> str:
-    """What a contestant is called in addresses."""
-    published = row.get("variant") == "as-published"
-    return str(row["system"]) + ("@as-published" if published else "")
-
-
 def name_of(row: Cells) -> str:
-    """What a contestant is called in tables."""
+    """What a contestant is called, in tables and in addresses."""
     published = row.get("variant") == "as-published"
     return str(row["system"]) + (" (as published)" if published else "")
 

@@ -24,9 +24,9 @@ ROW = 26  # pixels
 WORST = -0.5  # skill: what lies below is shown at the edge, with its figure
 
 COSTS = {
-    "sample": ("sample_seconds", "seconds to make all samples of a seed"),
-    "train": ("train_seconds", "seconds of training"),
-    "parameters": ("parameters", "parameters"),
+    "Sampling": ("sample_seconds", "seconds to make all samples of a seed"),
+    "Training": ("train_seconds", "seconds of training"),
+    "Size": ("parameters", "parameters"),
 }
 
 
@@ -73,6 +73,7 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
     x = {
         "title": "skill: 0 is noise, 1 is human music",
         "scale": alt.Scale(domain=bounds, nice=True, clamp=True),
+        "axis": alt.Axis(tickCount=8, format=".1f"),
     }
     colour = alt.Color(
         "kind:N", scale=kind_scale(there), legend=alt.Legend(title=None, orient="top")
@@ -103,7 +104,14 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
 def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
     """Skill against what a system costs, with the line of those that no other beats."""
     name, title = COSTS[cost]
-    there = [r for r in rows if r.get("skill") is not None and (r.get(name) or 0) > 0]
+    there = [
+        row
+        for row in rows
+        if row.get("skill") is not None
+        and row["skill"] >= WORST
+        and (row.get(name) or 0) > 0
+        and row["kind"] not in ("floor", "ceiling")
+    ]
     if not there:
         return None
     best = front([(row[name], row["skill"]) for row in there])
@@ -139,7 +147,9 @@ def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
         .mark_text(align="left", dx=7, dy=-8, color=GREY)
         .encode(text="system:N")
     )
-    return alt.layer(line, points, names).properties(height=360)
+    marks = pd.DataFrame({"at": [0.0, 1.0]})
+    ends = alt.Chart(marks).mark_rule(strokeDash=[2, 4], color=GREY).encode(y="at:Q")
+    return alt.layer(ends, line, points, names).properties(height=360)
 
 
 def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
@@ -203,7 +213,8 @@ def distribution(
 
 def differences(table: pd.DataFrame) -> alt.LayerChart:
     """Differences in skill with their intervals; columns: metric, other, difference, low, high."""
-    y = alt.Y("metric:N", title=None, axis=alt.Axis(labelLimit=190))
+    order = list(dict.fromkeys(table["metric"]))
+    y = alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(labelLimit=190))
     offset = alt.YOffset("other:N")
     others = list(dict.fromkeys(table["other"]))
     colour = alt.Color(
@@ -217,7 +228,7 @@ def differences(table: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(table).encode(y=y, yOffset=offset, color=colour, tooltip=tips)
     zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=GREY).encode(x="at:Q")
     line = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title="difference in skill"), x2="high:Q"
+        x=alt.X("low:Q", title="difference in skill", axis=alt.Axis(tickCount=8)), x2="high:Q"
     )
     point = base.mark_point(filled=True, size=60, opacity=1).encode(x="difference:Q")
     height = 14 * max(2, len(others))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dashboards.board_view import Cells, name_of
 from bench.contract import Metric
+from dashboards.board_view import Cells, name_of
 
 Form = Literal["text", "whole", "figure", "seconds"]
 
@@ -146,32 +146,34 @@ FIXED = [
 ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 
 VIEWS: dict[str, tuple[str, ...]] = {
-    "overall": (
+    "Overall": (
         *("rank", "rank_range", "system", "kind", "skill", "skill_range", "*headline"),
         *("nats", "frames", "paper", "parameters", "train", "device", "status"),
     ),
-    "likelihood": (
+    "Loss": (
         *("system", "kind", "nats", "nats_range", "frames", "frames_range", "tag"),
         *("bits", "bits_range", "loss_note", "paper"),
     ),
-    "human": ("system", "kind", "human", "human_range", "believability", "skill", "skill_range"),
-    "speed": (
+    "Listeners": (
+        "system",
+        "kind",
+        "human",
+        "human_range",
+        "believability",
+        "skill",
+        "skill_range",
+    ),
+    "Speed": (
         *("system", "kind", "skill", "parameters", "train", "sample", "speed", "memory"),
         *("budget", "share", "device", "hardware", "threads", "date", "commit"),
     ),
 }
-VIEW_NAMES = {
-    "overall": "Overall",
-    "likelihood": "Loss",
-    "human": "Listeners",
-    "speed": "Speed",
-}
 VIEW_WORDS = {
-    "overall": "How close to human music each system comes, by skill.",
-    "likelihood": "How well each system predicts music it never saw. Lower is better; only figures"
+    "Overall": "How close to human music each system comes, by skill.",
+    "Loss": "How well each system predicts music it never saw. Lower is better; only figures"
     " in one column compare.",
-    "human": "What blind listeners said.",
-    "speed": "What each system costs.",
+    "Listeners": "What blind listeners said.",
+    "Speed": "What each system costs.",
 }
 
 
@@ -225,12 +227,12 @@ def order(view: str) -> Callable[[Cells], tuple[Any, ...]]:
         return (value is None, value or 0.0)
 
     def place(row: Cells) -> tuple[Any, ...]:
-        if view == "likelihood":
+        if view == "Loss":
             kind = {"score": 0, "frames": 1}.get(str(row.get("likelihood_object")), 2)
             return (kind, *up(row.get("nats_per_step")), name_of(row))
-        if view == "human":
+        if view == "Listeners":
             return (*down(row.get("human_rating")), *down(row.get("skill")), name_of(row))
-        if view == "speed":
+        if view == "Speed":
             return (*up(row.get("sample_seconds")), name_of(row))
         return (*down(row.get("skill")), name_of(row))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench import board
 from bench.store import JobFolder
-from dashboards.board_view import Cells, key_of
+from dashboards.board_view import Cells, name_of
 from dashboards.job_view import folders_of, job_of
 
 
@@ -20,7 +20,7 @@ def entries(rows: Sequence[Cells], there: Mapping[str, JobFolder]) -> dict[str, 
     for row in rows:
         jobs = [(job, folder) for folder in folders_of(row, there) if (job := job_of(folder))]
         if jobs:
-            found[key_of(row)] = board.entry(sorted(jobs, key=lambda one: one[0].seed))
+            found[name_of(row)] = board.entry(sorted(jobs, key=lambda one: one[0].seed))
     board.rank(list(found.values()))
     return found
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
 from dashboards import sources
-from dashboards.board_view import Cells, Table, key_of, name_of
+from dashboards.board_view import Table
 
 
 def remembered(key: str) -> None:
@@ -47,20 +47,19 @@ def choose_table() -> Table:
     if not found:
         no_board()
     notices()
-    titles = {table.slug: table.title for table in found}
+    titles = [table.title for table in found]
     remembered("board")
     if st.session_state.get("board") not in titles:
         st.session_state.pop("board", None)
-    slug = st.selectbox(
+    title = st.selectbox(
         "Data set and preset",
-        list(titles),
-        format_func=lambda slug: titles.get(slug, slug),
+        titles,
         key="board",
         bind="query-params",
         help="Only rows with the same data, preset and protocol are ranked together.",
     )
-    remember("board", slug)
-    return next(table for table in found if table.slug == slug)
+    remember("board", title)
+    return found[titles.index(title)]
 
 
 def plain(text: str) -> str:
@@ -74,8 +73,3 @@ def facts(content: Mapping[str, str]) -> None:
     for name, value in content.items():
         if value:
             st.markdown(f"**{name}**  \n{plain(value)}")
-
-
-def names_of(rows: Sequence[Cells]) -> dict[str, str]:
-    """What people read for each contestant's key."""
-    return {key_of(row): name_of(row) for row in rows}

@@ -10,29 +10,27 @@ from bench.compare import Difference, compare, direction_of
 from bench.sampling import Prompt
 from bench.store import JobFolder
 from dashboards import charts, columns, compare_view, job_view, music_view, parts, play, sources
-from dashboards.board_view import Cells, Table, counted, key_of, name_of
+from dashboards.board_view import Cells, Table, counted, name_of
 
 REAL = "the composer"
 
 
 def pick(table: Table) -> list[Cells]:
     """The rows to compare."""
-    names = parts.names_of(table.rows)
     ended = [row for row in table.rows if row["seeds"] and row["kind"] not in ("floor", "ceiling")]
-    default = [key_of(row) for row in (*ended, *table.rows)][:2]
-    if "systems" in st.session_state:
-        kept = [key for key in st.session_state["systems"] if key in names]
+    default = [name_of(row) for row in (*ended, *table.rows)]
+    if "systems" in st.session_state:  # of another table, perhaps
+        kept = [name for name in st.session_state["systems"] if name in table.names]
         st.session_state["systems"] = kept
     chosen = st.multiselect(
         "Systems, two to four",
-        list(names),
-        default=list(dict.fromkeys(default)),
-        format_func=lambda key: names.get(key, key),
+        table.names,
+        default=list(dict.fromkeys(default))[:2],
         max_selections=4,
         key="systems",
         bind="query-params",
     )
-    return [row for row in (table.row(key) for key in chosen) if row is not None]
+    return [row for row in map(table.row, chosen) if row is not None]
 
 
 def listen(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
@@ -62,7 +60,7 @@ def listen(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) 
             clips.append(
                 (music_view.continued(name_of(row), prompt.score if prompt else None, score), "")
             )
-    play.side_by_side(clips, f"clip-{table.slug}-{number}")
+    play.side_by_side(clips, f"clip-{table.file_name}-{number}")
 
 
 def why_not(row: Cells, made: job_view.Samples | None) -> str:
@@ -79,9 +77,9 @@ def show_differences(rows: list[Cells], there: dict[str, JobFolder]) -> None:
     first, known = name_of(rows[0]), registry.metrics()
     lines, scaled = [], []
     for row in rows[1:]:
-        if key_of(rows[0]) not in found or key_of(row) not in found:
+        if name_of(rows[0]) not in found or name_of(row) not in found:
             continue
-        for one in compare(found[key_of(rows[0])], found[key_of(row)]):
+        for one in compare(found[name_of(rows[0])], found[name_of(row)]):
             headline = one.figure in known and known[one.figure].headline
             label = columns.label(one.figure)
             if not (headline or show_all or one.figure in ("skill", "nats_per_step")):
@@ -174,7 +172,8 @@ asked = sources.prompts(first.dataset, first.protocol, first.dataset_fingerprint
 
 st.subheader("Listen")
 listen(rows, jobs, asked)
-st.subheader(f"{name_of(rows[0])} against {'the other' if len(rows) == 2 else 'the others'}")
+against = name_of(rows[1]) if len(rows) == 2 else "the others"
+st.subheader(f"{name_of(rows[0])} against {against}")
 show_all = st.toggle("Every metric, not only the headline ones", key="all", bind="query-params")
 show_differences(rows, there)
 st.subheader("How the notes are distributed")

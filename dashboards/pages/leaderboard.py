@@ -9,7 +9,7 @@ import streamlit as st
 
 from bench import board, registry, tables
 from dashboards import charts, columns, job_view, parts, sources
-from dashboards.board_view import HUMAN, Cells, chosen, counted, key_of, metric_names, name_of
+from dashboards.board_view import HUMAN, Cells, chosen, counted, metric_names, name_of
 from dashboards.figures import figure_downloads
 from dashboards.validity import validated
 
@@ -34,18 +34,22 @@ def pick_rows(rows: list[Cells]) -> list[Cells]:
     return chosen(rows, list(picked or ()), words or "")
 
 
-def pick_columns(view: str, found: dict[str, columns.Column], headline: list[str]) -> list[str]:
-    """The keys of the columns that the reader wants to see."""
+def pick_columns(
+    view: str, found: dict[str, columns.Column], headline: list[str]
+) -> list[columns.Column]:
+    """The columns that the reader wants to see."""
+    heads = {column.head: column for column in found.values()}
+    usual = [found[key].head for key in columns.of_view(view, found, headline)]
     with st.popover("Columns", icon=":material/view_column:"):
-        return st.multiselect(
+        chosen = st.multiselect(
             "Columns of this view",
-            list(found),
-            default=[key for key in columns.of_view(view, found, headline) if key in found],
-            format_func=lambda key: found[key].head if key in found else key,
-            key=f"columns_{view}",
+            list(heads),
+            default=usual,
+            key=f"columns_{view.lower()}",
             bind="query-params",
-            help="Figures that a paper does not need are one click away.",
+            help="All other figures of the board are in the list too.",
         )
+    return [heads[head] for head in chosen] or [found["system"]]
 
 
 def frame(rows: list[Cells], shown: list[columns.Column]) -> pd.DataFrame:
@@ -101,14 +105,14 @@ def links(selected: list[Cells]) -> None:
                 "pages/model.py",
                 label=f"Open {name_of(row)}",
                 icon=":material/piano:",
-                query_params={"board": table.slug, "system": key_of(row)},
+                query_params={"board": table.title, "system": name_of(row)},
             )
         if 2 <= len(selected) <= 4:
             st.page_link(
                 "pages/compare.py",
                 label="Compare them",
                 icon=":material/compare_arrows:",
-                query_params={"board": table.slug, "systems": [key_of(row) for row in selected]},
+                query_params={"board": table.title, "systems": [name_of(row) for row in selected]},
             )
 
 
@@ -126,7 +130,7 @@ def downloads(rows: list[Cells], headline: list[str]) -> None:
             st.download_button(
                 name,
                 make,
-                file_name=f"leaderboard.{table.slug}.{ending}",
+                file_name=f"leaderboard.{table.file_name}.{ending}",
                 mime=mime,
                 on_click="ignore",
                 key=f"download_{ending}",
@@ -148,13 +152,12 @@ def show_charts(rows: list[Cells]) -> None:
         "Point: skill; line: its 95 % interval. At the right edge the rank; systems within a band"
         " share one because they cannot be told apart. Floor and ceiling have none."
     )
-    figure_downloads("forest", f"skill.{table.slug}", rows=rows, title=table.title)
+    figure_downloads("forest", f"skill.{table.file_name}", rows=rows, title=table.title)
     st.subheader("Skill against cost")
     cost = st.segmented_control(
         "Cost",
         list(charts.COSTS),
-        default="sample",
-        format_func={"sample": "Sampling", "train": "Training", "parameters": "Size"}.get,
+        default="Sampling",
         key="cost",
         bind="query-params",
         required=True,
@@ -165,7 +168,10 @@ def show_charts(rows: list[Cells]) -> None:
         st.info("No row has both a skill and this cost.")
     else:
         st.altair_chart(plot, width="stretch", alt="Skill of each system against its cost")
-        st.caption("Along the dashed line nothing is both cheaper and better.")
+        st.caption(
+            f"Along the dashed line nothing is both cheaper and better. Dotted: noise (0) and human (1)."
+            f" Systems below {charts.WORST} are left out."
+        )
 
 
 st.title("Leaderboard")
@@ -176,14 +182,15 @@ with right:
     view = st.segmented_control(
         "View",
         list(columns.VIEWS),
-        default="overall",
-        format_func=columns.VIEW_NAMES.get,
+        default="Overall",
         key="view",
         bind="query-params",
         required=True,
     )
 st.caption(f"{columns.VIEW_WORDS[view]} {table.protocol}")
-if view == "human" and not any(row.get(name) is not None for row in table.rows for name in HUMAN):
+if view == "Listeners" and not any(
+    row.get(name) is not None for row in table.rows for name in HUMAN
+):
     st.info("No survey has been closed yet, so there are no ratings to show.")
 
 known = registry.metrics()
@@ -192,11 +199,10 @@ headline = [name for name in names if name in known and known[name].headline]
 found = columns.columns(names, known)
 
 rows = sorted(pick_rows(list(table.rows)), key=columns.order(view))
-keys = pick_columns(view, found, headline)
-if "date" in keys:
+shown = pick_columns(view, found, headline)
+if any(column.key == "date" for column in shown):
     there = job_view.folders(sources.runs())
     rows = [{**row, "date": job_view.date_of(row, there)} for row in rows]
-shown = [found[key] for key in (keys or ["system"]) if key in found]
 
 if not rows:
     st.info("No row fits. Clear the search and the kinds to see all rows again.")
@@ -217,7 +223,7 @@ else:
             for row in failed:
                 st.markdown(f"**{name_of(row)}**")
                 st.text(row["failure"])
-    if view in ("overall", "speed"):
+    if view in ("Overall", "Speed"):
         show_charts(rows)
     st.caption(
         f"Data fingerprint {rows[0]['dataset_fingerprint'] or 'unknown'}, version"

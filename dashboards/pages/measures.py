@@ -90,7 +90,6 @@ def agreement() -> None:
         "Metrics",
         names,
         default=headline if len(headline) > 1 else names[:8],
-        format_func=label,
         key="metrics",
         bind="query-params",
     )

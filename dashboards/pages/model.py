@@ -13,33 +13,21 @@ from dashboards import charts, job_view, map_view, model_view, music_view, parts
 from dashboards.board_view import Cells, Table, counted, name_of
 from dashboards.figures import figure_downloads
 
-PARTS = {
-    "samples": "Samples",
-    "numbers": "Figures",
-    "training": "Training",
-    "map": "Map",
-    "card": "Card",
-}
+PARTS = ("Samples", "Figures", "Training", "Map", "Card")
 PER_PAGE = 4
 
 
 def pick(table: Table) -> Cells:
     """The row of the system that the reader chose."""
-    names = parts.names_of(table.rows)
     parts.remembered("system")
-    if st.session_state.get("system", next(iter(names))) not in names:
-        missing = st.session_state.pop("system")
-        st.info(f"{missing} is not in this table; here is another system of it.")
-    key = st.selectbox(
-        "System",
-        list(names),
-        format_func=lambda key: names.get(key, key),
-        key="system",
-        bind="query-params",
+    if st.session_state.get("system", table.names[0]) not in table.names:
+        st.info(f"{st.session_state.pop('system')} is not in this table.")
+    first = next(
+        (i for i, row in enumerate(table.rows) if row["kind"] not in ("floor", "ceiling")), 0
     )
-    parts.remember("system", key)
-    found = table.row(key)
-    return found if found is not None else table.rows[0]
+    name = st.selectbox("System", table.names, first, key="system", bind="query-params")
+    parts.remember("system", name)
+    return table.rows[table.names.index(name)]
 
 
 def headline(row: Cells) -> None:
@@ -237,21 +225,20 @@ jobs = job_view.folders_of(row, there)
 failures(row, jobs)
 part = st.segmented_control(
     "What to show",
-    list(PARTS),
-    default="samples",
-    format_func=PARTS.get,
+    PARTS,
+    default="Samples",
     key="part",
     bind="query-params",
     required=True,
     label_visibility="collapsed",
 )
-if part == "samples":
+if part == "Samples":
     show_samples(jobs)
-elif part == "numbers":
+elif part == "Figures":
     show_figures(row, jobs)
-elif part == "training":
+elif part == "Training":
     show_training(row, jobs)
-elif part == "map":
+elif part == "Map":
     show_map(row, jobs)
 else:
     show_card(row, jobs)

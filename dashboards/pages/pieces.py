@@ -119,16 +119,16 @@ def browse(info: Info) -> None:
         st.info("The pieces cannot be read on this machine.")
         return
     left, right = st.columns([1, 2])
+    splits = {SPLIT_NAMES[s]: s for s in SPLITS if info.counts[s]}
     split = left.segmented_control(
         "Split",
-        [s for s in SPLITS if info.counts[s]],
-        default=next(s for s in SPLITS if info.counts[s]),
-        format_func=SPLIT_NAMES.get,
+        list(splits),
+        default=next(iter(splits)),
         key="split",
         bind="query-params",
         required=True,
     )
-    ids = list(getattr(found, split))
+    ids = list(getattr(found, splits[split]))
     if st.session_state.get("piece", ids[0]) not in ids:
         st.session_state.pop("piece")
     piece = right.selectbox("Piece", ids, key="piece", bind="query-params")

@@ -12,18 +12,18 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from browser import chromium, dashboard, ready  # noqa: E402 - beside this file
+from browser import chromium, dashboard, ready
 
 PAGES = {
     "leaderboard": "",
-    "loss": "?view=likelihood",
-    "speed": "?view=speed",
+    "loss": "?view=Loss",
+    "speed": "?view=Speed",
     "compare": "compare",
-    "model": "model?system=markov-chain",
-    "model-numbers": "model?system=markov-chain&part=numbers",
-    "model-training": "model?system=markov-chain&part=training",
-    "model-map": "model?system=markov-chain&part=map",
-    "model-card": "model?system=markov-chain&part=card",
+    "model": "model?system=chord-lstm",
+    "model-numbers": "model?system=chord-lstm&part=Figures",
+    "model-training": "model?system=chord-lstm&part=Training",
+    "model-map": "model?system=chord-lstm&part=Map",
+    "model-card": "model?system=chord-lstm&part=Card",
     "metrics": "metrics",
     "data": "data",
     "run": "run",

@@ -71,12 +71,22 @@ def rows(systems=4, datasets=("chorales",), seeds=3, metrics=("scale_consistency
 def failed(row):
     """The row as it would be had every seed failed."""
     gone = {name: None for name in row if name not in Row.model_fields}
-    empty = {
-        name: None
-        for name in ("rank", "rank_low", "rank_high", "skill", "skill_low", "skill_high")
-        + ("nats_per_step", "nats_per_step_low", "nats_per_step_high", "parameters")
-        + ("train_seconds", "sample_seconds")
-    }
+    empty = dict.fromkeys(
+        (
+            "rank",
+            "rank_low",
+            "rank_high",
+            "skill",
+            "skill_low",
+            "skill_high",
+            "nats_per_step",
+            "nats_per_step_low",
+            "nats_per_step_high",
+            "parameters",
+            "train_seconds",
+            "sample_seconds",
+        )
+    )
     lost = {"status": "failed", "seeds": 0, "failure": "seed 0: failed in phase 'fit': <b>no</b>"}
     found = {**row, **gone, **empty, **lost}
     found["row_hash"] = board.hash_of(found)

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -29,10 +30,7 @@ def test_distributions_count_what_counting_by_hand_gives():
     classes = [sum(p % 12 == c for _, _, p in notes) / len(notes) for c in range(12)]
     assert music_view.pitch_classes(PIECES) == pytest.approx(classes)
     ends = [0, *music_view.DURATIONS, 10**9]
-    bins = [
-        sum(a < d <= b for _, d, _ in notes) / len(notes)
-        for a, b in zip(ends, ends[1:], strict=False)
-    ]
+    bins = [sum(a < d <= b for _, d, _ in notes) / len(notes) for a, b in itertools.pairwise(ends)]
     assert music_view.durations(PIECES) == pytest.approx(bins)
     keys = [
         sum(o <= step < o + d for o, d in zip(piece.onset, piece.duration, strict=True))
@@ -44,7 +42,7 @@ def test_distributions_count_what_counting_by_hand_gives():
     moves = []
     for piece in PIECES:
         tops = [max(piece.pitch[piece.onset == at]) for at in sorted(set(piece.onset.tolist()))]
-        moves += [int(np.clip(b - a, -12, 12)) for a, b in zip(tops, tops[1:], strict=False)]
+        moves += [int(np.clip(b - a, -12, 12)) for a, b in itertools.pairwise(tops)]
     steps = [moves.count(n) / len(moves) for n in range(-12, 13)]
     assert music_view.intervals(PIECES) == pytest.approx(steps)
 
