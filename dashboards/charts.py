@@ -98,7 +98,9 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
     rank = base.mark_text(align="right", dx=-4, color=GREY).encode(
         x=alt.value("width"), text="rank:N"
     )
-    return alt.layer(band, ends, line, point, arrow, figure, rank).properties(height=alt.Step(ROW))
+    return alt.layer(band, ends, line, point, arrow, figure, rank).properties(
+        height=ROW * len(there)
+    )
 
 
 def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
@@ -156,7 +158,7 @@ def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
     """Training curves, a line per curve and seed."""
     return (
         alt.Chart(pd.DataFrame(points))
-        .mark_line(point=alt.OverlayMarkDef(size=18))
+        .mark_line(strokeWidth=1.5)
         .encode(
             x=alt.X("step:Q", title="updates"),
             y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
@@ -231,8 +233,8 @@ def differences(table: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("low:Q", title="difference in skill", axis=alt.Axis(tickCount=8)), x2="high:Q"
     )
     point = base.mark_point(filled=True, size=60, opacity=1).encode(x="difference:Q")
-    height = 14 * max(2, len(others))
-    return alt.layer(zero, line, point).properties(height=alt.Step(height, **{"for": "position"}))
+    height = 14 * max(2, len(others)) * len(order)
+    return alt.layer(zero, line, point).properties(height=height)
 
 
 def correlations(table: pd.DataFrame) -> alt.LayerChart:
@@ -251,7 +253,7 @@ def correlations(table: pd.DataFrame) -> alt.LayerChart:
         )
     )
     texts = base.mark_text(fontSize=10, color="white").encode(text=alt.Text("rho:Q", format=".1f"))
-    return alt.layer(cells, texts).properties(height=alt.Step(24))
+    return alt.layer(cells, texts).properties(height=28 * len(names))
 
 
 def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> alt.LayerChart:

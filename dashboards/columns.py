@@ -49,11 +49,16 @@ def likelihood(name: str, described: str) -> Callable[[Cells], Any]:
     return lambda row: inner(row) if row.get("likelihood_object") == described else None
 
 
-def steps_per_second(row: Cells) -> float | None:
+def short(name: str) -> Callable[[Cells], float | None]:
+    """The row's figure of that name with three digits that count."""
+    return lambda row: None if row.get(name) is None else float(f"{row[name]:.3g}")
+
+
+def steps_per_second(row: Cells) -> int | None:
     """How much music the system makes in a second."""
     if not row.get("sample_seconds") or not row.get("pieces"):
         return None
-    return float(row["pieces"] * row["steps"] / row["sample_seconds"])
+    return round(row["pieces"] * row["steps"] / row["sample_seconds"])
 
 
 FIXED = [
@@ -116,12 +121,12 @@ FIXED = [
     Column("bits_range", "Bits per note, 95 %", "", span("bits_per_note")),
     Column("loss_note", "Why there is no loss", "", cell("likelihood_note")),
     Column("parameters", "Parameters", "Numbers it learns.", cell("parameters"), "whole"),
-    Column("train", "Training", "Seconds, mean of the seeds.", cell("train_seconds"), "seconds"),
+    Column("train", "Training", "Seconds, mean of the seeds.", short("train_seconds"), "seconds"),
     Column(
         "sample",
         "Sampling",
         "Seconds for all samples of a seed.",
-        cell("sample_seconds"),
+        short("sample_seconds"),
         "seconds",
     ),
     Column("speed", "Steps per second", "Music made per second.", steps_per_second, "whole"),
@@ -151,7 +156,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
         *("nats", "frames", "paper", "parameters", "train", "device", "status"),
     ),
     "Loss": (
-        *("system", "kind", "nats", "nats_range", "frames", "frames_range", "tag"),
+        *("system", "nats", "nats_range", "frames", "frames_range", "tag"),
         *("bits", "bits_range", "loss_note", "paper"),
     ),
     "Listeners": (

@@ -55,7 +55,7 @@ def published(spec: SystemSpec, rows: Sequence[Cells]) -> list[dict[str, Any]]:
                 "figure": one.figure.replace("_", " "),
                 "data set": one.dataset,
                 "in the paper": one.published,
-                "here": one.ours,
+                "here": None if one.ours is None else round(one.ours, 3),
                 "preset": one.preset if one.ours is not None else "",
                 "of the paper's budget": one.budget_share if one.ours is not None else None,
                 "note": one.note,

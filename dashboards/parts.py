@@ -14,7 +14,8 @@ from dashboards.board_view import Table
 def remembered(key: str) -> None:
     """Begin with what was chosen on the page before, unless the address says otherwise."""
     kept = st.session_state.get(f"kept_{key}")
-    if key not in st.query_params and key not in st.session_state and kept is not None:
+    if st.session_state.get("arrived") and key not in st.query_params and kept is not None:
+        st.query_params[key] = kept
         st.session_state[key] = kept
 
 
@@ -37,7 +38,7 @@ def no_board() -> None:
         " `bench board` rebuilds it from what has finished. This page shows it as soon as it is"
         " there."
     )
-    st.page_link("pages/live.py", label="See what is running", icon=":material/monitoring:")
+    st.page_link("live.py", label="See what is running", icon=":material/monitoring:")
     st.stop()
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from bench.errors import BenchError
 
-APP = Path(__file__).parent / "app.py"
+# In a folder without a folder "pages": beside one, Streamlit passes this script over and shows
+# the files of that folder by themselves to whoever opens the address of a page.
+APP = Path(__file__).parent / "pages" / "app.py"
 RUNS, BOARD = "BENCH_RUNS", "BENCH_BOARD"
 
 FLAGS = {

@@ -13,8 +13,7 @@ from dashboards.board_view import HUMAN, Cells, chosen, counted, metric_names, n
 from dashboards.figures import figure_downloads
 from dashboards.validity import validated
 
-INK = {"light": "#31333f", "dark": "#fafafa"}
-FORMATS = {"figure": "%.3f", "whole": "localized", "seconds": "%.1f"}
+FORMATS = {"figure": "%.3f", "whole": "localized", "seconds": None}
 
 
 def pick_rows(rows: list[Cells]) -> list[Cells]:
@@ -65,11 +64,8 @@ def frame(rows: list[Cells], shown: list[columns.Column]) -> pd.DataFrame:
 def show_table(rows: list[Cells], shown: list[columns.Column], greyed: set[str]) -> list[Cells]:
     """Show the table; the rows that the reader selected."""
     table = frame(rows, shown)
-    ink = INK.get(st.context.theme.type or "")
     grey = [column.key for column in shown if column.metric in greyed]
     styled = table.style.set_properties(subset=grey, color=charts.GREY)
-    if ink and "system" in table:  # a pinned column would be grey too
-        styled = styled.set_properties(subset=["system"], color=ink)
     config = {}
     for column in shown:
         if column.form == "text":
@@ -102,14 +98,14 @@ def links(selected: list[Cells]) -> None:
     with st.container(horizontal=True):
         for row in selected[:4]:
             st.page_link(
-                "pages/model.py",
+                "model.py",
                 label=f"Open {name_of(row)}",
                 icon=":material/piano:",
                 query_params={"board": table.title, "system": name_of(row)},
             )
         if 2 <= len(selected) <= 4:
             st.page_link(
-                "pages/compare.py",
+                "compare.py",
                 label="Compare them",
                 icon=":material/compare_arrows:",
                 query_params={"board": table.title, "systems": [name_of(row) for row in selected]},

@@ -198,7 +198,6 @@ def show_card(row: Cells, jobs: list[JobFolder]) -> None:
         pd.DataFrame(model_view.published(spec, sources.board().rows)),
         hide_index=True,
         column_config={
-            "here": st.column_config.NumberColumn(format="%.3f"),
             "of the paper's budget": st.column_config.NumberColumn(format="percent"),
         },
         placeholder="",
