@@ -269,8 +269,8 @@ class NoteLSTM:
     def _wait(self, mean: float, grid: int, first: float, end: float, least: int) -> float:
         """log p of a wait of first..end-1 steps, given that it is no less than `least`."""
         spread = self.spread[2] * grid
-        part, whole = (_between(*ends, mean, spread) for ends in ((first, end), (least, np.inf)))
-        return float(part - whole)
+        whole = _between(least, np.inf, mean, spread)
+        return float(_between(first, end, mean, spread) - whole)
 
     def _key(self, mean: float, able: NDArray[np.bool_]) -> Floats:
         """(keys,) log p of each key, among those that may be struck."""

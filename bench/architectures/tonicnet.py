@@ -55,7 +55,7 @@ def chord_of(keys: Sequence[int]) -> int:
         for kind, triad in enumerate(TRIADS):
             chord = {(root + step) % 12 for step in triad}
             if chord <= classes and len(classes) <= 4:
-                return kind * 12 + root
+                return kind * 12 + int(root)
     return OTHER
 
 
@@ -196,9 +196,27 @@ class TonicNetwork(nn.Module):
         return torch.cat([self._drop(x), counted], dim=-1), ended
 
     def loss(self, tokens: Tensor, counts: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. (batch, time + 1); -1 is no token."""
+        """Mean cross-entropy of the tokens 1.. (batch, 5 steps + 1); -1 is no token.
+
+        A chord is told from the other chords, a voice from the other pitches and the rest.
+        """
         hidden, _ = self(tokens[:, :-1].clamp(min=0), counts[:, :-1])
-        return language.surprise(self.out, hidden, tokens[:, 1:])
+        targets = tokens[:, 1:]
+        logits = self.out(hidden).unflatten(1, (-1, VOICES))  # (batch, steps, voices, tokens)
+        wanted = targets.unflatten(1, (-1, VOICES))
+        voices = wanted[:, :, 1:] - REST
+        total = nn.functional.cross_entropy(
+            logits[:, :, 0, :REST].flatten(0, 1),
+            wanted[:, :, 0].flatten(),
+            ignore_index=-1,
+            reduction="sum",
+        ) + nn.functional.cross_entropy(
+            logits[:, :, 1:, REST:].flatten(0, 2),
+            voices.masked_fill(voices < 0, -1).flatten(),
+            ignore_index=-1,
+            reduction="sum",
+        )
+        return total / (targets >= 0).sum()
 
     def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
         """(length, width) of every sequence."""
@@ -266,9 +284,8 @@ class TonicNet:
         counter: int = 32,
         dropout: float = 0.3,
         batch: int = 4,
-        sequence: int = 128,
-        rate: float = 0.2,
-        momentum: float = 0.9,
+        sequence: int = 64,
+        rate: float = 0.004,
         clip: float = 5.0,
         transpose: int = 6,
         smoothing: float = 0.5,
@@ -283,7 +300,6 @@ class TonicNet:
             "batch": batch,
             "sequence": sequence,
             "rate": rate,
-            "momentum": momentum,
             "clip": clip,
             "transpose": transpose,
             "smoothing": smoothing,
@@ -291,7 +307,7 @@ class TonicNet:
         }
         self.shape = (embedding, hidden, layers, counter, dropout)
         self.batch, self.sequence = batch, sequence
-        self.rate, self.momentum, self.clip = rate, momentum, clip
+        self.rate, self.clip = rate, clip
         self.transpose, self.smoothing, self.patience = transpose, smoothing, patience
 
     @property
@@ -340,7 +356,7 @@ class TonicNet:
         training.train(
             self.network,
             loss,
-            torch.optim.SGD(self.network.parameters(), lr=self.rate, momentum=self.momentum),
+            torch.optim.Adam(self.network.parameters(), lr=self.rate),
             steps=steps,
             seed=seed,
             log=log,
