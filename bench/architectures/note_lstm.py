@@ -231,10 +231,11 @@ class NoteLSTM:
         """(pieces,) log p of the pieces in nats, their velocities paid for too."""
         if self.feedback != "draw":
             raise BenchError(f"No likelihood: {self.likelihood.reason}.")
-        return np.array([self._piece(score) for score in scores])
+        network = language.precise(self.network)
+        return np.array([self._piece(network, score) for score in scores])
 
     @torch.no_grad()
-    def _piece(self, score: Score) -> float:
+    def _piece(self, network: NoteNetwork, score: Score) -> float:
         if not score.length:
             return 0.0
         # One more note than there are: what would follow the last one.
@@ -242,7 +243,7 @@ class NoteLSTM:
         scaled = np.concatenate([np.zeros((self.look_back, 3)), (rows - self.centre) / self.scale])
         windows = np.lib.stride_tricks.sliding_window_view(scaled, self.look_back, axis=0)
         past = language.tensor(windows[: len(rows)].transpose(0, 2, 1).copy())
-        means = self._means(language.precise(self.network), past, score.grid)
+        means = self._means(network, past, score.grid)
         clock, total = Clock(score.length), 0.0
         for (wait, key, duration, velocity), mean in zip(
             notes(score).tolist(), means, strict=False

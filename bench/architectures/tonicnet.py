@@ -265,7 +265,9 @@ class TonicNetwork(nn.Module):
 
 def _counts(sequence: Ints) -> Ints:
     """(tokens,) the repetitions of a sequence that begins with the beginning."""
-    return np.append(0, repeats(sequence[1:].reshape(-1, VOICES)).ravel())
+    missing = -(len(sequence) - 1) % VOICES
+    whole = np.append(sequence[1:], np.full(missing, -1)).reshape(-1, VOICES)
+    return np.append(0, repeats(whole).ravel())[: len(sequence)]
 
 
 class TonicNet:
