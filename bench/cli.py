@@ -68,6 +68,9 @@ VariantOption = Annotated[str, typer.Option("--variant", help="corrected, as-pub
 UnpromptedOption = Annotated[
     bool, typer.Option("--unprompted", help="Sample from nothing instead of continuing a bar.")
 ]
+SnapshotsOption = Annotated[
+    int, typer.Option("--snapshots", min=0, help="Points through training to sample and score at.")
+]
 
 
 def several(values: list[str] | None) -> tuple[str, ...]:
@@ -95,6 +98,7 @@ def options_of(
     device: str | None,
     variant: str,
     unprompted: bool,
+    snapshots: int = 0,
 ) -> Options:
     """The options of a run, checked, defaults filled in by what the machine has."""
     from bench.engines.local import gpus
@@ -111,6 +115,7 @@ def options_of(
         steps=steps,
         variant=one_of("variant", variant, ("corrected", "as-published", "all")),
         unprompted=unprompted,
+        snapshots=snapshots,
         device=chosen,
         out=out,
     )
@@ -149,10 +154,21 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
         job_memory: MemoryOption = None,
         variant: VariantOption = "corrected",
         unprompted: UnpromptedOption = False,
+        snapshots: SnapshotsOption = 0,
         as_json: Json = False,
     ) -> None:
         options = options_of(
-            preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
+            preset,
+            data,
+            systems,
+            seeds,
+            samples,
+            steps,
+            out,
+            device,
+            variant,
+            unprompted,
+            snapshots,
         )
         action(options, engine_of(engine, workers, timeout, job_memory), as_json)
 

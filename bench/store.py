@@ -52,6 +52,7 @@ class JobFolder:
         self.checkpoint = path / "checkpoint.safetensors"
         self.system = path / "system"
         self.samples = path / "samples"
+        self.snapshots = path / "snapshots"  # one folder per update, with state and samples
         self.result = path / "result.json"
         self.scores = path / "scores.json"
         self.score_arrays = path / "scores.npz"
