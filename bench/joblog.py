@@ -49,7 +49,10 @@ class JobLog:
         self.passed = max(self.passed, passed)
         if time.monotonic() - self.shown >= 1.0:
             self.shown = time.monotonic()
-            write_json(self.folder.progress, {"phase": "fit", "done": done, "total": total})
+            write_json(
+                self.folder.progress,
+                {"phase": "fit", "done": done, "total": total, "pid": os.getpid()},
+            )
 
     def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
         """Save the state to resume from, when one is due, and that of a snapshot."""

@@ -1,7 +1,7 @@
 """Runs one job in a process of its own: load, fit, sample, likelihood, score.
 
 Each phase leaves its result behind before the next begins, so that a second attempt goes on
-where the first one ended. Called by an engine as `python -m bench.worker JOB_FOLDER`.
+where the first one ended.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +87,12 @@ def peak_memory(job: Job) -> int:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20)
 
 
-def end_with_parent() -> None:
-    """End this process when its engine dies: the engine holds the other end of standard input."""
+def end_with_engine(alive: Connection) -> None:
+    """End this process when its engine dies: the engine holds the other end of the pipe."""
 
     def wait() -> None:
-        while os.read(0, 1):
-            pass
+        with suppress(EOFError, OSError):
+            alive.recv()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -129,7 +131,7 @@ def work(folder: JobFolder) -> int:
         phase = name
         print(f"[{time.strftime('%H:%M:%S')}] {name}", flush=True)
         folder.write_status(state="failed", phase=name, attempt=attempt)
-        write_json(folder.progress, {"phase": name, "done": 0, "total": 0})
+        write_json(folder.progress, {"phase": name, "done": 0, "total": 0, "pid": os.getpid()})
 
     try:
         print(f"\n{job.id}, attempt {attempt}", flush=True)
@@ -139,7 +141,7 @@ def work(folder: JobFolder) -> int:
         folder.write_status(state="ok", phase="done", error="", attempt=attempt, seconds=seconds)
         return 0
     except BaseException as error:  # noqa: BLE001 - a system may raise anything, SystemExit too
-        traceback.print_exc()
+        traceback.print_exc(file=sys.stdout)
         sys.stdout.flush()
         memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
         state = "out-of-memory" if memory else "failed"
@@ -150,16 +152,13 @@ def work(folder: JobFolder) -> int:
         return 1
 
 
-def main() -> None:
-    """Run the job whose folder is the only argument."""
-    folder = JobFolder(Path(sys.argv[1]))
-    end_with_parent()
-    sys.stderr = sys.stdout
+def main(path: Path, alive: Connection) -> None:
+    """Run the job of that folder and end the process."""
+    folder = JobFolder(path)
+    end_with_engine(alive)
+    if "torch" in sys.modules:  # loaded before this process knew how many threads it has
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with folder.locked() as free:
         code = work(folder) if free else BUSY
     sys.stdout.flush()
     os._exit(code)  # whatever threads a system left behind
-
-
-if __name__ == "__main__":
-    main()
