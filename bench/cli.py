@@ -380,6 +380,27 @@ def compare(
 
 
 @app.command(rich_help_panel="Look")
+def report(
+    out: Out = OUT,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The report's folder. [default: OUT/report]")
+    ] = None,
+) -> None:
+    """Write the board and its figures as one HTML page, and as Markdown."""
+    from bench.files import replacing_folder
+    from bench.report import report as files_of
+    from bench.store import Store
+
+    folder = to or out / "report"
+    with console.status("Drawing ..."):
+        files = files_of(Store(out))
+    with replacing_folder(folder) as half:
+        for name, content in files:
+            (half / name).write_bytes(content)
+    console.print(f"{folder / 'index.html'} holds everything; report.md is the same in Markdown.")
+
+
+@app.command(rich_help_panel="Look")
 def reproduce(
     paper: Annotated[
         str | None, typer.Argument(help="A paper, by the beginning of its name. [default: all]")
