@@ -132,7 +132,7 @@ def loss_curves(group: Group) -> Iterator[Figure]:
             if curve:
                 ax.plot(*zip(*curve, strict=True), style, label=f"{one.row.system} {key[:5]}")
     if ax.lines:
-        ax.set(xlabel="update", ylabel="loss, each in its own unit", yscale="symlog")
+        ax.set(xlabel="update", ylabel="loss, each in its own unit")
         ax.legend(fontsize=7, ncols=2)
         caption = "Learning curves. Losses of different systems are in different units."
         yield drawn("loss-curves", caption, canvas)
@@ -290,7 +290,11 @@ def quality_and_speed(group: Group) -> Iterator[Figure]:
         place = (max(row.train_seconds or 0.0, 0.01), row.skill)
         ax.annotate(f" {name_of(row)}", place, fontsize=8)
     ax.set(xscale="log", xlabel="seconds of training", ylabel="skill")
-    yield drawn("quality-and-speed", "Skill against the time that training took.", canvas)
+    ax.set_ylim(bottom=max(-1.0, ax.get_ylim()[0]))
+    ax.margins(x=0.2)
+    yield drawn(
+        "quality-and-speed", "Skill against the time that training took. Cut off below -1.", canvas
+    )
 
 
 PARTS = (
