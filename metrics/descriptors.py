@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench.contract import Direction, Floats, Measurement, Reference
-from bench.music import Score
+from bench.music import HIGHEST, Score
 from metrics.gap import Gap
 from metrics.per_piece import mean
 
@@ -47,10 +47,9 @@ def note_length(score: Score) -> float:
 
 def melodic_interval(score: Score) -> float:
     """The mean step in semitones of the highest voice between attacks; NaN without two of them."""
-    if len(score) < 2:
-        return math.nan
-    last = np.append(np.diff(score.onset) > 0, True)  # of the notes of one step the highest
-    melody = score.pitch[last]
+    roll = score.sounding()
+    highest = HIGHEST - roll[:, ::-1].argmax(axis=1)
+    melody = score.pitch[score.pitch == highest[score.onset]]
     return float(np.abs(np.diff(melody)).mean()) if len(melody) > 1 else math.nan
 
 
@@ -195,7 +194,7 @@ class MelodicInterval(Descriptor):
     name: ClassVar[str] = "melodic_interval"
     unit: ClassVar[str] = "semitones"
     measures: ClassVar[str] = (
-        "The mean distance between successive attacks of the highest key struck at a step."
+        "The mean distance between successive attacks of the highest key that sounds."
     )
     blind_to: ClassVar[str] = f"Direction, rhythm, all lower voices. {_NEITHER}"
     undefined: ClassVar[str] = "no piece has two attacks"

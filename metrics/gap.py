@@ -9,8 +9,7 @@ import numpy as np
 
 from bench.contract import Direction, Floats, Measurement, Reference
 from bench.music import Score
-from bench.statistics import resamples
-from metrics.per_piece import NO_SAMPLES, wasserstein, weights
+from metrics.per_piece import NO_SAMPLES, distance_draws, half_shares, wasserstein
 
 
 class Gap:
@@ -34,7 +33,7 @@ class Gap:
         self._test = self.values(list(reference.test)) if reference.test else np.zeros((0, 1))
 
     def score(self, samples: Sequence[Score]) -> Measurement:
-        """The distance, with a resampled one for each row of piece indices."""
+        """The distance; draws from halves of the samples."""
         if not len(samples):
             return Measurement(None, NO_SAMPLES)
         if not len(self._test):
@@ -43,11 +42,12 @@ class Gap:
             return Measurement(None, "no test excerpt has a value to compare with")
         values = self.values(list(samples))
         count, figures = values.shape
-        equal, share = np.full((1, count), 1 / count), weights(resamples(count), count)
-        value, draws = 0.0, np.zeros(len(share))
+        equal, share = np.full((1, count), 1 / count), half_shares(count)
+        value, drawn = 0.0, np.zeros(len(share))
         for figure in range(figures):
             made, real = np.nan_to_num(values[:, figure]), np.nan_to_num(self._test[:, figure])
             value += float(wasserstein(made, equal, real)[0]) / figures
-            draws += wasserstein(made, share, real) / figures
+            drawn += wasserstein(made, share, real) / figures
         undefined = float(np.isnan(values).any(axis=1).sum())
+        draws = distance_draws(value, drawn, count)
         return Measurement(value, draws=draws, detail={"undefined_pieces": undefined})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.contract import Direction, Floats, Measurement, Reference
 from bench.music import Score
 from metrics.features import Space, Windows, space
-from metrics.per_piece import NO_SAMPLES, around, halves
+from metrics.per_piece import NO_SAMPLES, around, distance_draws, halves
 
 NO_SPACE = "the training pieces give no two different windows to learn the features' space from"
 NO_TEST = "there are no test excerpts to compare with"
@@ -123,7 +123,7 @@ class PcaDistance(Compared):
         null = self._null(made, real)
         return Measurement(
             value,
-            draws=around(value, drawn, n),
+            draws=distance_draws(value, drawn, n),
             detail={
                 "p_value": float((1 + (null >= value).sum()) / (1 + len(null))),
                 "usual_for_real_music": float(np.median(null)),

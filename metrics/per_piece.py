@@ -79,3 +79,14 @@ def around(value: float, of_halves: Floats, pieces: int) -> Floats:
     half = pieces // 2
     varies = (of_halves - of_halves.mean()) * np.sqrt(half / (pieces - half))
     return np.asarray(value + varies)
+
+
+def distance_draws(value: float, of_halves: Floats, pieces: int) -> Floats:
+    """(RESAMPLES,) the same of a distance, which is never below 0."""
+    return np.maximum(around(value, of_halves, pieces), 0)
+
+
+def half_shares(pieces: int) -> Floats:
+    """(RESAMPLES, pieces) the share of each piece in each of the `halves`."""
+    chosen = halves(pieces).astype(np.float64)
+    return np.asarray(chosen / chosen.sum(axis=1, keepdims=True))
