@@ -63,7 +63,8 @@ def among(numbers: Hashes, known: Hashes) -> NDArray[np.bool_]:
     if not len(known):
         return np.zeros(len(numbers), dtype=bool)
     known = np.sort(known)
-    return known[np.minimum(np.searchsorted(known, numbers), len(known) - 1)] == numbers
+    found = known[np.minimum(np.searchsorted(known, numbers), len(known) - 1)]
+    return np.asarray(found == numbers)
 
 
 def _mixed(numbers: Hashes) -> Hashes:
