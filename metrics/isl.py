@@ -18,7 +18,7 @@ Bits = NDArray[np.bool_]  # (vectors, bits)
 
 MOST_CENTRES = 4000  # transitions of the samples
 MOST_POINTS = 1200  # transitions of the test excerpts, and of the tuning excerpts
-LEAST_POINTS = 100  # fewer say nothing
+LEAST_POINTS = 10  # fewer say nothing
 FLIPS = np.geomspace(1e-3, 0.3, 30)  # the probabilities that a key differs from the sample's
 
 
@@ -38,6 +38,7 @@ class Isl:
     unit: ClassVar[str] = "nats per transition"
     direction: ClassVar[Direction] = "higher"
     headline: ClassVar[bool] = True
+    required: ClassVar[tuple[str, ...]] = ("human >= markov > jitter > noise >= silence",)
     measures: ClassVar[str] = (
         "The mean log probability of the test excerpts' transitions (which keys sound before an"
         " attack, and at it) under a density over the samples' transitions: each, with every key"
@@ -198,9 +199,9 @@ def distances(points: Bits, centres: Bits) -> NDArray[np.int64]:
 
 def log_kernels(points: Bits, centres: Bits, flip: float) -> Floats:
     """(points, centres) log probability of each point if each bit of a centre is flipped so."""
-    apart = np.arange(points.shape[1] + 1)
-    table = apart * np.log(flip) + (points.shape[1] - apart) * np.log1p(-flip)
-    return np.asarray(table[distances(points, centres)])
+    apart = distances(points, centres)
+    slope = np.log(flip) - np.log1p(-flip)
+    return np.asarray(apart * slope + points.shape[1] * np.log1p(-flip))
 
 
 def _log_sum(logs: Floats) -> Floats:

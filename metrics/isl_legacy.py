@@ -33,6 +33,7 @@ class IslLegacy:
     unit: ClassVar[str] = "nats per frame"
     direction: ClassVar[Direction] = "higher"
     headline: ClassVar[bool] = False
+    required: ClassVar[tuple[str, ...]] = ("human > silence",)  # it fails: that is why it is here
     measures: ClassVar[str] = (
         "The mean, over test frames for which it is a number, of the log density that statsmodels'"
         " KDEMultivariate with unordered variables and its default bandwidths lays over the"

@@ -198,6 +198,7 @@ class NgramCopying(Copying):
     """Passages shared with training pieces."""
 
     name: ClassVar[str] = "ngram_copying"
+    required: ClassVar[tuple[str, ...]] = ("copy.raw > 0.98", "copy > human")
     unit: ClassVar[str] = "share of passages above human"
     measures: ClassVar[str] = (
         f"The share of a piece's passages of {NOTES} notes (all voices, any key) that occur in"
@@ -218,6 +219,7 @@ class CopiedRun(Copying):
     """The longest passage shared with a training piece."""
 
     name: ClassVar[str] = "copied_run"
+    required: ClassVar[tuple[str, ...]] = ("copy > human",)
     unit: ClassVar[str] = "notes above human"
     measures: ClassVar[str] = (
         "The notes of a piece's longest passage (all voices, any key) that occurs in a training"
@@ -238,6 +240,7 @@ class BarCopying(Copying):
     """Bars shared with training pieces."""
 
     name: ClassVar[str] = "bar_copying"
+    required: ClassVar[tuple[str, ...]] = ("copy.raw > 0.999", "human.raw < 0.05")
     unit: ClassVar[str] = "share of bars above human"
     measures: ClassVar[str] = (
         "The share of a piece's bars in which anything sounds that occur note for note, in the same"
