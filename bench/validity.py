@@ -187,12 +187,12 @@ def _rows(
             return None
         worse = {"higher": clean - value, "lower": value - clean, "none": abs(value - clean)}
         amount = worse[cls.direction]
-        if abs(amount) <= 1e-9 * max(1.0, abs(clean)):
-            return 0.0
-        return float(amount / spread) if spread else float(np.sign(amount)) * 1e6
+        least = 1e-6 * max(1.0, abs(clean))  # what is not chance, where nothing is left to chance
+        return 0.0 if abs(amount) < least / 1000 else float(amount / max(spread, least))
 
     def row(kind: Any, title: str, one: Measurement | str, level: float | None = None) -> Row:
         value, note = (None, one) if isinstance(one, str) else (one.value, one.reason)
+        value = None if value is None else float(value)
         return Row(cls.name, cls.version, kind, title, level, value, deviation(value), note=note)
 
     rows = [row("set", title, one) for title, one in found.items()]
@@ -224,7 +224,7 @@ def _summary(cls: type[Metric], name: str, steps: Sequence[Row]) -> Row:
     from scipy.stats import spearmanr
 
     there = [(step.level, step.deviation) for step in steps if step.deviation is not None]
-    worse = [0.0, *(amount for _, amount in there)]
+    worse = [0.0, *(round(amount, 6) for _, amount in there)]  # rounding noise is no climb
     varies = len(set(worse)) > 1
     monotone = float(spearmanr(range(len(worse)), worse).statistic) if varies else None
     detected = next((level for level, amount in there if amount > DETECTED), None)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Direction, Floats, Measurement, Reference
-from bench.music import Score
+from bench.music import KEYS, Score
 from metrics.per_piece import mean
 from metrics.shared import shared
 
@@ -137,10 +137,11 @@ def bar_contents(score: Score, bar: int) -> list[bytes]:
     A key that sounds when a bar begins counts as struck there: excerpts begin in mid-note.
     """
     bars = score.length // bar
-    sounding = score.sounding()[: bars * bar].reshape(bars, bar, -1)
-    begun = score.onsets()[: bars * bar].reshape(bars, bar, -1)
+    sounding = score.sounding()[: bars * bar].reshape(bars, bar, KEYS)
+    begun = score.onsets()[: bars * bar].reshape(bars, bar, KEYS)
     begun[:, 0] = sounding[:, 0]
-    packed = np.packbits(np.stack([sounding, begun], axis=1).reshape(bars, -1), axis=1)
+    both = np.concatenate([sounding, begun], axis=2).reshape(bars, 2 * bar * KEYS)
+    packed = np.packbits(both, axis=1)
     return [packed[i].tobytes() for i in np.flatnonzero(sounding.any(axis=(1, 2)))]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Direction, Floats, Measurement, Reference
-from bench.music import Score
+from bench.music import KEYS, Score
 from metrics.gap import Gap
 from metrics.per_piece import mean
 from metrics.shared import shared
@@ -22,7 +22,7 @@ NO_BARS = "no piece has two bars"
 def bars_of(score: Score, bar: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(bars, bar * 88) what sounds and (bars, bar) where notes begin, in whole bars."""
     bars = score.length // bar
-    sounding = score.sounding()[: bars * bar].reshape(bars, -1)
+    sounding = score.sounding()[: bars * bar].reshape(bars, bar * KEYS)
     begun = np.bincount(score.onset, minlength=score.length)[: bars * bar] > 0
     return sounding, begun.reshape(bars, bar)
 
