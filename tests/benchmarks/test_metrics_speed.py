@@ -1,4 +1,4 @@
-"""How fast metrics are, as ratios to named peers. Run by hand: pytest tests/benchmarks --slow -s"""
+"""How fast metrics are, as ratios to named peers. Run by hand: pytest tests/benchmarks -s"""
 
 import time
 import tomllib
@@ -6,14 +6,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from bench import registry
 from bench.contract import Reference
 from bench.music import Score
 from metrics.isl_legacy import log_density
-
-pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 ENTRIES = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["entry-points"]
