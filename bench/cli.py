@@ -344,6 +344,58 @@ def board(
 
 
 @app.command(rich_help_panel="Look")
+def compare(
+    first: Annotated[str, typer.Argument(help="A system on the board, or SYSTEM:as-published.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    out: Out = OUT,
+    as_json: Json = False,
+) -> None:
+    """Print what differs between two systems on the same prompts, and whether it is chance."""
+    from dataclasses import asdict
+
+    from bench import board as boards
+    from bench import tables
+    from bench.compare import comparable
+    from bench.compare import compare as compare_rows
+    from bench.store import Store
+
+    pairs = comparable(boards.build(Store(out)), first, second)
+    found = [(tables.title_of(a.flat()), compare_rows(a, b)) for a, b in pairs]
+    if as_json:
+        print_json(
+            [{"rows": title, "figures": [asdict(one) for one in all_]} for title, all_ in found]
+        )
+        return
+    for title, differences in found:
+        tables.print_differences(console, title, first, second, differences)
+    console.print("p after Holm over the figures of each table; better: told apart at 5 %.")
+
+
+@app.command(rich_help_panel="Look")
+def reproduce(
+    paper: Annotated[
+        str | None, typer.Argument(help="A paper, by the beginning of its name. [default: all]")
+    ] = None,
+    out: Out = OUT,
+    all_: Annotated[bool, typer.Option("--all", help="All papers.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the papers' own figures beside ours, with the gap and the budget spent."""
+    from dataclasses import asdict
+
+    from bench import board as boards
+    from bench import tables
+    from bench.reproduce import claims
+    from bench.store import Store
+
+    found = claims(boards.build(Store(out)), None if all_ else paper)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    tables.print_claims(console, found)
+
+
+@app.command(rich_help_panel="Look")
 def verify(
     file: Annotated[Path, typer.Argument(help="A leaderboard.csv.")],
     out: Annotated[

@@ -166,6 +166,15 @@ def test_what_was_half_written_is_not_taken_for_finished(home):
     assert is_finished(folder)
 
 
+def test_without_prompts_the_run_is_a_board_of_its_own(home):
+    assert home.bench(*home.arguments("noise", "human"), "--unprompted").returncode == 0
+    assert home.bench(*home.arguments("noise", "human")).returncode == 0
+    table = board.read_csv(home.runs / "leaderboard.csv")
+    assert sorted((row["system"], row["prompted"]) for row in table) == [
+        ("human", False), ("human", True), ("noise", False), ("noise", True)
+    ]  # fmt: skip
+
+
 def test_two_runs_on_one_folder_share_the_work(home):
     home.environment["TEST_PACE"] = "0.02"
     runs = [home.start(*home.arguments("Quiet", "Learner", "noise")) for _ in range(2)]
@@ -225,6 +234,18 @@ def test_a_disk_that_is_full_from_the_start_is_one_clear_sentence(home, small_di
     assert "No space left on device" in done.stderr
     assert "--out" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_read_only_output_folder_is_one_clear_sentence_and_keeps_what_is_there(home, small_disk):
+    out = small_disk / "runs"
+    assert home.bench(*home.arguments("Quiet"), "--out", str(out)).returncode == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    done = home.bench(*home.arguments("Quiet", "noise"), "--out", str(out))
+    assert done.returncode == 2
+    assert "Cannot write in" in done.stderr
+    assert "Read-only file system" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert is_finished(Store(out).folders()[0])
 
 
 def test_an_output_folder_that_cannot_be_written_is_one_clear_sentence(home):
