@@ -8,16 +8,17 @@ sound that begins is struck for certain. The first step follows from a mark: the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench import saved, training
-from bench.architectures.biaxial_network import BiaxialNetwork, NoteFeatures, Player, surprise
+from bench.architectures.biaxial_network import BiaxialNetwork, NoteFeatures, surprise
+from bench.architectures.biaxial_player import Chances, Player, adapted
+from bench.architectures.biaxial_segments import Batch, Segments
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings import note_states
 from bench.errors import BenchError
@@ -27,17 +28,6 @@ from bench.seeds import generators
 
 STEPS, PIECES = 256, 128  # of one forward pass, of one group that is composed together
 VALID = 20  # segments of the validation pieces that are looked at
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Segments side by side; what is beyond the end of a piece does not count."""
-
-    states: Tensor  # (batch, time, keys, 2) one step before those that follow
-    following: Tensor  # (batch, time, keys, 2)
-    step: Tensor  # (batch, time) of `states`, -1 before the piece
-    bar: Tensor  # (batch, 1)
-    counts: Tensor  # (batch, time) 1 inside the piece
 
 
 class Biaxial:
@@ -72,6 +62,7 @@ class Biaxial:
         scaled: bool = True,
         wraps: bool = False,
         linear_candidate: bool = False,
+        summed: bool = False,
         clip_each: bool = False,
         adaptive: bool = False,
     ) -> None:
@@ -92,6 +83,7 @@ class Biaxial:
             "scaled": scaled,
             "wraps": wraps,
             "linear_candidate": linear_candidate,
+            "summed": summed,
             "clip_each": clip_each,
             "adaptive": adaptive,
         }
@@ -99,7 +91,7 @@ class Biaxial:
         self.every, self.patience = every, patience
         self.lowest, self.keys = lowest, highest - lowest + 1
         self.opening, self.certain = opening, certain
-        self.clip_each, self.adaptive = clip_each, adaptive
+        self.summed, self.clip_each, self.adaptive = summed, clip_each, adaptive
         self.restrikes = True
 
     @property
@@ -126,15 +118,16 @@ class Biaxial:
         self.restrikes = any(note_states.restruck(piece).any() for piece in pieces)
         with training.seeded(seed):
             self.network = self._network().to(training.device())
-            self._begin_at_the_rates(pieces)
+            if not self.settings["linear_candidate"]:
+                self._begin_at_the_rates(pieces)
         self.go_on(train, valid, budget, seed, log)
 
     def go_on(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
         """Train the network that there is; of several fits the later ones go on from the first."""
-        batches = Segments(self, train, self.segment)
-        held_out = Segments(self, valid, self.segment).spread(VALID)
+        batches = self._segments(train, self.segment)
+        held_out = self._segments(valid, self.segment).spread(VALID)
 
         def loss(step: int) -> Tensor:
             chosen = batches.batch(training.batch(len(batches), self.batch, seed, step))
@@ -148,7 +141,7 @@ class Biaxial:
             return sum(total for total, _ in nats) / sum(steps for _, steps in nats)
 
         hooks = [
-            parameter.register_hook(self._clipped)
+            parameter.register_hook(self._clipped)  # type: ignore[no-untyped-call]
             for parameter in self.network.parameters()
             if self.clip_each
         ]
@@ -189,68 +182,130 @@ class Biaxial:
         return BiaxialNetwork(features, *sizes, chosen["linear_candidate"])
 
     def _begin_at_the_rates(self, pieces: Sequence[Roll]) -> None:
-        pass
+        """Let the dense layer's biases say how often a key sounds, and is struck again."""
+        cells = sum(piece[..., 0].size for piece in pieces)
+        sounds = sum(int(piece[..., 0].sum()) for piece in pieces)
+        again = sum(int(note_states.restruck(piece).sum()) for piece in pieces)
+        held = sum(int((piece[1:, :, 0] & piece[:-1, :, 0]).sum()) for piece in pieces)
+        rates = [(sounds + 0.5) / (cells + 1), (again + 0.5) / (held + 1)]
+        with torch.no_grad():
+            self.network.dense.bias.copy_(torch.tensor(rates).logit())
 
     def _clipped(self, gradient: Tensor) -> Tensor:
-        return gradient * (self.clip / gradient.norm().clamp(min=self.clip))
+        cut: Tensor = gradient * (self.clip / gradient.norm().clamp(min=self.clip))
+        return cut
 
     def _states(self, score: Score) -> Roll:
         return note_states.encode(score, self.lowest, self.keys)
 
-    def _loss(self, batch: Batch) -> Tensor:
-        nats = self._nats(batch)
-        return nats.sum() / batch.counts.sum()
+    def _segments(self, scores: Sequence[Score], length: int) -> Segments:
+        pieces = [self._states(score) for score in scores]
+        return Segments(pieces, [score.grid for score in scores], length, self.opening)
 
-    def _nats(self, batch: Batch, carried: Any = None) -> Tensor:
+    def _loss(self, batch: Batch) -> Tensor:
+        nats = self._nats(batch).sum()
+        return nats if self.summed else nats / batch.counts.sum()
+
+    def _nats(self, batch: Batch) -> Tensor:
         """(batch, time) nats of the steps that follow."""
-        where = training.device()
-        states, following = batch.states.to(where), batch.following.to(where)
-        logits, _ = self.network(states, following, batch.step.to(where), batch.bar.to(where))
-        return surprise(logits, following, self._free(states, following)) * batch.counts.to(where)
+        states, following, step, bar, counts = (x.to(training.device()) for x in batch)
+        logits, _ = self.network(states, following, step, bar)
+        return surprise(logits, following, self._free(states, following)) * counts
 
     def _free(self, states: Tensor, following: Tensor) -> Tensor:
         """(batch, time, keys) where an articulation is a choice."""
-        sounds = following[..., 0]
+        sounds: Tensor = following[..., 0]
         if not self.certain:
             return sounds
-        return sounds * states[..., 0] * float(self.restrikes)
+        held: Tensor = sounds * states[..., 0] * float(self.restrikes)
+        return held
 
+    # -- likelihood ---------------------------------------------------------------------------
 
-class Segments:
-    """All segments of some pieces that begin at a bar line, each padded to the same length."""
+    @torch.no_grad()
+    def log_likelihood(self, scores: Sequence[Score]) -> Floats:
+        """(pieces,) log p of the pieces in nats, each computed on its own."""
+        if self.likelihood.kind == "none":
+            raise BenchError(f"This network has no likelihood: {self.likelihood.reason}.")
+        return np.array([self._log_likelihood(score) for score in scores])
 
-    def __init__(self, system: Biaxial, scores: Sequence[Score], length: int) -> None:
-        self.opening, self.length = system.opening, length
-        self.pieces = [system._states(score) for score in scores]
-        self.bars = [4 * score.grid for score in scores]
-        self.places = [
-            (piece, start)
-            for piece, (states, bar) in enumerate(zip(self.pieces, self.bars, strict=True))
-            for start in range(0, max(len(states) - length + bar, min(1, len(states))), bar)
-        ]
+    def _log_likelihood(self, score: Score) -> float:
+        where, carried, total = training.device(), None, 0.0
+        pieces = self._segments([score], STEPS)
+        for start in range(0, score.length, STEPS):
+            batch = Batch(*(x.to(where) for x in pieces.cut([(0, start)])))
+            inside = int(batch.counts.sum())
+            states, following = batch.states[:, :inside], batch.following[:, :inside]
+            logits, carried = self.network(
+                states, following, batch.step[:, :inside], batch.bar, carried
+            )
+            total -= float(
+                surprise(logits, following, self._free(states, following)).double().sum()
+            )
+        return total
 
-    def __len__(self) -> int:
-        return len(self.places)
+    # -- generation ---------------------------------------------------------------------------
 
-    def spread(self, most: int) -> Segments:
-        """These, or so many of them as evenly chosen as can be."""
-        step = max(1, -(-len(self.places) // most))
-        self.places = self.places[::step]
-        return self
+    def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
+        """Step after step, many pieces at once."""
+        streams, player = generators(prompts, seed), Player(self.network)
+        continuations: dict[int, Score] = {}
+        for kind in sorted({(prompt.length, prompt.grid) for prompt in prompts}):
+            alike = [place for place, p in enumerate(prompts) if (p.length, p.grid) == kind]
+            for start in range(0, len(alike), PIECES):
+                group = alike[start : start + PIECES]
+                draws = np.stack([streams[place].random((steps, self.keys, 2)) for place in group])
+                begun = np.stack([self._states(prompts[place]) for place in group])
+                made = self._continue(player, begun, draws, 4 * kind[1])
+                for place, states in zip(group, made, strict=True):
+                    continuations[place] = note_states.decode(states, kind[1], self.lowest)
+        return [continuations[place] for place in range(len(prompts))]
 
-    def batch(self, chosen: Sequence[int]) -> Batch:
-        keys = self.pieces[0].shape[1]
-        rolls = np.zeros((len(chosen), self.length + 1, keys, 2), dtype=np.float32)
-        counts = np.zeros((len(chosen), self.length + 1), dtype=np.float32)
-        first = np.zeros(len(chosen), dtype=np.int64)
-        for row, place in enumerate(chosen):
-            piece, start = self.places[place]
-            first[row] = start - self.opening  # the step before the first that is predicted
-            part = self.pieces[piece][max(0, first[row]) : first[row] + self.length + 1]
-            at = int(first[row] < 0)
-            rolls[row, at : at + len(part)] = part
-            counts[row, at : at + len(part)] = 1
-        step = first[:, None] + np.arange(self.length)
-        bars = np.array([[self.bars[self.places[place][0]]] for place in chosen])
-        tensors = [rolls[:, :-1], rolls[:, 1:], step, bars, counts[:, 1:]]
-        return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in tensors))
+    @torch.no_grad()
+    def _continue(self, player: Player, begun: Roll, draws: Floats, bar: int) -> Roll:
+        """(pieces, steps, keys, 2) the states after the beginnings (pieces, time, keys, 2)."""
+        where = training.device()
+        pieces, length = begun.shape[:2]
+        heard_before = torch.from_numpy(begun).to(where, torch.double)
+        uniform = torch.from_numpy(draws).to(where)
+        bars = torch.full((pieces,), bar, device=where)
+        carried = player.begin(pieces, self.keys)
+        now = torch.zeros(pieces, self.keys, 2, dtype=torch.double, device=where)
+        zeal = torch.ones(pieces, dtype=torch.double, device=where)
+        made = np.zeros(draws.shape, dtype=bool)
+        first = 0
+        if length and not self.opening:
+            first, now = 1, heard_before[:, 0]  # such a network never reads the beginning's mark
+        for step in range(first, length + draws.shape[1]):
+            at = torch.full((pieces,), step - 1, device=where)
+            heard = player.listen(now, at, bars, carried)
+            if step < length:
+                now = heard_before[:, step]
+                continue
+            chances = Chances(
+                uniform[:, step - length], zeal, certain=self.certain, restrikes=self.restrikes
+            )
+            now = player.play(heard, now, chances.choose)
+            if self.adaptive:
+                zeal = adapted(zeal, now[..., 0].sum(dim=1))
+            made[:, step - length] = now.cpu().numpy() > 0
+        return made
+
+    # -- keeping ------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write settings and weights."""
+        arrays = {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
+        saved.save(folder, {"settings": self.settings, "restrikes": self.restrikes}, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The system as it was saved."""
+        values, arrays = saved.load(folder)
+        system = cls(**values["settings"])
+        system.restrikes = values["restrikes"]
+        with training.seeded(0):
+            system.network = system._network()
+        system.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        system.network.to(training.device()).eval()
+        return system

@@ -40,7 +40,7 @@ class LinearLSTM(nn.Module):
         if state is None:
             rows = x.shape[1]
             state = self.start[0].expand(1, rows, -1), self.start[1].expand(1, rows, -1)
-        outputs, memory = _LinearLSTM.apply(
+        outputs, memory = _LinearLSTM.apply(  # type: ignore[no-untyped-call]
             x, self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, state[0][0], state[1][0]
         )
         return outputs, (outputs[-1:].detach(), memory[None])
@@ -50,6 +50,7 @@ class _LinearLSTM(torch.autograd.Function):
     """All steps at once, with the backward pass written out."""
 
     @staticmethod
+    @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
     def forward(
         ctx: Any, x: Tensor, w: Tensor, u: Tensor, b: Tensor, h: Tensor, c: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -66,7 +67,7 @@ class _LinearLSTM(torch.autograd.Function):
             gate.addmm_(outputs[t], u_t)
             gate[:, : 2 * hidden].sigmoid_()
             gate[:, 3 * hidden :].sigmoid_()
-            i, f, g, o = gate.split(hidden, dim=1)
+            i, f, g, o = torch.split(gate, hidden, dim=1)
             torch.mul(f, memories[t], out=memories[t + 1])
             memories[t + 1].addcmul_(i, g)
             torch.tanh(memories[t + 1], out=squashed[t])
@@ -77,14 +78,15 @@ class _LinearLSTM(torch.autograd.Function):
         return outputs[1:], last
 
     @staticmethod
+    @torch.amp.custom_bwd(device_type="cuda")  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, w, u, gates, outputs, memories, squashed = ctx.saved_tensors
         time, rows, hidden = squashed.shape
         d_gates = torch.empty_like(gates)
         d_h, d_c = x.new_zeros(rows, hidden), x.new_zeros(rows, hidden)
         for t in range(time - 1, -1, -1):
-            i, f, g, o = gates[t].split(hidden, dim=1)
-            d_i, d_f, d_g, d_o = d_gates[t].split(hidden, dim=1)
+            i, f, g, o = torch.split(gates[t], hidden, dim=1)
+            d_i, d_f, d_g, d_o = torch.split(d_gates[t], hidden, dim=1)
             d_h += gradients[0][t]
             d_c.addcmul_(d_h * o, 1 - squashed[t] * squashed[t])
             torch.mul(d_h * squashed[t], o * (1 - o), out=d_o)
