@@ -7,13 +7,14 @@ sound that begins is struck for certain. The first step follows from a mark: the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from bench import saved, training
 from bench.architectures.biaxial_network import BiaxialNetwork, NoteFeatures, surprise
@@ -26,7 +27,9 @@ from bench.music import HIGHEST, KEYS, LOWEST, Score
 from bench.music.score import Roll
 from bench.seeds import generators
 
+Ints = NDArray[np.int64]
 STEPS, PIECES = 256, 128  # of one forward pass, of one group that is composed together
+AT_ONCE = 5  # segments of one forward and backward pass on a CPU: bounds the memory
 VALID = 20  # segments of the validation pieces that are looked at
 
 
@@ -127,11 +130,12 @@ class Biaxial:
     ) -> None:
         """Train the network that there is; of several fits the later ones go on from the first."""
         batches = self._segments(train, self.segment)
+        at_once = AT_ONCE if training.device().type == "cpu" else self.batch
         held_out = self._segments(valid, self.segment).spread(VALID)
 
         def loss(step: int) -> Tensor:
-            chosen = batches.batch(training.batch(len(batches), self.batch, seed, step))
-            return self._loss(chosen)
+            chosen = training.batch(len(batches), self.batch, seed, step)
+            return self._loss([batches.batch(part) for part in parts(chosen, at_once)])
 
         def validate() -> float:
             nats = [
@@ -140,16 +144,16 @@ class Biaxial:
             ]
             return sum(total for total, _ in nats) / sum(steps for _, steps in nats)
 
-        hooks = [
-            parameter.register_hook(self._clipped)  # type: ignore[no-untyped-call]
-            for parameter in self.network.parameters()
-            if self.clip_each
-        ]
+        optimiser = torch.optim.Adadelta(
+            self.network.parameters(), lr=self.rate, rho=0.95, eps=1e-6
+        )
+        if self.clip_each:
+            optimiser.register_step_pre_hook(lambda *_: self._clip_each())
         steps = training.updates(budget, training.batches_per_pass(len(batches), self.batch))
         training.train(
             self.network,
             loss,
-            torch.optim.Adadelta(self.network.parameters(), lr=self.rate, rho=0.95, eps=1e-6),
+            optimiser,
             steps=steps,
             seed=seed,
             log=log,
@@ -160,8 +164,6 @@ class Biaxial:
             patience=self.patience,
             music_steps=self.batch * self.segment,
         )
-        for hook in hooks:
-            hook.remove()
 
     def reset_head(self, seed: int) -> None:
         """Draw the dense layer anew."""
@@ -191,9 +193,9 @@ class Biaxial:
         with torch.no_grad():
             self.network.dense.bias.copy_(torch.tensor(rates).logit())
 
-    def _clipped(self, gradient: Tensor) -> Tensor:
-        cut: Tensor = gradient * (self.clip / gradient.norm().clamp(min=self.clip))
-        return cut
+    def _clip_each(self) -> None:
+        for parameter in self.network.parameters():
+            nn.utils.clip_grad_norm_(parameter, self.clip)
 
     def _states(self, score: Score) -> Roll:
         return note_states.encode(score, self.lowest, self.keys)
@@ -202,9 +204,15 @@ class Biaxial:
         pieces = [self._states(score) for score in scores]
         return Segments(pieces, [score.grid for score in scores], length, self.opening)
 
-    def _loss(self, batch: Batch) -> Tensor:
-        nats = self._nats(batch).sum()
-        return nats if self.summed else nats / batch.counts.sum()
+    def _loss(self, batches: Sequence[Batch]) -> Tensor:
+        """The loss of all the segments. Of all but the last batch the gradient is added here."""
+        scale = 1.0 if self.summed else 1 / sum(float(one.counts.sum()) for one in batches)
+        total = torch.zeros((), device=training.device())
+        for one in batches[:-1]:
+            part = self._nats(one).sum() * scale
+            part.backward()  # type: ignore[no-untyped-call]
+            total += part.detach()
+        return total + self._nats(batches[-1]).sum() * scale
 
     def _nats(self, batch: Batch) -> Tensor:
         """(batch, time) nats of the steps that follow."""
@@ -224,25 +232,30 @@ class Biaxial:
 
     @torch.no_grad()
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
-        """(pieces,) log p of the pieces in nats, each computed on its own."""
+        """(pieces,) log p of the pieces in nats; short ones of one length are read together."""
         if self.likelihood.kind == "none":
             raise BenchError(f"This network has no likelihood: {self.likelihood.reason}.")
-        return np.array([self._log_likelihood(score) for score in scores])
+        nats = np.zeros(len(scores))
+        for length in sorted({score.length for score in scores}):
+            alike = [place for place, score in enumerate(scores) if score.length == length]
+            size = max(1, STEPS // max(1, length))
+            for start in range(0, len(alike), size):
+                group = alike[start : start + size]
+                nats[group] = self._log_likelihood([scores[place] for place in group])
+        return nats
 
-    def _log_likelihood(self, score: Score) -> float:
-        where, carried, total = training.device(), None, 0.0
-        pieces = self._segments([score], STEPS)
-        for start in range(0, score.length, STEPS):
-            batch = Batch(*(x.to(where) for x in pieces.cut([(0, start)])))
-            inside = int(batch.counts.sum())
-            states, following = batch.states[:, :inside], batch.following[:, :inside]
-            logits, carried = self.network(
-                states, following, batch.step[:, :inside], batch.bar, carried
-            )
-            total -= float(
-                surprise(logits, following, self._free(states, following)).double().sum()
-            )
-        return total
+    def _log_likelihood(self, scores: Sequence[Score]) -> Floats:
+        """(pieces,) the same for pieces of one length."""
+        pieces, carried = self._segments(scores, STEPS), None
+        nats = np.zeros(len(scores))
+        for start in range(0, scores[0].length, STEPS):
+            places = [(piece, start) for piece in range(len(scores))]
+            batch = Batch(*(x.to(training.device()) for x in pieces.cut(places)))
+            states, following, step, bar, _ = batch
+            logits, carried = self.network(states, following, step, bar, carried)
+            found = surprise(logits, following, self._free(states, following))
+            nats -= found.double().sum(dim=1).cpu().numpy()
+        return nats
 
     # -- generation ---------------------------------------------------------------------------
 
@@ -309,3 +322,9 @@ class Biaxial:
         system.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
         system.network.to(training.device()).eval()
         return system
+
+
+def parts(items: Ints, size: int) -> Iterator[Ints]:
+    """The items, `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

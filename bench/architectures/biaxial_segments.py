@@ -23,7 +23,7 @@ class Batch(NamedTuple):
 
 
 class Segments:
-    """All segments of some pieces that begin at a bar line, each padded to the same length."""
+    """All segments of some pieces that begin at a bar line."""
 
     def __init__(
         self, pieces: Sequence[Roll], grids: Sequence[int], length: int, opening: bool
@@ -33,7 +33,8 @@ class Segments:
         self.places = [
             (piece, start)
             for piece, (states, bar) in enumerate(zip(self.pieces, self.bars, strict=True))
-            for start in range(0, max(len(states) - length + bar, min(1, len(states))), bar)
+            if len(states) > (not opening)
+            for start in range(0, max(len(states) - length + bar, 1), bar)
         ]
 
     def __len__(self) -> int:
@@ -50,18 +51,20 @@ class Segments:
         return self.cut([self.places[place] for place in chosen])
 
     def cut(self, places: Sequence[tuple[int, int]]) -> Batch:
-        """The segments of pieces that begin at these steps."""
-        keys = self.pieces[0].shape[1]
-        rolls = np.zeros((len(places), self.length + 1, keys, 2), dtype=np.float32)
-        counts = np.zeros((len(places), self.length + 1), dtype=np.float32)
+        """The segments of pieces that begin at these steps, as long as the longest of them."""
         # The step before the first that is predicted; an opening is predicted from nothing.
-        first = np.array([start - self.opening for _, start in places])
-        for row, (piece, _) in enumerate(places):
-            part = self.pieces[piece][max(0, first[row]) : first[row] + self.length + 1]
-            at = int(first[row] < 0)
-            rolls[row, at : at + len(part)] = part
-            counts[row, at : at + len(part)] = 1
-        step = first[:, None] + np.arange(self.length)
+        first = [start - self.opening for _, start in places]
+        parts = [
+            self.pieces[piece][max(0, begin) : begin + self.length + 1]
+            for (piece, _), begin in zip(places, first, strict=True)
+        ]
+        ends = [len(part) + (begin < 0) for part, begin in zip(parts, first, strict=True)]
+        rolls = np.zeros((len(places), max(ends), *self.pieces[0].shape[1:]), dtype=np.float32)
+        counts = np.zeros(rolls.shape[:2], dtype=np.float32)
+        for row, (part, end) in enumerate(zip(parts, ends, strict=True)):
+            rolls[row, end - len(part) : end] = part
+            counts[row, :end] = 1
+        step = np.array(first)[:, None] + np.arange(max(ends) - 1)
         bars = np.array([[self.bars[piece]] for piece, _ in places])
         arrays = [rolls[:, :-1], rolls[:, 1:], step, bars, counts[:, 1:]]
         return Batch(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
