@@ -38,7 +38,8 @@ class Biaxial:
 
     `lowest` and `highest`: MIDI numbers of the keys it knows. `opening`: it learns how pieces
     begin, too. `certain`: an articulation that cannot be otherwise is neither learnt nor drawn.
-    `clip_each`: every array's gradient is cut to the clip, not all of them together. `adaptive`:
+    `every`: updates between looks at the validation pieces; 0: none.
+    `summed`: the loss is no mean. `clip_each`: every array's gradient is cut to the clip, not all of them together. `adaptive`:
     notes become likelier while fewer than two sound, as hexahedria's second sampler does.
     The others belong to the features (`NoteFeatures`) and to the LSTM's cell.
     """
@@ -159,8 +160,8 @@ class Biaxial:
             log=log,
             clip=None if self.clip_each else self.clip,
             # A run too short for a second look has nothing to choose from.
-            validate=validate if len(held_out) and steps > self.every else None,
-            every=self.every,
+            validate=validate if len(held_out) and 0 < self.every < steps else None,
+            every=max(1, self.every),
             patience=self.patience,
             music_steps=self.batch * self.segment,
         )
