@@ -38,9 +38,9 @@ class Biaxial:
 
     `lowest` and `highest`: MIDI numbers of the keys it knows. `opening`: it learns how pieces
     begin, too. `certain`: an articulation that cannot be otherwise is neither learnt nor drawn.
-    `every`: updates between looks at the validation pieces; 0: none.
-    `summed`: the loss is no mean. `clip_each`: every array's gradient is cut to the clip, not all of them together. `adaptive`:
-    notes become likelier while fewer than two sound, as hexahedria's second sampler does.
+    `every`: updates between looks at the validation pieces; 0: none. `summed`: the loss is no
+    mean. `clip_each`: every array's gradient is cut to the clip, not all of them together.
+    `adaptive`: notes become likelier while fewer than two sound, as in hexahedria's sampler.
     The others belong to the features (`NoteFeatures`) and to the LSTM's cell.
     """
 
@@ -118,6 +118,7 @@ class Biaxial:
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
         """A new network, trained on segments that begin at bar lines."""
+        self.restrikes = True
         pieces = [self._states(score) for score in train]
         self.restrikes = any(note_states.restruck(piece).any() for piece in pieces)
         with training.seeded(seed):
@@ -199,7 +200,8 @@ class Biaxial:
             nn.utils.clip_grad_norm_(parameter, self.clip)
 
     def _states(self, score: Score) -> Roll:
-        return note_states.encode(score, self.lowest, self.keys)
+        states = note_states.encode(score, self.lowest, self.keys)
+        return states if self.restrikes else note_states.held(states)
 
     def _segments(self, scores: Sequence[Score], length: int) -> Segments:
         pieces = [self._states(score) for score in scores]
@@ -231,7 +233,6 @@ class Biaxial:
 
     # -- likelihood ---------------------------------------------------------------------------
 
-    @torch.no_grad()
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
         """(pieces,) log p of the pieces in nats; short ones of one length are read together."""
         if self.likelihood.kind == "none":
@@ -245,6 +246,7 @@ class Biaxial:
                 nats[group] = self._log_likelihood([scores[place] for place in group])
         return nats
 
+    @torch.no_grad()
     def _log_likelihood(self, scores: Sequence[Score]) -> Floats:
         """(pieces,) the same for pieces of one length."""
         pieces, carried = self._segments(scores, STEPS), None

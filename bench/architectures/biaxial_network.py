@@ -52,8 +52,8 @@ class NoteFeatures(nn.Module):
 
     def forward(self, states: Tensor, step: Tensor, bar: Tensor) -> Tensor:
         """(..., keys, 2) states at steps (...), -1 before the piece -> (..., keys, 80)."""
-        shape = states.shape[:-1]
-        beyond = torch.zeros_like(states[..., :VICINITY, :])
+        states, shape = states.to(self.classes.dtype), states.shape[:-1]
+        beyond = states.new_zeros(*shape[:-1], VICINITY, 2)
         below = states[..., -VICINITY:, :] if self.wraps else beyond
         around = torch.cat([below, states, beyond], -2).unfold(-2, 2 * VICINITY + 1, 1)
         vicinity = around.transpose(-1, -2).reshape(*shape, -1)  # play, articulate, play, ...
@@ -138,6 +138,8 @@ def surprise(logits: Tensor, following: Tensor, free: Tensor) -> Tensor:
 
     Articulations count only where they are `free` (batch, time, keys): neither silent nor certain.
     """
+    if logits.dtype == torch.bfloat16:
+        logits = logits.float()
     bce = nn.functional.binary_cross_entropy_with_logits
-    both = bce(logits.to(following.dtype), following, reduction="none")
+    both = bce(logits, following.to(logits.dtype), reduction="none")
     return (both[..., 0] + both[..., 1] * free).sum(dim=-1)

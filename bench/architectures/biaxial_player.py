@@ -51,8 +51,7 @@ class Player:
         where = network.dense.weight.device
         self.features = network.features
         self.together = where.type == "cuda"
-        self.kind = network.dense.weight.dtype
-        self.single = torch.double if self.together else self.kind
+        self.single = torch.double if self.together else network.dense.weight.dtype
         self.time = [Cell(layer, self.single) for layer in network.time]
         self.note = [Cell(layer, torch.double) for layer in network.note]
         heard = network.time[-1].hidden_size
@@ -71,7 +70,7 @@ class Player:
     ) -> Tensor:
         """(keys, pieces, gates) what the notes hear of the past; `carried` goes on by one step."""
         pieces, keys, _ = states.shape
-        x = self.features(states.to(self.kind), step, bar).to(self.single)
+        x = self.features(states, step, bar).to(self.single)
         heard = []
         for group, own in zip(x.view(len(carried), -1, x.shape[-1]), carried, strict=True):
             for layer, cell in enumerate(self.time):

@@ -31,3 +31,10 @@ def restruck(states: Roll) -> Roll:
     again = np.zeros(states.shape[:2], dtype=bool)
     again[1:] = states[1:, :, 1] & states[:-1, :, 0]
     return again
+
+
+def held(states: Roll) -> Roll:
+    """(steps, keys, 2) the same frames where nothing is struck again: all sounds are held."""
+    states = states.copy()
+    states[..., 1] &= ~restruck(states)
+    return states

@@ -104,7 +104,10 @@ class StagedLog:
         stopped = bool(self.resumed and self.resumed.get("stop")) and number > at
         self.number, self.before = number, dict(self.now)
         if self.resumed and number == at:
-            self.before = {name: int(value) for name, value in self.resumed["before"].items()}
+            self.before, self.now = (
+                {name: int(value) for name, value in self.resumed[when].items()}
+                for when in ("before", "now")
+            )
         return number >= at and not stopped
 
     def record(self, step: int, **values: float) -> None:
@@ -120,7 +123,7 @@ class StagedLog:
 
     def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
         """Offer the state to resume from."""
-        place = {"stage": self.number, "before": self.before}
+        place = {"stage": self.number, "before": self.before, "now": self.now}
         self.log.checkpoint(lambda: {**place, "inner": state()})
 
     def resume(self) -> Mapping[str, Any] | None:
