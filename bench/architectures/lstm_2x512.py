@@ -103,7 +103,7 @@ class StatefulNetwork(FrameNetwork):
         """The original's loss: of the frame after each window, from whatever states were left."""
         lanes = len(windows.frames)
         zeros = self.start(windows.steps)
-        state = tuple(part[None, :lanes] for part in self.left[:2])
+        state = tuple(part[None].clone() for part in self.left[:2, :lanes])
         context, after = self.read(windows.before, (*state, *zeros[2:]))
         self.left[:2, :lanes] = torch.cat(after[:2]).detach().to(self.left.dtype)
         chances = self.out(context[:, -1]).float().sigmoid()
