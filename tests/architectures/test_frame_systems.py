@@ -153,9 +153,8 @@ def test_a_frame_is_drawn_as_often_as_the_likelihood_says(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "2x512 as published"])
 def test_the_loss_falls_on_a_round_of_chords(name: str) -> None:
     system, log = SYSTEMS[name](rate=0.02), Log()
-    system.fit([ROUND, ROUND.slice(2, 32)], [ROUND], Budget(40), 0, log)
-    assert log.curves["valid_loss"][-1] < 9
-    assert log.curves["train_loss"][-1] < log.curves["train_loss"][0] - 1
+    system.fit([ROUND, ROUND.slice(2, 32)], [ROUND], Budget(100), 0, log)
+    assert log.curves["valid_loss"][-1] < 0.8 * log.curves["train_loss"][0]
 
 
 def test_windows_hold_every_frame_once_after_the_one_before() -> None:
