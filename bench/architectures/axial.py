@@ -252,7 +252,9 @@ class AxialTransformer(FrameSystem[Settings]):
         self.minimise(
             loss,
             valid,
-            torch.optim.AdamW(self.network.parameters(), lr=s.rate, weight_decay=s.decay, betas=(0.9, 0.98)),
+            torch.optim.AdamW(
+                self.network.parameters(), lr=s.rate, weight_decay=s.decay, betas=(0.9, 0.98)
+            ),
             Budget(steps),
             per_pass,
             seed,

@@ -185,9 +185,7 @@ class LSTM2x512(FrameSystem[Settings]):
         self.minimise(
             as_published if s.as_published else corrected,
             [] if s.as_published else valid,
-            torch.optim.RMSprop(
-                self.network.parameters(), lr=s.rate, alpha=s.rho, eps=s.epsilon
-            ),
+            torch.optim.RMSprop(self.network.parameters(), lr=s.rate, alpha=s.rho, eps=s.epsilon),
             budget,
             per_pass,
             seed,
