@@ -28,8 +28,8 @@ SCHEMA = 1
 class Row(BaseModel):
     """One row. The order of the fields is the order of the columns; empty means: there is none.
 
-    After them come, for each metric, METRIC, METRIC_low, METRIC_high and, where the metric is a
-    headline one, METRIC_skill.
+    After them come, for each metric, METRIC, METRIC_low, METRIC_high, METRIC_pieces (the samples
+    of all seeds that have a value) and, where the metric is a headline one, METRIC_skill.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -78,6 +78,7 @@ class Row(BaseModel):
     versions: str = ""
     dataset_fingerprint: str
     metric_versions: str = ""
+    stale: str = ""  # the metrics that have a newer version than the one that was scored
     failure: str = ""
     jobs: str  # ids of the jobs behind the row
     row_hash: str = ""  # SHA-256 of all other cells
@@ -104,6 +105,13 @@ class Entry:
     cells: dict[str, float | None]
     draws: dict[str, Floats]  # per metric
     anchor: int | None
+
+    def value(self, figure: str) -> float:
+        """The figure behind draws of that name."""
+        found = self.cells.get(figure, getattr(self.row, figure, None))
+        if found is None:
+            raise BenchError(f"{self.row.system} has no {figure}.")
+        return float(found)
 
     def flat(self) -> dict[str, Any]:
         """All cells by column."""
@@ -177,7 +185,7 @@ def entry(jobs: Sequence[tuple[Job, JobFolder]]) -> Entry:
     draws: dict[str, Floats] = {}
     if results:
         provenance(row, results)
-        likelihood(row, [result["likelihood"] for result in results])
+        likelihood(row, draws, [result["likelihood"] for result in results])
         metrics(row, cells, draws, good)
     return Entry(row, cells, draws, first.card.anchor)
 
@@ -220,7 +228,7 @@ def provenance(row: Row, results: Sequence[Mapping[str, Any]]) -> None:
     row.versions = " ".join(f"{k}={v}" for k, v in sorted(fits[0].get("versions", {}).items()))
 
 
-def likelihood(row: Row, found: Sequence[Mapping[str, Any]]) -> None:
+def likelihood(row: Row, all_draws: dict[str, Floats], found: Sequence[Mapping[str, Any]]) -> None:
     """Fill in the likelihood, averaged over seeds, its interval from pieces and seeds."""
     row.likelihood_kind = found[0]["kind"]
     row.likelihood_object = found[0]["object"]
@@ -234,6 +242,8 @@ def likelihood(row: Row, found: Sequence[Mapping[str, Any]]) -> None:
         if not unit.sum():
             continue
         draws = statistics.over_seeds([statistics.ratio_draws(one, unit) for one in nats])
+        if name == "nats_per_step":
+            all_draws[name] = draws
         low, high = statistics.interval(draws)
         setattr(row, name, mean_of(float(one.sum() / unit.sum()) for one in nats))
         setattr(row, f"{name}_low", rounded(low))
@@ -248,10 +258,12 @@ def metrics(
     arrays = [read_arrays(folder) for folder in good]
     names = [name for name in scores[0] if all(name in one for one in scores)]
     row.metric_versions = " ".join(f"{name}={scores[0][name]['version']}" for name in sorted(names))
+    row.stale = " ".join(sorted({name for folder in good for name in stale_metrics(folder)}))
     for name in sorted(names):
         values = [one[name]["value"] for one in scores]
         cells[name] = mean_of(values) if None not in values else None
         cells[f"{name}_low"] = cells[f"{name}_high"] = None
+        cells[f"{name}_pieces"] = float(sum(one[name]["pieces"] for one in scores))
         drawn = [one[f"{name}.draws"] for one in arrays if f"{name}.draws" in one]
         if cells[name] is not None and len(drawn) == len(good):
             draws[name] = statistics.over_seeds(drawn)
@@ -281,18 +293,23 @@ def rank(rows: Sequence[Entry]) -> None:
             one.row.skill = rounded(float(np.mean([value for value, _ in skills.values()])))
             low, high = statistics.interval(one.draws["skill"])
             one.row.skill_low, one.row.skill_high = rounded(low), rounded(high)
-    contestants = [
+    contestants = ranked(rows)
+    places = statistics.ranks(
+        [one.draws["skill"] for one in contestants], [one.row.skill or 0.0 for one in contestants]
+    )
+    for one, (place, low, high) in zip(contestants, places, strict=True):
+        one.row.rank, one.row.rank_low, one.row.rank_high = place, low, high
+
+
+def ranked(rows: Sequence[Entry]) -> list[Entry]:
+    """The rows that compete: corrected contestants with a skill."""
+    return [
         one
         for one in rows
         if one.row.skill is not None
         and one.row.kind not in ("floor", "ceiling")
         and one.row.variant == "corrected"
     ]
-    places = statistics.ranks(
-        [one.draws["skill"] for one in contestants], [one.row.skill or 0.0 for one in contestants]
-    )
-    for one, (place, low, high) in zip(contestants, places, strict=True):
-        one.row.rank, one.row.rank_low, one.row.rank_high = place, low, high
 
 
 def skill_draws(

@@ -9,8 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.compare import Difference
 from bench.plan import Planned, time_left
 from bench.progress import duration
+from bench.reproduce import Claim
 
 LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$", "–": "--"})
 
@@ -115,6 +117,38 @@ def to_latex(rows: Sequence[Mapping[str, Any]], headline: Sequence[str]) -> str:
             out.append(" & ".join(cells) + r" \\")
         out += [r"\bottomrule", r"\end{tabular}", ""]
     return "\n".join(out)
+
+
+def print_differences(
+    console: Console, title: str, first: str, second: str, differences: Sequence[Difference]
+) -> None:
+    """Two systems' figures side by side, with the paired difference."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for head in ("figure", first, second, "difference", "p", "better"):
+        table.add_column(head, justify="left" if head in ("figure", "better") else "right")
+    for one in differences:
+        difference = number(one.difference, one.low, one.high)
+        p = "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
+        cells = (one.figure, number(one.first), number(one.second), difference, p, one.better)
+        table.add_row(*cells, style=None if one.better else "dim")
+    console.print(table)
+
+
+def print_claims(console: Console, claims: Sequence[Claim]) -> None:
+    """Published figures beside ours."""
+    table = Table(header_style="bold")
+    for head in ("paper", "system", "figure", "data"):
+        table.add_column(head)
+    for head in ("published", "ours", "gap", "of the paper's budget"):
+        table.add_column(head, justify="right")
+    for one in claims:
+        share = "" if one.budget_share is None else f"{one.budget_share:.2%}"
+        ours = number(one.ours) if one.ours is not None else one.note
+        gap = "" if one.gap is None else f"{one.gap:+.2f}"
+        style = None if one.ours is not None else "dim"
+        cells = (one.paper, one.system, one.figure, one.dataset, one.published, ours, gap)
+        table.add_row(*cells, f"{share} {one.preset}" if one.ours is not None else "", style=style)
+    console.print(table)
 
 
 def print_plan(console: Console, planned: Sequence[Planned]) -> None:

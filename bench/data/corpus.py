@@ -1,7 +1,7 @@
 """Pieces out of the installed music21 corpus, read by several processes at once.
 
-Each process is `python -m bench.data.corpus`: it takes file names on its standard input and
-writes one line of JSON per piece. So nothing is forked (torch's threads would not survive it),
+Each process is `python -P -m bench.data.corpus`: it takes file names on its standard input and
+writes one line of JSON per file. So nothing is forked (torch's threads would not survive it),
 nothing is unpickled, and the caller's own script is not run again.
 """
 
@@ -26,8 +26,8 @@ from bench.data.progress import progress
 from bench.errors import BenchError
 from bench.music import GRID, Score
 
-# notes as (onset, end, MIDI number) in steps, after the length in steps
-Line = dict[str, Any]
+Line = dict[str, Any]  # a file with its pieces or its error; or a piece
+PROCESSES = 16  # at most: each takes some 150 MB
 
 
 def corpus_dir() -> Path | None:
@@ -42,22 +42,26 @@ def corpus_dir() -> Path | None:
 class Read:
     """What a file of the corpus holds: a piece, and what decides whether it is wanted."""
 
-    id: str
+    id: str  # the file's name without suffix, and a number where the file holds several
+    collection: str  # the folder of the corpus it lies in
     parts: int
     score: Score
+    lost: int  # notes for which the grid has no room
 
 
 def read_files(what: str, files: Sequence[Path], jobs: int | None = None) -> list[Read]:
     """Every piece of the files, in the order of the files; slow, so with progress."""
-    jobs = max(1, min(jobs or _cores(), len(files)))
+    jobs = max(1, min(jobs or _cores(), PROCESSES, len(files)))
     lines: dict[str, list[Line]] = {}
-    with progress(what, len(files), "files") as show:
-        for line in _work([files[i::jobs] for i in range(jobs)]):
+    sizes = {str(file): file.stat().st_size if file.exists() else 0 for file in files}
+    by_size = sorted(files, key=lambda file: -sizes[str(file)])
+    with progress(what, sum(sizes.values())) as show:
+        for line in _work([by_size[i::jobs] for i in range(jobs)]):
             if "error" in line:
                 raise BenchError(f"music21 cannot read {line['file']}: {line['error']}")
             lines[line["file"]] = line["pieces"]
-            show(len(lines))
-    return [_read(piece) for file in files for piece in lines[str(file)]]
+            show(sum(sizes[file] for file in lines))
+    return [_read(file, piece) for file in files for piece in lines[str(file)]]
 
 
 def _cores() -> int:
@@ -65,11 +69,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _read(line: Line) -> Read:
+def _read(file: Path, line: Line) -> Read:
     onset, end, pitch = zip(*line["notes"], strict=True) if line["notes"] else ((), (), ())
     duration = [e - o for o, e in zip(onset, end, strict=True)]
     score = Score.from_notes(onset, duration, pitch, length=line["length"], grid=GRID)
-    return Read(line["id"], line["parts"], score)
+    return Read(line["id"], file.parent.name, line["parts"], score, line["lost"])
 
 
 def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
@@ -81,7 +85,7 @@ def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
     try:
         for share in shares:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bench.data.corpus"],
+                [sys.executable, "-P", "-m", "bench.data.corpus"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -103,14 +107,15 @@ def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
 def _talk(process: subprocess.Popen[str], share: Sequence[Path], queue: Queue[Line | None]) -> None:
     left = [str(file) for file in share]
     try:
-        if process.stdin and process.stdout:
-            with contextlib.suppress(BrokenPipeError):
+        # A process that dies leaves a broken pipe, or half a line.
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            if process.stdin and process.stdout:
                 process.stdin.write(json.dumps(left))
                 process.stdin.close()
-            for text in process.stdout:
-                line = json.loads(text)
-                left.remove(line["file"])
-                queue.put(line)
+                for text in process.stdout:
+                    line = json.loads(text)
+                    left.remove(line["file"])
+                    queue.put(line)
         if left:
             queue.put({"file": left[0], "error": "the process that read it died"})
     finally:
@@ -121,18 +126,21 @@ def _talk(process: subprocess.Popen[str], share: Sequence[Path], queue: Queue[Li
 
 
 def _main() -> None:
+    lines, sys.stdout = sys.stdout, sys.stderr  # nobody else may write between the lines
     for name in json.load(sys.stdin):
         try:
             line: Line = {"file": name, "pieces": list(_parse(Path(name)))}
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller says it
             line = {"file": name, "error": f"{type(error).__name__}: {error}"}
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        lines.write(json.dumps(line) + "\n")
+        lines.flush()
 
 
 def _parse(path: Path) -> Iterator[Line]:
     from music21 import converter, stream
 
+    # Beams are for the page; making them takes half the time.
+    stream.Stream.makeBeams = lambda self, *_, **__: self  # type: ignore[method-assign]
     # Not converter.parse: its cache is a folder of pickles that anybody may have written.
     reader: Any = converter.Converter()
     reader.parseFile(path, forceSource=True, storePickle=False)
@@ -148,18 +156,35 @@ def _line(name: str, score: Any) -> Line:
     bar = next(iter(parts[0].getElementsByClass("Measure")), None) if parts else None
     # What an upbeat lacks to a whole bar is silence, so that bars begin where bars should.
     lack = Fraction(bar.paddingLeft) if bar is not None else Fraction(0)
-    notes = []
+    length = _step(lack + Fraction(score.highestTime))
+    notes, lost = [], 0
     for part in parts:
-        for note in part.stripTies().flatten().notes:
+        part.stripTies(inPlace=True)
+        # A part sounds one thing at a time: of several that fall on a step the nearest stays.
+        nearest: dict[int, tuple[Fraction, Fraction, Any]] = {}
+        for note in part.flatten().notes:
             if note.duration.isGrace or not note.duration.quarterLength:
                 continue
-            onset = Fraction(note.offset) + lack
-            end = onset + Fraction(note.duration.quarterLength)
-            notes += [
-                (_step(onset), max(_step(end), _step(onset) + 1), p.midi) for p in note.pitches
-            ]
-    length = _step(lack + Fraction(score.highestTime))
-    return {"id": name, "parts": len(parts), "notes": sorted(set(notes)), "length": length}
+            onset = lack + Fraction(note.offset)
+            step, taken = _step(onset), nearest.get(_step(onset))
+            if taken and taken[1] == onset:
+                taken[2].append(note)
+                continue
+            lost += taken is not None
+            distance = abs(onset * GRID - step)
+            if not taken or distance < taken[0]:
+                nearest[step] = (distance, onset, [note])
+        for step, (_, onset, together) in nearest.items():
+            for note in together:
+                end = max(_step(onset + Fraction(note.duration.quarterLength)), step + 1)
+                notes += [(step, end, pitch.midi) for pitch in note.pitches]
+    return {
+        "id": name,
+        "parts": len(parts),
+        "notes": sorted(set(notes)),
+        "length": length,
+        "lost": lost,
+    }
 
 
 def _step(quarters: Fraction) -> int:

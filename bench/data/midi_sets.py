@@ -74,6 +74,8 @@ def by_beats(path: Path) -> Score:
 def _beats(path: Path) -> Floats:
     """The times of the beats, with so many put before them that the first is a downbeat."""
     rows = np.loadtxt(path, ndmin=2)
+    if rows.shape[0] < 2 or rows.shape[1] != 3:
+        raise ValueError("it must have three numbers in every row, and two rows at least")
     times, downbeat = rows[:, 0], rows[:, 2] > 0
     missing = -int(downbeat.argmax()) % 4
     lead = times[0] - (times[1] - times[0]) * np.arange(missing, 0, -1)

@@ -97,7 +97,7 @@ def add(
     given = all((folder / split).is_dir() for split in SPLITS)
     if given:
         left_out += [
-            LeftOut(folder / piece, "it is in none of the folders train, valid and test")
+            LeftOut(folder / piece, f"{piece}: it is in none of train, valid and test")
             for piece in found
             if piece.split("/")[0] not in SPLITS
         ]
@@ -127,10 +127,12 @@ def add(
 
 
 def _import(folder: Path, clock: Clock) -> tuple[dict[str, Score], list[LeftOut]]:
-    total = sum(1 for _ in folder.rglob("*.[mM][iI][dD]*"))
+    total = sum(path.suffix.lower() in {".mid", ".midi"} for path in folder.rglob("*"))
     try:
-        with progress(f"Reading {folder}", total, "files") as show:
-            return import_folder(folder, progress=lambda done, _: show(done), clock=clock)
+        with progress(f"Reading {folder}", total) as show:
+            return import_folder(
+                folder, progress=lambda done, _: show(done), clock=clock, grid=GRID
+            )
     except MidiError as error:
         raise BenchError(str(error)) from None
 

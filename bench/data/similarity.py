@@ -87,7 +87,8 @@ def _shares(of: Sequence[Hashes], within: Sequence[Hashes]) -> Iterator[Floats]:
     """Rows of `shares`, some pieces at a time: thousands squared would fill the memory."""
     from scipy.sparse import csr_matrix
 
-    known, column = np.unique(np.concatenate([*of, *within]), return_inverse=True)
+    hashes = np.concatenate([np.zeros(0, dtype=np.uint64), *of, *within])
+    known, column = np.unique(hashes, return_inverse=True)
     row = np.repeat(np.arange(len(of) + len(within)), [len(h) for h in (*of, *within)])
     shape = (len(of) + len(within), len(known))
     counts: Any = csr_matrix((np.ones(len(row)), (row, column)), shape=shape)

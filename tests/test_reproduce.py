@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from bench import registry, reproduce
+from bench.board import Entry, Row
+from bench.errors import BenchError
+
+
+def row(system, preset, nats, dataset="jsb"):
+    return Entry(
+        Row(
+            system=system, kind="paper", variant="corrected", dataset=dataset, dataset_version=1,
+            preset=preset, status="ok", seeds=1, pieces=4, steps=32, prompted=True, budget=5,
+            budget_unit="updates", budget_share=0.25, device="cpu", dataset_fingerprint="f",
+            jobs="j", nats_per_step=nats,
+        ),
+        {}, {"nats_per_step": np.zeros(3)}, None,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    text = """
+[paper]
+short = "Somebody 2020"
+[systems.x]
+title = "X"
+kind = "paper"
+class = "somewhere:X"
+[systems.x.published]
+nats_per_step = { jsb = 5.5, nottingham = 2.0 }
+human_rating = 7.0
+"""
+    specs = registry.read_catalogue(text, "here")
+    monkeypatch.setattr(registry, "systems", lambda: specs)
+
+
+def test_a_published_figure_stands_beside_ours_of_the_dearest_preset(paper):
+    found = {
+        (c.figure, c.dataset): c
+        for c in reproduce.claims([row("x", "standard", 6.0), row("x", "quick", 8.0)], "some")
+    }
+    jsb = found["nats_per_step", "jsb"]
+    assert (jsb.ours, jsb.gap, jsb.preset, jsb.budget_share) == (6.0, 0.5, "standard", 0.25)
+    assert found["nats_per_step", "nottingham"].note == "not run on nottingham"
+    assert found["human_rating", ""].note == "not measured here"
+
+
+def test_a_paper_nobody_wrote_is_answered_with_those_there_are(paper):
+    with pytest.raises(BenchError, match="Somebody 2020"):
+        reproduce.claims([], "nobody")
