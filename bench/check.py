@@ -55,18 +55,25 @@ class NoLog:
         return None
 
 
-def toy_dataset(pieces: int = 14, bars: int = 5) -> Dataset:
-    """Small pieces of broken chords over a bass: music enough for a contract test."""
+def toy_dataset(pieces: int = 14, bars: int = 5, *, held: bool = False) -> Dataset:
+    """Small pieces of broken chords over a bass: music enough for a contract test.
+
+    With `held` all are in one key and hold each bar's chord too: music enough for any metric.
+    """
     rng = np.random.default_rng(7)
     scores = {}
     for number in range(pieces):
-        root = 48 + int(rng.integers(12))
+        root = 48 if held else 48 + int(rng.integers(12))
         onset, duration, pitch = [], [], []
         for bar in range(bars):
             chord = root + np.array([0, 4, 7]) + int(rng.choice([0, 5, 7]))
             onset.append(16 * bar)
             duration.append(16)
             pitch.append(int(chord[0]) - 12)
+            if held:
+                onset += [16 * bar] * 3
+                duration += [16] * 3
+                pitch += [int(key) for key in chord]
             for beat in range(4):
                 onset.append(16 * bar + 4 * beat)
                 duration.append(int(rng.integers(1, 5)))
@@ -304,8 +311,8 @@ def found(promise: str, check: Callable[[], None]) -> Finding:
 
 def toy_reference() -> tuple[Reference, list[Score]]:
     """A reference, and samples of its length."""
-    toy = toy_dataset()
-    protocol = sampling.Protocol(samples=6, steps=32, prompt=16)
+    toy = toy_dataset(bars=9, held=True)
+    protocol = sampling.Protocol(samples=6, steps=64, prompt=16)
     prompts = sampling.prompts(toy, protocol)
     return sampling.reference(toy, protocol, prompts), [prompt.continuation for prompt in prompts]
 
@@ -365,8 +372,8 @@ def check_metric(cls: type[Metric]) -> Iterator[Finding]:
 
         return check
 
-    silence = [Score.silence(32)] * 6
-    one_note = [Score.from_notes([0], [1], [60], length=32)] * 6
+    silence = [Score.silence(64)] * 6
+    one_note = [Score.from_notes([0], [1], [60], length=64)] * 6
     yield found("It says what it measures, in which unit, and what it is blind to", says_what_it_is)
     yield found("It has a value for ordinary music", has_a_value)
     yield found("The same samples give the same figures", is_repeatable)

@@ -68,6 +68,9 @@ VariantOption = Annotated[str, typer.Option("--variant", help="corrected, as-pub
 UnpromptedOption = Annotated[
     bool, typer.Option("--unprompted", help="Sample from nothing instead of continuing a bar.")
 ]
+SnapshotsOption = Annotated[
+    int, typer.Option("--snapshots", min=0, help="Points through training to sample and score at.")
+]
 
 
 def several(values: list[str] | None) -> tuple[str, ...]:
@@ -95,6 +98,7 @@ def options_of(
     device: str | None,
     variant: str,
     unprompted: bool,
+    snapshots: int = 0,
 ) -> Options:
     """The options of a run, checked, defaults filled in by what the machine has."""
     from bench.engines.local import gpus
@@ -111,6 +115,7 @@ def options_of(
         steps=steps,
         variant=one_of("variant", variant, ("corrected", "as-published", "all")),
         unprompted=unprompted,
+        snapshots=snapshots,
         device=chosen,
         out=out,
     )
@@ -149,10 +154,21 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
         job_memory: MemoryOption = None,
         variant: VariantOption = "corrected",
         unprompted: UnpromptedOption = False,
+        snapshots: SnapshotsOption = 0,
         as_json: Json = False,
     ) -> None:
         options = options_of(
-            preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
+            preset,
+            data,
+            systems,
+            seeds,
+            samples,
+            steps,
+            out,
+            device,
+            variant,
+            unprompted,
+            snapshots,
         )
         action(options, engine_of(engine, workers, timeout, job_memory), as_json)
 
@@ -364,6 +380,27 @@ def compare(
 
 
 @app.command(rich_help_panel="Look")
+def report(
+    out: Out = OUT,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The report's folder. [default: OUT/report]")
+    ] = None,
+) -> None:
+    """Write the board and its figures as one HTML page, and as Markdown."""
+    from bench.files import replacing_folder
+    from bench.report import report as files_of
+    from bench.store import Store
+
+    folder = to or out / "report"
+    with console.status("Drawing ..."):
+        files = files_of(Store(out))
+    with replacing_folder(folder) as half:
+        for name, content in files:
+            (half / name).write_bytes(content)
+    console.print(f"{folder / 'index.html'} holds everything; report.md is the same in Markdown.")
+
+
+@app.command(rich_help_panel="Look")
 def reproduce(
     paper: Annotated[
         str | None, typer.Argument(help="A paper, by the beginning of its name. [default: all]")
@@ -450,6 +487,57 @@ def check(
         console.print(f"{target} breaks {broken} of the contract's promises.", highlight=False)
         raise typer.Exit(1)
     console.print(f"{target} keeps the contract.", highlight=False)
+
+
+@app.command(rich_help_panel="Enter")
+def validate(
+    data: Annotated[str, typer.Option("--data", help="The data set to make worse.")] = "chorales",
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metrics", help="Metrics, by name. [default: all]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the corruptions.")] = 0,
+    out: Out = OUT,
+) -> None:
+    """Test metrics on music that is made worse step by step; what fails is greyed on the board."""
+    from bench import data as datasets
+    from bench import registry, validity
+    from bench.files import write
+
+    chosen = {name: registry.metric(name) for name in several(metrics) or registry.metrics()}
+    dataset = datasets.load(data)
+    with errors.status("Making music worse ...") as status:
+        rows = validity.validate(
+            dataset, chosen, seed, lambda what: status.update(f"Scoring {what} ...")
+        )
+    write(out / "validity.csv", validity.to_csv(rows))
+    validity.figure(rows, out / "validity.png")
+    lost = [row for row in rows if row.kind == "property" and not row.holds]
+    for row in lost:
+        errors.print(
+            f"{row.metric}: {row.name} does not hold: {row.note}", style="red", markup=False
+        )
+    console.print(
+        f"{len(chosen)} metrics, {len({row.metric for row in lost})} without a property they need."
+        f" The table is {out / 'validity.csv'}, the picture {out / 'validity.png'}.",
+        highlight=False,
+    )
+    if lost:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Look")
+def dashboard(
+    out: Out = OUT,
+    board: Annotated[
+        Path | None, typer.Option("--board", help="A leaderboard. [default: OUT/leaderboard.csv]")
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="The address it listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8501,
+) -> None:
+    """Open the dashboard in a browser: compare systems, listen, look at a run."""
+    from dashboards.serve import serve
+
+    raise typer.Exit(serve(out, board, host, port, console.print))
 
 
 @app.command("list", rich_help_panel="Look")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,3 +42,51 @@ def wasserstein(values: Floats, share: Floats, reference: Floats) -> Floats:
     other = np.full((len(share), len(reference)), 1 / len(reference))
     between = np.cumsum(np.hstack([share, -other])[:, order], axis=1)
     return np.asarray(np.abs(between[:, :-1]) @ np.diff(points[order]))
+
+
+@cache
+def halves(n: int) -> NDArray[np.bool_]:
+    """(RESAMPLES, n) halves of the pieces, drawn without replacement: the same for every system.
+
+    A statistic that suffers from repeated pieces (distances between distributions, coverage) is
+    not resampled with replacement: it would see fewer different pieces and come out too large. A
+    half has no repetitions, and the mean over half of the pieces varies over the halves exactly
+    as the mean over all varies over bootstrap resamples. Half number i holds the pieces that row i
+    of `bench.statistics.resamples` holds most often, so that metrics that are resampled either
+    way move together, as they must where skills are averaged.
+    """
+    from bench.statistics import RESAMPLES, resamples
+
+    chosen = np.zeros((RESAMPLES, n), dtype=bool)
+    if n < 2:
+        return np.ones_like(chosen)
+    ties = np.random.default_rng(n)
+    for row, drawn in enumerate(resamples(n)):
+        often = np.bincount(drawn, minlength=n) + ties.random(n)
+        chosen[row, np.argpartition(-often, n // 2)[: n // 2]] = True
+    chosen.flags.writeable = False
+    return chosen
+
+
+def around(value: float, of_halves: Floats, pieces: int) -> Floats:
+    """(RESAMPLES,) draws of a value from what it is on the `halves` of its pieces.
+
+    On half of the pieces a distance is also larger on the whole; only how it varies counts, so
+    the draws are centred on the value. The factor is 1 for an even number of pieces.
+    """
+    if pieces < 2:
+        return np.full(len(of_halves), value)
+    half = pieces // 2
+    varies = (of_halves - of_halves.mean()) * np.sqrt(half / (pieces - half))
+    return np.asarray(value + varies)
+
+
+def distance_draws(value: float, of_halves: Floats, pieces: int) -> Floats:
+    """(RESAMPLES,) the same of a distance, which is never below 0."""
+    return np.maximum(around(value, of_halves, pieces), 0)
+
+
+def half_shares(pieces: int) -> Floats:
+    """(RESAMPLES, pieces) the share of each piece in each of the `halves`."""
+    chosen = halves(pieces).astype(np.float64)
+    return np.asarray(chosen / chosen.sum(axis=1, keepdims=True))

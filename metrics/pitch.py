@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.contract import Direction, Floats, Measurement, Reference
 from bench.music import Score
-from metrics.per_piece import NO_SAMPLES, mean, wasserstein, weights
+from metrics.per_piece import NO_SAMPLES, distance_draws, half_shares, mean, wasserstein
 
 # The twelve diatonic sets. A natural minor scale is the set of its relative major.
 _SCALES = np.array([np.roll([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1], tonic) for tonic in range(12)])
@@ -62,7 +62,7 @@ class ScaleConsistencyGap:
     """
 
     name: ClassVar[str] = "scale_consistency_gap"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "share of notes"
     direction: ClassVar[Direction] = "lower"
     headline: ClassVar[bool] = True
@@ -87,20 +87,19 @@ class ScaleConsistencyGap:
         self._reference = self._values(reference.test)
 
     def score(self, samples: Sequence[Score]) -> Measurement:
-        """The distance, with a resampled one for each row of piece indices."""
-        from bench.statistics import resamples
-
+        """The distance; draws from halves of the samples."""
         if not len(samples):
             return Measurement(None, NO_SAMPLES)
         if not self._reference.any():
             return Measurement(None, "no test excerpt has a note to compare with")
         values = self._values(samples)
         equal = np.full((1, len(values)), 1 / len(values))
-        draws = weights(resamples(len(values)), len(values))
+        value = float(wasserstein(values, equal, self._reference)[0])
+        drawn = wasserstein(values, half_shares(len(values)), self._reference)
         counts = np.array([len(piece) for piece in samples])
         return Measurement(
-            float(wasserstein(values, equal, self._reference)[0]),
-            draws=wasserstein(values, draws, self._reference),
+            value,
+            draws=distance_draws(value, drawn, len(values)),
             detail={
                 "undefined_pieces": float((counts == 0).sum()),
                 "sparse_pieces": float((counts < self._fewest).sum()),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.contract import Direction, Floats, Measurement, Reference
 from bench.music import KEYS, Score
-from metrics.per_piece import NO_SAMPLES, mean, weights
+from metrics.per_piece import NO_SAMPLES, distance_draws, half_shares, mean
 
 _CITATION = "Dong et al. 2020, MusPy: A Toolkit for Symbolic Music Generation (corrected)"
 
@@ -94,7 +94,7 @@ class PolyphonyGap:
     """
 
     name: ClassVar[str] = "polyphony_gap"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "keys"
     direction: ClassVar[Direction] = "lower"
     headline: ClassVar[bool] = True
@@ -113,9 +113,7 @@ class PolyphonyGap:
         self._reference = _histograms(reference.test).sum(axis=0, keepdims=True)
 
     def score(self, samples: Sequence[Score]) -> Measurement:
-        """The distance, with a resampled one for each row of piece indices."""
-        from bench.statistics import resamples
-
+        """The distance; draws from halves of the samples."""
         if not len(samples):
             return Measurement(None, NO_SAMPLES)
         if not self._reference.any():
@@ -123,10 +121,11 @@ class PolyphonyGap:
         steps = _histograms(samples)
         if not steps.any(axis=1).all():
             return Measurement(None, "a sample has no steps")
-        draws = weights(resamples(len(samples)), len(samples)) @ steps
+        value = float(_distance(steps.sum(axis=0, keepdims=True), self._reference)[0])
+        drawn = _distance(half_shares(len(samples)) @ steps, self._reference)
         return Measurement(
-            float(_distance(steps.sum(axis=0, keepdims=True), self._reference)[0]),
-            draws=_distance(draws, self._reference),
+            value,
+            draws=distance_draws(value, drawn, len(samples)),
             detail={"silent_steps": float(steps[:, 0].sum() / steps.sum())},
         )
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from metrics.per_piece import mean, wasserstein, weights
+from bench.statistics import RESAMPLES, resamples
+from metrics.per_piece import around, distance_draws, halves, mean, wasserstein, weights
 
 VALUES = st.lists(st.floats(-10, 10), min_size=1, max_size=20).map(np.array)
 
@@ -36,3 +37,28 @@ def test_without_any_value_there_is_the_reason():
     assert found.value is None
     assert "no notes" in found.reason
     assert mean([], "no notes").reason == "there are no samples"
+
+
+@pytest.mark.parametrize("n", [2, 7, 40])
+def test_halves_hold_half_of_the_pieces_every_piece_as_often(n):
+    chosen = halves(n)
+    assert chosen.shape == (RESAMPLES, n)
+    assert (chosen.sum(axis=1) == n // 2).all()
+    assert np.allclose(chosen.mean(axis=0), (n // 2) / n, atol=0.07)
+
+
+@pytest.mark.parametrize("n", [7, 8, 41, 64])
+def test_a_mean_varies_over_halves_as_over_resamples_and_with_them(n):
+    values = np.random.default_rng(n).normal(size=n)
+    resampled = values[resamples(n)].mean(axis=1)
+    halved = np.array([values[row].mean() for row in halves(n)])
+    draws = around(values.mean(), halved, n)
+    assert draws.mean() == pytest.approx(values.mean())
+    assert draws.std() == pytest.approx(values.std() / np.sqrt(n - 1), rel=0.1)
+    assert draws.std() == pytest.approx(resampled.std(), rel=0.15)
+    assert np.corrcoef(draws, resampled)[0, 1] > 0.6
+
+
+def test_one_piece_does_not_vary_and_a_distance_is_never_negative():
+    assert (around(3.0, np.arange(RESAMPLES), 1) == 3).all()
+    assert distance_draws(0.1, np.linspace(0, 9, RESAMPLES), 10).min() == 0

@@ -1,0 +1,214 @@
+"""Can the samples be told from real music, and do they reach all of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.contract import Direction, Floats, Measurement, Reference
+from bench.music import Score
+from bench.statistics import resamples
+from metrics.features import Windows
+from metrics.pca_distance import Compared, by_piece, few, squared
+from metrics.per_piece import around, halves, weights
+
+FOLDS, REPEATS = 5, 4
+NEIGHBOURS = 3  # covers 0.88 of real music by 50 pieces, at most 0.13 by one
+
+
+class TwoSample(Compared):
+    """How well a classifier tells the samples' windows from real ones."""
+
+    name: ClassVar[str] = "two_sample"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "area under the ROC curve"
+    direction: ClassVar[Direction] = "lower"
+    headline: ClassVar[bool] = True
+    required: ClassVar[tuple[str, ...]] = ("0.4 < human < 0.6", "silence > 0.999")
+    measures: ClassVar[str] = (
+        "How well a logistic regression on the 59 features tells the samples' windows from the test"
+        " excerpts', on pieces it has not seen: the mean area under the ROC curve over folds, 0.5"
+        " when it cannot, 1 when it always can. As many samples as test excerpts take part."
+    )
+    blind_to: ClassVar[str] = (
+        "How far apart they are once they can be told apart at all; order beyond four bars;"
+        " copying. By chance it is above or below 0.5 for real music; above, where several samples"
+        " come from one piece, as those of the human row do."
+    )
+    citation: ClassVar[str] = (
+        "Lopez-Paz and Oquab 2017, Revisiting Classifier Two-Sample Tests; folds by piece: ours"
+    )
+
+    def score(self, samples: Sequence[Score]) -> Measurement:
+        """The mean area over folds and repetitions; draws resample the samples, not the fits."""
+        if reason := self.missing(samples):
+            return Measurement(None, reason)
+        assert self._space is not None  # noqa: S101
+        made, real = self._space.windows(list(samples)), self._test
+        count = min(made.pieces, real.pieces)
+        if count < 2:
+            return Measurement(None, "it takes two samples and two test excerpts to learn from")
+        sides = [(self._space.standard(one.features), one.piece) for one in (made, real)]
+        rng = np.random.default_rng(0)
+        areas: list[float] = []
+        placed, times = np.zeros(made.pieces), np.zeros(made.pieces)
+        for _ in range(REPEATS):
+            folds = [parts(one.pieces, count, rng)[one.piece] for one in (made, real)]
+            for fold in range(min(FOLDS, count)):
+                (x, held), (y, others) = (
+                    (points[(own >= 0) & (own != fold)], points[own == fold])
+                    for (points, _), own in zip(sides, folds, strict=True)
+                )
+                direction = logistic(x, y)
+                found = places(held @ direction, others @ direction)
+                areas.append(float(found.mean()))
+                np.add.at(placed, made.piece[folds[0] == fold], found)
+                np.add.at(times, made.piece[folds[0] == fold], 1)
+        used = np.flatnonzero(times)
+        share = weights(resamples(len(used)), len(used))
+        drawn = (share @ placed[used]) / (share @ times[used])
+        value = float(np.mean(areas))
+        return Measurement(
+            value,
+            draws=value + drawn - placed.sum() / times.sum(),
+            detail={"pieces_compared": float(count), "spread_of_folds": float(np.std(areas))},
+        )
+
+
+def parts(pieces: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(pieces,) the fold of each of `count` pieces chosen at random; -1 for the others."""
+    folds = np.full(pieces, -1)
+    folds[rng.permutation(pieces)[:count]] = np.arange(count) % FOLDS
+    return folds
+
+
+def logistic(x: Floats, y: Floats) -> Floats:
+    """(d,) the direction from y to x of an L2-penalised logistic regression, by Newton's method.
+
+    That of scikit-learn's LogisticRegression with C=1; the intercept does not change an order.
+    """
+    points = np.vstack([x, y])
+    points = np.hstack([points, np.ones((len(points), 1))])
+    target = np.repeat([1.0, 0.0], [len(x), len(y)])
+    penalty = np.eye(points.shape[1])
+    penalty[-1, -1] = 0
+    fit = np.zeros(points.shape[1])
+    for _ in range(25):
+        chance = 1 / (1 + np.exp(-np.clip(points @ fit, -50, 50)))
+        slope = points.T @ (chance - target) + penalty @ fit
+        curve = (points * (chance * (1 - chance))[:, None]).T @ points + penalty
+        curve[-1, -1] += 1e-9  # the intercept alone is not held back
+        step = np.linalg.solve(curve, slope)
+        fit -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return fit[:-1]
+
+
+def places(x: Floats, y: Floats) -> Floats:
+    """(x,) the share of y that each x exceeds, ties counting half; their mean is the area."""
+    order = np.sort(np.round(y, 9))  # equal windows must tie, whatever the rounding
+    x = np.round(x, 9)
+    below, up_to = (np.searchsorted(order, x, side) for side in ("left", "right"))
+    return np.asarray((below + up_to) / (2 * len(y)))
+
+
+class _Neighbourhoods(Compared):
+    """Which samples fall into the neighbourhoods of the test excerpts' windows.
+
+    A neighbourhood is a ball around a test window that reaches to the third nearest window of
+    other test excerpts. Windows of the same excerpt do not count: no sample is that close.
+    """
+
+    def prepare(self, reference: Reference) -> None:
+        """Measure the neighbourhoods."""
+        super().prepare(reference)
+        if self._space is None or not self._test.pieces:
+            return
+        self._real = few(self._test)
+        self._points = self._space.project(self._real.features)
+        apart = squared(self._points, self._points)
+        apart[self._real.piece[:, None] == self._real.piece] = np.inf
+        if self._real.pieces > NEIGHBOURS:
+            self._reach = np.sort(apart, axis=1)[:, NEIGHBOURS - 1]
+
+    def falls_into(self, samples: Sequence[Score]) -> tuple[Floats, Windows] | str:
+        """(test windows, samples) how many of a sample's windows do; or why that is not known."""
+        if reason := self.missing(samples):
+            return reason
+        if self._real.pieces <= NEIGHBOURS:
+            return f"it takes more than {NEIGHBOURS} test excerpts to have neighbours"
+        assert self._space is not None  # noqa: S101
+        made = few(self._space.windows(list(samples)))
+        apart = squared(self._points, self._space.project(made.features))
+        rows = Windows(self._points, np.arange(len(self._points)), len(self._points))
+        inside = apart <= self._reach[:, None] + 1e-9  # at the very edge is inside
+        return by_piece(inside.astype(float), rows, made), made
+
+
+class Coverage(_Neighbourhoods):
+    """The share of real music that has a sample near it."""
+
+    name: ClassVar[str] = "coverage"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "share of test windows"
+    direction: ClassVar[Direction] = "higher"
+    headline: ClassVar[bool] = False
+    required: ClassVar[tuple[str, ...]] = ("one_piece < 0.2", "human > 0.6", "silence <= 0")
+    measures: ClassVar[str] = (
+        "The share of the test excerpts' windows with a sample's window in their neighbourhood:"
+        " nearer, in the space of pca_distance, than the 3rd nearest window of other test excerpts."
+    )
+    blind_to: ClassVar[str] = (
+        "Samples that are near nothing, as long as others are; copying; order beyond four bars."
+        " It grows with the number of samples: compare rows of the same protocol only."
+    )
+    citation: ClassVar[str] = (
+        "Naeem et al. 2020, Reliable Fidelity and Diversity Metrics for Generative Models"
+        " (neighbours of the same piece left out: ours)"
+    )
+
+    def score(self, samples: Sequence[Score]) -> Measurement:
+        """The share; draws from halves of the samples."""
+        found = self.falls_into(samples)
+        if isinstance(found, str):
+            return Measurement(None, found)
+        inside, made = found
+        value = float((inside.sum(axis=1) > 0).mean())
+        drawn = ((inside @ halves(made.pieces).T) > 0).mean(axis=0)
+        return Measurement(value, draws=np.clip(around(value, drawn, made.pieces), 0, 1))
+
+
+class Density(_Neighbourhoods):
+    """How many samples there are where real music is."""
+
+    name: ClassVar[str] = "density"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "samples per neighbour"
+    direction: ClassVar[Direction] = "higher"
+    headline: ClassVar[bool] = False
+    required: ClassVar[tuple[str, ...]] = ("human > markov > jitter", "silence <= 0")
+    measures: ClassVar[str] = (
+        "The mean number of test windows in whose neighbourhood (see coverage) a sample's window"
+        " falls, over the number of neighbours: near 1 for real music, 0 far from it."
+    )
+    blind_to: ClassVar[str] = (
+        "Variety: many samples like one dense place exceed 1; copying; order beyond four bars."
+    )
+    citation: ClassVar[str] = Coverage.citation
+
+    def score(self, samples: Sequence[Score]) -> Measurement:
+        """The mean over the samples' windows."""
+        found = self.falls_into(samples)
+        if isinstance(found, str):
+            return Measurement(None, found)
+        inside, made = found
+        sizes = np.bincount(made.piece)
+        per_piece = inside.sum(axis=0) / (NEIGHBOURS * sizes)
+        share = weights(resamples(made.pieces), made.pieces)
+        drawn = share @ (per_piece * sizes) / (share @ sizes)
+        value = float((per_piece * sizes).sum() / sizes.sum())
+        return Measurement(value, draws=drawn)

@@ -1,0 +1,159 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from bench.contract import Metric, Reference
+from bench.music import Score
+from metrics import isl
+from metrics.isl import FLIPS, Isl, attacks, distances, log_kernels, transitions
+
+CHORDS = np.array([[48, 60, 64, 67], [53, 57, 65, 69], [43, 59, 62, 67], [45, 57, 60, 64]])
+
+
+def piece(seed, steps=64):
+    """Four voices in eighths that move among four chords, some notes held, some missing."""
+    rng = np.random.default_rng(seed)
+    pitch = CHORDS[rng.integers(4, size=steps // 2)].ravel()
+    onset = np.repeat(np.arange(0, steps, 2), 4)
+    keep = rng.random(len(onset)) < 0.9
+    return Score.from_notes(onset[keep], rng.integers(2, 5, keep.sum()), pitch[keep], length=steps)
+
+
+REAL = [piece(seed) for seed in range(12)]
+REFERENCE = Reference(
+    grid=4,
+    bar=16,
+    steps=64,
+    train=[piece(seed, 128) for seed in range(20, 26)],
+    tuning=[piece(seed) for seed in range(30, 36)],
+    test=[piece(seed) for seed in range(40, 46)],
+    prompts=[],
+)
+
+
+def score_of(samples, reference=REFERENCE):
+    metric = Isl()
+    assert isinstance(metric, Metric)
+    metric.prepare(reference)
+    return metric.score(samples)
+
+
+def test_a_transition_is_what_sounds_before_an_attack_and_at_it():
+    score = Score.from_notes([0, 3, 3, 5], [4, 1, 2, 2], [60, 62, 64, 60], length=9)
+    steps = attacks([score])
+    assert steps.tolist() == [[0, 3], [0, 5]]  # not the first step: nothing comes before it
+    roll = score.sounding()
+    found = transitions([score], steps)
+    assert np.array_equal(found[0], np.append(roll[2], roll[3]))
+    assert np.array_equal(found[1], np.append(roll[4], roll[5]))
+
+
+def test_kernels_are_products_over_bits():
+    rng = np.random.default_rng(0)
+    points, centres = rng.random((5, 9)) < 0.4, rng.random((6, 9)) < 0.4
+    apart = (points[:, None] != centres).sum(axis=2)
+    assert np.array_equal(distances(points, centres), apart)
+    for flip in (0.001, 0.2):
+        product = np.where(points[:, None] != centres, flip, 1 - flip).prod(axis=2)
+        assert np.allclose(np.exp(log_kernels(points, centres, flip)), product, rtol=1e-12)
+
+
+def test_the_density_sums_to_one_over_all_vectors():
+    everything = np.array(list(itertools.product([False, True], repeat=7)))
+    centres = everything[[3, 77, 100]]
+    total = np.exp(log_kernels(everything, centres, 0.13)).sum(axis=0)
+    assert total == pytest.approx([1, 1, 1])
+
+
+def test_the_value_is_the_mean_log_density_of_the_chosen_transitions_at_the_likeliest_flip():
+    found = score_of(REAL)
+    count = int(found.detail["centres"])
+    centres = transitions(REAL, isl.choose(REAL, count))
+    points, tuning = (isl.draw(p, isl.MOST_POINTS) for p in (REFERENCE.test, REFERENCE.tuning))
+
+    def mean_log(some, flip):
+        apart = (some[:, None] != centres).sum(axis=2)
+        return np.log((flip**apart * (1 - flip) ** (176 - apart)).mean(axis=1)).mean()
+
+    best = max(FLIPS, key=lambda flip: mean_log(tuning, flip))
+    assert found.detail["flip"] == best
+    assert found.value == pytest.approx(mean_log(points, best), abs=1e-9)
+
+
+def test_every_system_gives_equally_many_transitions_whatever_it_plays():
+    rng = np.random.default_rng(0)
+    dense = [Score.from_rolls(rng.random((64, 88)) < 0.2) for _ in range(12)]
+    counts = {score_of(s).detail["centres"] for s in (REAL, dense, [Score.silence(64)] * 12)}
+    assert len(counts) == 1
+    rate = len(attacks(REFERENCE.tuning)) / (6 * 63)
+    assert counts == {float(int(rate * 12 * 63 / 2))}
+
+
+def test_missing_transitions_are_silent_ones():
+    sparse = [*REAL[:2], *[Score.silence(64)] * 10]
+    found = score_of(sparse)
+    count = int(found.detail["centres"])
+    there = transitions(sparse, isl.choose(sparse, count))
+    assert 0 < len(there) < count
+    assert found.detail["missing"] == pytest.approx(1 - len(there) / count)
+    centres = np.vstack([there, np.zeros((count - len(there), 176), dtype=bool)])
+    points = isl.draw(REFERENCE.test, isl.MOST_POINTS)
+    logs = log_kernels(points, centres, found.detail["flip"])
+    expected = np.log(np.exp(logs).mean(axis=1)).mean()
+    assert found.value == pytest.approx(expected, abs=1e-9)
+
+
+def test_silence_has_a_value_and_it_is_below_that_of_independent_keys():
+    silent = score_of([Score.silence(64)] * 12)
+    rng = np.random.default_rng(0)
+    rates = np.mean([p.sounding().mean(axis=0) for p in REFERENCE.train], axis=0)
+    noise = [Score.from_rolls(rng.random((64, 88)) < rates) for _ in range(12)]
+    assert silent.detail["missing"] == 1
+    assert silent.value <= score_of(noise).value
+    assert silent.value < score_of(REAL).value
+    assert silent.value == pytest.approx(score_of([Score.from_notes([0], [64], [60])] * 12).value)
+
+
+def test_the_skill_of_training_music_is_one():
+    excerpts = [p.slice(start, start + 64) for p in REFERENCE.train for start in (0, 64)]
+    found = score_of(excerpts)
+    assert found.detail["skill"] == pytest.approx(1, abs=0.1)
+    assert found.detail["noise"] < found.detail["train"]
+
+
+def test_notes_that_disappear_lower_it():
+    values = []
+    for share in (0, 0.3, 0.6, 0.9, 1):
+        rng = np.random.default_rng(1)
+        fewer = []
+        for p in REAL:
+            keep = rng.random(len(p)) >= share
+            fewer.append(
+                Score.from_notes(p.onset[keep], p.duration[keep], p.pitch[keep], length=64)
+            )
+        values.append(score_of(fewer).value)
+    assert values[0] == max(values)
+    assert values[-1] == min(values)
+
+
+def test_the_test_excerpts_do_not_choose_the_flip():
+    other = Reference(4, 16, 64, REFERENCE.train, REFERENCE.tuning, REFERENCE.test[:3], [])
+    assert score_of(REAL, other).detail["flip"] == score_of(REAL).detail["flip"]
+
+
+def test_draws_are_centred_on_the_value_and_repeatable():
+    first, second = score_of(REAL), score_of(list(REAL))
+    assert first.draws.mean() == pytest.approx(first.value)
+    assert 0 < first.draws.std() < 2
+    assert first.value == second.value
+    assert np.array_equal(first.draws, second.draws)
+    assert np.ptp(score_of(REAL[:1]).draws) == 0
+
+
+def test_what_cannot_be_compared_gives_a_reason():
+    assert score_of([]).reason == "there are no samples"
+    for test, tuning in (([], REAL), (REAL, []), ([Score.silence(64)], REAL)):
+        bare = Reference(4, 16, 64, REFERENCE.train, tuning, test, [])
+        assert "too few" in score_of(REAL, bare).reason
+    assert score_of([Score.silence(0)]).value is not None
