@@ -21,6 +21,7 @@ from bench.music import HIGHEST, KEYS, LOWEST, Score
 from bench.music.score import Roll
 from bench.seeds import generators
 
+PIECES = 256  # drawn at once
 SURE = 1 - 1e-9  # nothing is certain: a probability of 1 would make the contrary infinitely dear
 
 
@@ -46,6 +47,12 @@ class MarkovChain:
         mask: Literal["play", "halves"] = "play",
         smoothing: float = 1.0,
     ) -> None:
+        for name, value, known in (
+            ("combine", combine, ("mean", "noisy-or", "sum")),
+            ("mask", mask, ("play", "halves")),
+        ):
+            if value not in known:
+                raise BenchError(f"{name} = '{value}': choose {' or '.join(known)}.")
         self.settings: dict[str, Any] = {
             "lowest": lowest,
             "highest": highest,
@@ -126,30 +133,41 @@ class MarkovChain:
     # -- the contract -------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Step by step from the prompt's last step, all pieces at once."""
-        width = 2 * self.keys
-        draws = np.zeros((steps, len(prompts), width))
-        for piece, rng in enumerate(generators(prompts, seed)):
-            draws[:, piece] = rng.random((steps, width))
-        ends = [
-            self.causes(self.states(p)[-1:]) if p.length else self.past(np.zeros((1, width), bool))
-            for p in prompts
-        ]
-        causes = np.vstack([np.zeros((0, width + 2)), *ends])
-        drawn = np.zeros((steps, len(prompts), width), dtype=bool)
-        for step in range(steps):
+        """Step by step from the prompt's last step, many pieces at once."""
+        streams, continuations = generators(prompts, seed), []
+        for start in range(0, len(prompts), PIECES):
+            group = prompts[start : start + PIECES]
+            # (steps, pieces, states)
+            draws = np.stack(
+                [rng.random((steps, 2 * self.keys)) for rng in streams[start : start + PIECES]],
+                axis=1,
+            )
+            drawn = self.walk([self.end(prompt) for prompt in group], draws)
+            for piece, prompt in enumerate(group):
+                continuations.append(self.score(drawn[:, piece], prompt.grid))
+        return continuations
+
+    def end(self, prompt: Score) -> Floats:
+        """(1, states + 2) what the step after the prompt follows from."""
+        states = self.states(prompt.pad(1))[-1:]
+        return self.causes(states) if prompt.length else self.past(states)
+
+    def walk(self, ends: Sequence[Floats], draws: Floats) -> Roll:
+        """(steps, pieces, states) what follows the ends, decided by draws of the same shape."""
+        causes = np.vstack(ends)
+        drawn = np.zeros(draws.shape, dtype=bool)
+        for step, draw in enumerate(draws):
             if self.mask == "play":
                 play, articulate = self.play_and_articulate(causes)
-                sounds = draws[step, :, ::2] < play
-                sounded = causes[:, :width:2] > 0
+                sounds, sounded = draw[:, ::2] < play, causes[:, : 2 * self.keys : 2] > 0
                 drawn[step, :, ::2] = sounds
                 # The first step of a sound is its attack.
-                drawn[step, :, 1::2] = sounds & (~sounded | (draws[step, :, 1::2] < articulate))
+                drawn[step, :, 1::2] = sounds & (~sounded | (draw[:, 1::2] < articulate))
             else:
-                drawn[step] = draws[step] < self.probabilities(causes)
+                drawn[step] = draw < self.probabilities(causes)
                 drawn[step, :, : self.keys] &= drawn[step, :, self.keys :]
             causes = self.causes(drawn[step])
-        return [self.score(drawn[:, piece], p.grid) for piece, p in enumerate(prompts)]
+        return drawn
 
     def score(self, states: Roll, grid: int) -> Score:
         """The piece of states (steps, 2 * keys)."""

@@ -293,18 +293,23 @@ def rank(rows: Sequence[Entry]) -> None:
             one.row.skill = rounded(float(np.mean([value for value, _ in skills.values()])))
             low, high = statistics.interval(one.draws["skill"])
             one.row.skill_low, one.row.skill_high = rounded(low), rounded(high)
-    contestants = [
+    contestants = ranked(rows)
+    places = statistics.ranks(
+        [one.draws["skill"] for one in contestants], [one.row.skill or 0.0 for one in contestants]
+    )
+    for one, (place, low, high) in zip(contestants, places, strict=True):
+        one.row.rank, one.row.rank_low, one.row.rank_high = place, low, high
+
+
+def ranked(rows: Sequence[Entry]) -> list[Entry]:
+    """The rows that compete: corrected contestants with a skill."""
+    return [
         one
         for one in rows
         if one.row.skill is not None
         and one.row.kind not in ("floor", "ceiling")
         and one.row.variant == "corrected"
     ]
-    places = statistics.ranks(
-        [one.draws["skill"] for one in contestants], [one.row.skill or 0.0 for one in contestants]
-    )
-    for one, (place, low, high) in zip(contestants, places, strict=True):
-        one.row.rank, one.row.rank_low, one.row.rank_high = place, low, high
 
 
 def skill_draws(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -14,7 +15,7 @@ from bench.data.commands import app as data_app
 from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
-    from bench.plan import Options
+    from bench.plan import Options, Planned
     from bench.suite import Engine
 
 app = typer.Typer(
@@ -67,6 +68,9 @@ VariantOption = Annotated[str, typer.Option("--variant", help="corrected, as-pub
 UnpromptedOption = Annotated[
     bool, typer.Option("--unprompted", help="Sample from nothing instead of continuing a bar.")
 ]
+SnapshotsOption = Annotated[
+    int, typer.Option("--snapshots", min=0, help="Points through training to sample and score at.")
+]
 
 
 def several(values: list[str] | None) -> tuple[str, ...]:
@@ -94,6 +98,7 @@ def options_of(
     device: str | None,
     variant: str,
     unprompted: bool,
+    snapshots: int = 0,
 ) -> Options:
     """The options of a run, checked, defaults filled in by what the machine has."""
     from bench.engines.local import gpus
@@ -110,6 +115,7 @@ def options_of(
         steps=steps,
         variant=one_of("variant", variant, ("corrected", "as-published", "all")),
         unprompted=unprompted,
+        snapshots=snapshots,
         device=chosen,
         out=out,
     )
@@ -130,43 +136,62 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
 
 
-@app.command(rich_help_panel="Run")
-def plan(
-    preset: PresetOption = None,
-    data: DataOption = None,
-    systems: SystemsOption = None,
-    seeds: SeedsOption = None,
-    samples: SamplesOption = None,
-    steps: StepsOption = None,
-    out: Out = OUT,
-    workers: WorkersOption = None,
-    engine: EngineOption = "processes",
-    device: DeviceOption = None,
-    timeout: TimeoutOption = None,
-    job_memory: MemoryOption = None,
-    variant: VariantOption = "corrected",
-    unprompted: UnpromptedOption = False,
-    as_json: Json = False,
-) -> None:
+def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., None]:
+    """A verb that takes the options of a run, the same for all of them, and acts on them."""
+
+    def verb(
+        preset: PresetOption = None,
+        data: DataOption = None,
+        systems: SystemsOption = None,
+        seeds: SeedsOption = None,
+        samples: SamplesOption = None,
+        steps: StepsOption = None,
+        out: Out = OUT,
+        workers: WorkersOption = None,
+        engine: EngineOption = "processes",
+        device: DeviceOption = None,
+        timeout: TimeoutOption = None,
+        job_memory: MemoryOption = None,
+        variant: VariantOption = "corrected",
+        unprompted: UnpromptedOption = False,
+        snapshots: SnapshotsOption = 0,
+        as_json: Json = False,
+    ) -> None:
+        options = options_of(
+            preset,
+            data,
+            systems,
+            seeds,
+            samples,
+            steps,
+            out,
+            device,
+            variant,
+            unprompted,
+            snapshots,
+        )
+        action(options, engine_of(engine, workers, timeout, job_memory), as_json)
+
+    verb.__doc__ = action.__doc__
+    return verb
+
+
+def plan(options: Options, how: Engine, as_json: bool) -> None:
     """Print every job of a run, what it takes, and what is done already. Runs nothing."""
     from bench import tables
     from bench.plan import plan as plan_jobs
 
-    options = options_of(
-        preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
-    )
-    room = engine_of(engine, workers, timeout, job_memory).slots(options)
     planned = plan_jobs(options)
     if as_json:
         print_json([plan_row(one) for one in planned])
         return
     tables.print_plan(console, planned)
-    console.print(tables.summary(planned, len(room)), highlight=False)
+    console.print(tables.summary(planned, len(how.slots(options))), highlight=False)
     if not all(one.done for one in planned):
         console.print("`bench all` with the same options runs them.", highlight=False)
 
 
-def plan_row(one: Any) -> dict[str, Any]:
+def plan_row(one: Planned) -> dict[str, Any]:
     """A planned job for programs."""
     return {
         "job": one.job.id,
@@ -182,33 +207,12 @@ def plan_row(one: Any) -> dict[str, Any]:
     }
 
 
-@app.command("all", rich_help_panel="Run")
-def run_all(
-    preset: PresetOption = None,
-    data: DataOption = None,
-    systems: SystemsOption = None,
-    seeds: SeedsOption = None,
-    samples: SamplesOption = None,
-    steps: StepsOption = None,
-    out: Out = OUT,
-    workers: WorkersOption = None,
-    engine: EngineOption = "processes",
-    device: DeviceOption = None,
-    timeout: TimeoutOption = None,
-    job_memory: MemoryOption = None,
-    variant: VariantOption = "corrected",
-    unprompted: UnpromptedOption = False,
-    as_json: Json = False,
-) -> None:
+def run_all(options: Options, how: Engine, as_json: bool) -> None:
     """Train, sample and score every system; write the leaderboard. Run it again to go on."""
     from bench import tables
     from bench.plan import plan as plan_jobs
     from bench.suite import run_all as run_suite
 
-    options = options_of(
-        preset, data, systems, seeds, samples, steps, out, device, variant, unprompted
-    )
-    how = engine_of(engine, workers, timeout, job_memory)
     say = errors if as_json else console
     planned = plan_jobs(options)
     say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
@@ -233,6 +237,10 @@ def run_all(
             style="red",
         )
         raise typer.Exit(1)
+
+
+app.command("plan", rich_help_panel="Run")(run_verb(plan))
+app.command("all", rich_help_panel="Run")(run_verb(run_all))
 
 
 def show_board(where: Console, rows: list[dict[str, Any]]) -> None:
@@ -372,6 +380,27 @@ def compare(
 
 
 @app.command(rich_help_panel="Look")
+def report(
+    out: Out = OUT,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The report's folder. [default: OUT/report]")
+    ] = None,
+) -> None:
+    """Write the board and its figures as one HTML page, and as Markdown."""
+    from bench.files import replacing_folder
+    from bench.report import report as files_of
+    from bench.store import Store
+
+    folder = to or out / "report"
+    with console.status("Drawing ..."):
+        files = files_of(Store(out))
+    with replacing_folder(folder) as half:
+        for name, content in files:
+            (half / name).write_bytes(content)
+    console.print(f"{folder / 'index.html'} holds everything; report.md is the same in Markdown.")
+
+
+@app.command(rich_help_panel="Look")
 def reproduce(
     paper: Annotated[
         str | None, typer.Argument(help="A paper, by the beginning of its name. [default: all]")
@@ -458,6 +487,57 @@ def check(
         console.print(f"{target} breaks {broken} of the contract's promises.", highlight=False)
         raise typer.Exit(1)
     console.print(f"{target} keeps the contract.", highlight=False)
+
+
+@app.command(rich_help_panel="Enter")
+def validate(
+    data: Annotated[str, typer.Option("--data", help="The data set to make worse.")] = "chorales",
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metrics", help="Metrics, by name. [default: all]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the corruptions.")] = 0,
+    out: Out = OUT,
+) -> None:
+    """Test metrics on music that is made worse step by step; what fails is greyed on the board."""
+    from bench import data as datasets
+    from bench import registry, validity
+    from bench.files import write
+
+    chosen = {name: registry.metric(name) for name in several(metrics) or registry.metrics()}
+    dataset = datasets.load(data)
+    with errors.status("Making music worse ...") as status:
+        rows = validity.validate(
+            dataset, chosen, seed, lambda what: status.update(f"Scoring {what} ...")
+        )
+    write(out / "validity.csv", validity.to_csv(rows))
+    validity.figure(rows, out / "validity.png")
+    lost = [row for row in rows if row.kind == "property" and not row.holds]
+    for row in lost:
+        errors.print(
+            f"{row.metric}: {row.name} does not hold: {row.note}", style="red", markup=False
+        )
+    console.print(
+        f"{len(chosen)} metrics, {len({row.metric for row in lost})} without a property they need."
+        f" The table is {out / 'validity.csv'}, the picture {out / 'validity.png'}.",
+        highlight=False,
+    )
+    if lost:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Look")
+def dashboard(
+    out: Out = OUT,
+    board: Annotated[
+        Path | None, typer.Option("--board", help="A leaderboard. [default: OUT/leaderboard.csv]")
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="The address it listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8501,
+) -> None:
+    """Open the dashboard in a browser: compare systems, listen, look at a run."""
+    from dashboards.serve import serve
+
+    raise typer.Exit(serve(out, board, host, port, console.print))
 
 
 @app.command("list", rich_help_panel="Look")

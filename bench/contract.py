@@ -65,7 +65,10 @@ class Log(Protocol):
         """
 
     def resume(self) -> Mapping[str, Any] | None:
-        """The state of the last checkpoint of this very job, or none to begin anew."""
+        """The state of the last checkpoint of this very job, or none to begin anew.
+
+        A state with a true `stop` beside what was saved asks to end training right there.
+        """
 
 
 @runtime_checkable

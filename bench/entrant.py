@@ -12,10 +12,10 @@ from bench.errors import BenchError
 from bench.files import write, write_json
 from bench.job import Card, Job
 from bench.music import MidiError, Score, from_midi, to_midi
+from bench.phases import write_samples
 from bench.plan import Options, protocol_of
 from bench.scoring import score_samples
 from bench.store import JobFolder, Store, versions
-from bench.worker import write_samples
 
 
 def write_prompts(options: Options, name: str, folder: Path) -> int:
@@ -99,7 +99,7 @@ def enter(
             raise BenchError(f"Another run is scoring '{name}' now; try again when it is done.")
         begun = time.monotonic()
         place.write_status(state="failed", phase="score")
-        write_samples(place, samples)
+        write_samples(place.samples, samples)
         reason = "samples only: no model to ask"
         result = {
             "fit": {"files": {}, "seconds": None, "versions": versions(), "parameters": None},

@@ -50,12 +50,13 @@ class Job(BaseModel):
     protocol: Protocol
     seed: int
     device: Device
+    snapshots: int = 0  # points through training at which it also samples; changes no result
     card: Card
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that changes the result, and of nothing else."""
-        content = self.model_dump(mode="json", exclude={"card"})
+        content = self.model_dump(mode="json", exclude={"card", "snapshots"})
         content["class_path"] = self.class_path.rpartition("/")[2]  # wherever a user's file lies
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -14,7 +14,7 @@ from bench.errors import BenchError, unknown
 from bench.job import Card, Device, Job
 from bench.registry import PresetName, SystemSpec, Variant
 from bench.sampling import Protocol
-from bench.scoring import stale_metrics
+from bench.scoring import is_done, stale_metrics
 from bench.store import Store, is_finished
 
 
@@ -76,6 +76,7 @@ class Options:
     steps: int | None = None
     variant: VariantChoice = "corrected"
     unprompted: bool = False
+    snapshots: int = 0
     device: Device = "cpu"
     out: Path = field(default_factory=lambda: Path("runs"))
 
@@ -172,6 +173,7 @@ def jobs_of(options: Options) -> list[Job]:
                         protocol=protocol_of(options, dataset.bar),
                         seed=seed,
                         device=options.device,
+                        snapshots=options.snapshots,
                         card=card_of(spec, options.preset),
                     )
                     for seed in range(options.seeds or PRESETS[options.preset].seeds)
@@ -189,8 +191,10 @@ def plan(options: Options) -> list[Planned]:
     for job in jobs_of(options):
         folder = store.folder(job)
         status = folder.read_status()
-        if is_finished(folder):
-            state = "rescore" if stale_metrics(folder) else "done"
+        if is_done(job, folder):
+            state = "done"
+        elif is_finished(folder):
+            state = "rescore" if stale_metrics(folder) else "snapshots"
         else:
             state = status.state if status else "new"
         seconds, memory, disk = known.get(

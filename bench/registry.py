@@ -254,6 +254,16 @@ def metric(name: str) -> type[Metric]:
 
 
 @cache
+def report_parts() -> dict[str, Any]:
+    """What installed packages add to reports, by name:
+
+    `feature_map(reference, samples)` gives two coordinates for windows of the test excerpts and of
+    the samples; `in_words(values, human_values)` says in a line what figures by metric mean.
+    """
+    return {entry.name: load_object(entry.value) for entry in _entry_points("report")}
+
+
+@cache
 def datasets() -> dict[str, Any]:
     """The `bench.data.Source` of every installed data set, by name; `bench.data` adds the user's own."""
     return {entry.name: load_object(entry.value) for entry in _entry_points("datasets")}

@@ -14,6 +14,7 @@ import numpy as np
 from bench import registry
 from bench.contract import Floats, Measurement, Metric, Reference
 from bench.files import read_json, write, write_json
+from bench.job import Job
 from bench.music import Score
 from bench.statistics import mean_draws
 from bench.store import JobFolder, is_finished
@@ -29,9 +30,13 @@ def stale_metrics(folder: JobFolder) -> list[str]:
     ]
 
 
-def is_done(folder: JobFolder) -> bool:
-    """Whether the job ended well and nothing about its scores is out of date."""
-    return is_finished(folder) and not stale_metrics(folder)
+def is_done(job: Job, folder: JobFolder) -> bool:
+    """Whether the job ended well, with its snapshots, and its scores are up to date."""
+    return (
+        is_finished(folder)
+        and not stale_metrics(folder)
+        and job.snapshots in (0, folder.read_result().get("snapshots", {}).get("asked"))
+    )
 
 
 def measure(metric: Metric, compared: Reference, samples: Sequence[Score]) -> Measurement:
@@ -64,10 +69,9 @@ def score_samples(
     arrays = read_arrays(folder)
     compared = reference()
     for name in stale:
-        metric = registry.metrics()[name]()
         begun = time.monotonic()
+        metric = registry.metrics()[name]()
         found = measure(metric, compared, samples)
-        draws = draws_of(found)
         pieces = (
             len(samples) if found.per_piece is None else int((~np.isnan(found.per_piece)).sum())
         )
@@ -79,7 +83,7 @@ def score_samples(
             "detail": dict(found.detail),
             "seconds": time.monotonic() - begun,
         }
-        for kind, array in (("draws", draws), ("per_piece", found.per_piece)):
+        for kind, array in (("draws", draws_of(found)), ("per_piece", found.per_piece)):
             arrays.pop(f"{name}.{kind}", None)
             if array is not None:
                 arrays[f"{name}.{kind}"] = np.asarray(array, dtype=np.float64)

@@ -77,22 +77,28 @@ def p_of(gap: float, draws: Floats) -> float:
     return float(2 * norm.sf(abs(gap) / spread)) if spread > 0 else float(gap == 0)
 
 
-def ranks(draws: Sequence[Floats], values: Sequence[float]) -> list[tuple[int, int, int]]:
-    """(rank, low, high) of each system, higher values first.
-
-    A rank is one more than the number of systems that are better beyond doubt: a paired normal
-    test on the draws, Holm over all pairs. Low and high are the interval of the place.
-    """
+def apart(draws: Sequence[Floats], values: Sequence[float]) -> NDArray[np.bool_]:
+    """(systems, systems) which differ beyond doubt: a paired normal test, Holm over all pairs."""
     n = len(values)
     pairs = [(a, b) for a in range(n) for b in range(a + 1, n)]
     p = [p_of(values[a] - values[b], draws[a] - draws[b]) for a, b in pairs]
-    better = [0] * n  # how many are better than it beyond doubt
+    found = np.zeros((n, n), dtype=bool)
     for (a, b), adjusted in zip(pairs, holm(p), strict=True):
-        if adjusted < 1 - LEVEL:
-            better[b if values[a] > values[b] else a] += 1
-    if not n:
+        found[a, b] = found[b, a] = adjusted < 1 - LEVEL
+    return found
+
+
+def ranks(draws: Sequence[Floats], values: Sequence[float]) -> list[tuple[int, int, int]]:
+    """(rank, low, high) of each system, higher values first.
+
+    A rank is one more than the number of systems that are better beyond doubt (`apart`); systems
+    that cannot be told apart may share one. Low and high are the interval of the place.
+    """
+    if not len(values):
         return []
+    column = np.array(values)
+    better = (apart(draws, values) & (column[None] > column[:, None])).sum(axis=1)
     table = np.stack(draws)  # (systems, RESAMPLES)
     places = (table[None] > table[:, None]).sum(axis=1) + 1  # (systems, RESAMPLES)
     low, high = np.quantile(places, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="nearest")
-    return [(1 + better[i], int(low[i]), int(high[i])) for i in range(n)]
+    return [(1 + int(better[i]), int(low[i]), int(high[i])) for i in range(len(values))]

@@ -52,6 +52,7 @@ class JobFolder:
         self.checkpoint = path / "checkpoint.safetensors"
         self.system = path / "system"
         self.samples = path / "samples"
+        self.snapshots = path / "snapshots"  # one folder per update, with state and samples
         self.result = path / "result.json"
         self.scores = path / "scores.json"
         self.score_arrays = path / "scores.npz"
@@ -59,12 +60,13 @@ class JobFolder:
         self.lock = path / "lock"
 
     def read_job(self) -> Job | None:
-        """The job; none where it cannot be read."""
+        """The job; none where it cannot be read, or is one that this version would do otherwise."""
         content = read_json(self.job)
         try:
-            return Job.model_validate(content) if content is not None else None
+            job = Job.model_validate(content) if content is not None else None
         except ValidationError:
             return None
+        return job if job and job.id == self.path.name else None
 
     def read_status(self) -> Status | None:
         """The status; none before the first attempt."""

@@ -74,7 +74,7 @@ def run_all(
                 [one.job for one in sorted(left, key=lambda one: -one.seconds)],
                 store,
                 room,
-                lambda job: is_done(store.folder(job)),
+                lambda job: is_done(job, store.folder(job)),
                 watch.tell,
                 watch.tick,
                 timeout=60 * minutes,

@@ -110,6 +110,8 @@ def train(
     if state is not None:
         done, stale, best = int(state["step"]), int(state["stale"]), dict(state.get("best", {}))
         unseen = [torch.as_tensor(value) for value in state.get("unseen", [])]
+        if state.get("stop"):  # the network as it was then, and no further
+            steps = done
         model.load_state_dict(_tensors(state["model"]))
         _load_optimiser(optimiser, state.get("optimiser", {}))
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from bench import saved, training
+from bench.architectures.large_softmax import rows_at_once, surprise
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.chords import ChordVocabulary
 from bench.encodings.escape import Spelling, likeliest_bias, mixture
@@ -29,7 +29,6 @@ from bench.music import Score
 from bench.music.score import Roll
 from bench.seeds import generators
 
-LOGITS = 2**24  # of one softmax at a time: bounds the memory that a large vocabulary takes
 STEPS, PIECES = 64, 256  # of one forward pass
 MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch: the rate decays by it
 
@@ -62,22 +61,7 @@ class ChordNetwork(nn.Module):
         hidden, _ = self(windows[:, :-1].clamp(min=0))
         targets = windows[:, 1:]
         hidden, targets = hidden[targets >= 0], targets[targets >= 0]  # (tokens, hidden)
-        rows = max(1, LOGITS // self.out.out_features)
-        if len(targets) <= rows:
-            total = self._surprise(hidden, targets)
-        else:
-            total = torch.stack(
-                [
-                    checkpoint(self._surprise, h, t, use_reentrant=False, preserve_rng_state=False)
-                    for h, t in zip(
-                        torch.split(hidden, rows), torch.split(targets, rows), strict=True
-                    )
-                ]
-            ).sum()
-        return total / len(targets)
-
-    def _surprise(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(self.out(hidden), targets, reduction="sum")
+        return surprise(self.out, hidden, targets) / len(targets)
 
 
 class ChordLSTM:
@@ -184,7 +168,7 @@ class ChordLSTM:
             validate=validate if sum(map(len, valid)) else None,
             every=max(10, per_pass),
             patience=self.patience,
-            music_steps=self.batch * self.sequence,
+            music_steps=round(sum(map(len, train)) / per_pass),
         )
         self.escape_bias = likeliest_bias(*self._codes(self._precise(), valid))
 
@@ -259,16 +243,16 @@ class ChordLSTM:
 
     def _named(self, network: ChordNetwork, hidden: Tensor, targets: Ints) -> tuple[Floats, Floats]:
         """(rows,) the logit of the escape and the log p of the chord among the chords."""
-        results = []
-        rows = max(1, LOGITS // network.out.out_features)
-        for part, chords in zip(torch.split(hidden, rows), _parts(targets, rows), strict=True):
-            logits = network.out(part)
+        odds, log_p = np.zeros(len(targets)), np.zeros(len(targets))
+        rows = rows_at_once(network.out.out_features, hidden.device)
+        for start in range(0, len(targets), rows):
+            part = slice(start, start + rows)
+            logits = network.out(hidden[part])
             total = logits[:, :-1].logsumexp(dim=1)
-            log_p = logits.gather(1, _tensor(chords)[:, None])[:, 0] - total
-            log_p[_tensor(chords == network.escape)] = -torch.inf
-            results.append(torch.stack([logits[:, -1] - total, log_p]).cpu().double().numpy())
-        both = np.concatenate([np.zeros((2, 0)), *results], axis=1)
-        return both[0], both[1]
+            chosen = logits.gather(1, _tensor(targets[part])[:, None])[:, 0] - total
+            odds[part] = (logits[:, -1] - total).cpu().numpy()
+            log_p[part] = np.where(targets[part] < network.escape, chosen.cpu().numpy(), -np.inf)
+        return odds, log_p
 
     # -- generation ---------------------------------------------------------------------------
 

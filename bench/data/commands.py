@@ -23,8 +23,8 @@ Folder = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        envvar="BENCH_DATA_DIR",
-        help="Where data sets are looked for. [default: a folder in the user's cache]",
+        help="Where data sets are looked for."
+        " [default: $BENCH_DATA_DIR, or a folder in the user's cache]",
         show_default=False,
     ),
 ]
@@ -52,7 +52,7 @@ def list_(data_dir: Folder = None, as_json: Json = False) -> None:
     typer.echo("\nPieces are train/valid/test. What a likelihood is about: score or frames.")
     missing = [info for info in infos if not info.where]
     if missing:
-        typer.echo("\nNot here, and how to get them:")
+        typer.echo(f"\nNot here ({data_dir or data.data_dir()}), and how to get them:")
         for info in missing:
             typer.echo(f"  {info.name}: {info.obtain}")
     for line in broken:

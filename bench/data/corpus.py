@@ -1,7 +1,7 @@
 """Pieces out of the installed music21 corpus, read by several processes at once.
 
-Each process is `python -m bench.data.corpus`: it takes file names on its standard input and
-writes one line of JSON per piece. So nothing is forked (torch's threads would not survive it),
+Each process is `python -P -m bench.data.corpus`: it takes file names on its standard input and
+writes one line of JSON per file. So nothing is forked (torch's threads would not survive it),
 nothing is unpickled, and the caller's own script is not run again.
 """
 
@@ -26,8 +26,8 @@ from bench.data.progress import progress
 from bench.errors import BenchError
 from bench.music import GRID, Score
 
-# notes as (onset, end, MIDI number) in steps, after the length in steps
-Line = dict[str, Any]
+Line = dict[str, Any]  # a file with its pieces or its error; or a piece
+PROCESSES = 16  # at most: each takes some 150 MB
 
 
 def corpus_dir() -> Path | None:
@@ -51,7 +51,7 @@ class Read:
 
 def read_files(what: str, files: Sequence[Path], jobs: int | None = None) -> list[Read]:
     """Every piece of the files, in the order of the files; slow, so with progress."""
-    jobs = max(1, min(jobs or _cores(), len(files)))
+    jobs = max(1, min(jobs or _cores(), PROCESSES, len(files)))
     lines: dict[str, list[Line]] = {}
     sizes = {str(file): file.stat().st_size if file.exists() else 0 for file in files}
     by_size = sorted(files, key=lambda file: -sizes[str(file)])
@@ -85,7 +85,7 @@ def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
     try:
         for share in shares:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bench.data.corpus"],
+                [sys.executable, "-P", "-m", "bench.data.corpus"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -107,14 +107,15 @@ def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
 def _talk(process: subprocess.Popen[str], share: Sequence[Path], queue: Queue[Line | None]) -> None:
     left = [str(file) for file in share]
     try:
-        if process.stdin and process.stdout:
-            with contextlib.suppress(BrokenPipeError):
+        # A process that dies leaves a broken pipe, or half a line.
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            if process.stdin and process.stdout:
                 process.stdin.write(json.dumps(left))
                 process.stdin.close()
-            for text in process.stdout:
-                line = json.loads(text)
-                left.remove(line["file"])
-                queue.put(line)
+                for text in process.stdout:
+                    line = json.loads(text)
+                    left.remove(line["file"])
+                    queue.put(line)
         if left:
             queue.put({"file": left[0], "error": "the process that read it died"})
     finally:
@@ -125,13 +126,14 @@ def _talk(process: subprocess.Popen[str], share: Sequence[Path], queue: Queue[Li
 
 
 def _main() -> None:
+    lines, sys.stdout = sys.stdout, sys.stderr  # nobody else may write between the lines
     for name in json.load(sys.stdin):
         try:
             line: Line = {"file": name, "pieces": list(_parse(Path(name)))}
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller says it
             line = {"file": name, "error": f"{type(error).__name__}: {error}"}
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        lines.write(json.dumps(line) + "\n")
+        lines.flush()
 
 
 def _parse(path: Path) -> Iterator[Line]:

@@ -83,6 +83,7 @@ def _alone(part: Path) -> Iterator[BufferedRandom]:
 def _fetch(url: str, it: Download, file: BufferedRandom, show: Callable[[int], None]) -> None:
     """Complete the file from this address, as often as it gives at least something."""
     fresh = False  # whether every byte of the file came from this address, in this call
+    again = False  # whether it was begun anew because the server rejects what we have
     while True:
         before = file.seek(0, os.SEEK_END)
         if before > it.size:
@@ -102,7 +103,9 @@ def _fetch(url: str, it: Download, file: BufferedRandom, show: Callable[[int], N
             file.truncate(0)
             if fresh:
                 raise _Failed("its content is not the pinned one (checksum differs)")
-        elif size <= before and (size or not before):  # nothing gained, nor begun anew
+        elif size == 0 < before and not again:
+            again = True
+        elif size <= before:
             raise _Failed(reason)
 
 

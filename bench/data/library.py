@@ -82,7 +82,7 @@ def describe(name: str, data_dir: Path | None = None) -> Info:
     """What is known about a data set without loading its pieces."""
     it = source(name, data_dir)
     manifest = read_manifest(it.manifest)
-    cache = _cache(manifest)
+    cache = _cache(it, manifest)
     originals = it.find(data_dir or folders.data_dir())
     return Info(
         name=it.name,
@@ -106,7 +106,7 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
     The first time it is read from its originals, afterwards from the cache folder.
     """
     it, manifest = _open(name, data_dir)
-    cache = _cache(manifest)
+    cache = _cache(it, manifest)
     pieces = read_pieces(cache)
     if pieces is None or manifest.wrong(pieces) is not None:
         pieces = _read(it, manifest, data_dir)
@@ -143,7 +143,7 @@ def verify(name: str, data_dir: Path | None = None) -> Dataset:
     """The data set read from its originals whatever the cache holds, and checked."""
     it, manifest = _open(name, data_dir)
     pieces = _read(it, manifest, data_dir)
-    _keep(_cache(manifest), pieces)
+    _keep(_cache(it, manifest), pieces)
     return manifest.dataset(pieces)
 
 
@@ -157,8 +157,8 @@ def _open(name: str, data_dir: Path | None) -> tuple[Source, Manifest]:
     return it, read_manifest(it.manifest)
 
 
-def _cache(manifest: Manifest) -> Path:
-    return folders.cache_dir() / "pieces" / f"{manifest.name}-{manifest.fingerprint[:16]}.npz"
+def _cache(it: Source, manifest: Manifest) -> Path:
+    return folders.cache_dir() / "pieces" / f"{it.name}-{manifest.fingerprint[:16]}.npz"
 
 
 def _read(it: Source, manifest: Manifest, data_dir: Path | None) -> dict[str, Score]:

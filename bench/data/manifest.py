@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,9 @@ def read_manifest(path: Path) -> Manifest:
         splits = content.pop("splits")
         content["splits"] = {split: dict(sorted(splits.get(split, {}).items())) for split in SPLITS}
         manifest = Manifest(**content, known_duplicates=tuple(pairs))
+        hashes = [digits for split in SPLITS for digits in manifest.splits[split].values()]
+        if not _hex(manifest.fingerprint, 64) or not all(_hex(h, DIGITS) for h in hashes):
+            raise ValueError("a hash is missing or too short")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BenchError(
             f"{path} is no manifest of a data set ({error}). Reinstall musicbench, or for a set of"
@@ -116,3 +120,7 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
     manifest.check()
     return manifest
+
+
+def _hex(text: str, digits: int) -> bool:
+    return re.fullmatch(rf"[0-9a-f]{{{digits}}}", text) is not None

@@ -130,7 +130,9 @@ def _import(folder: Path, clock: Clock) -> tuple[dict[str, Score], list[LeftOut]
     total = sum(path.suffix.lower() in {".mid", ".midi"} for path in folder.rglob("*"))
     try:
         with progress(f"Reading {folder}", total) as show:
-            return import_folder(folder, progress=lambda done, _: show(done), clock=clock)
+            return import_folder(
+                folder, progress=lambda done, _: show(done), clock=clock, grid=GRID
+            )
     except MidiError as error:
         raise BenchError(str(error)) from None
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.encodings.frames import pack
+from bench.errors import BenchError
 from bench.music.score import Roll
 
 Ints = NDArray[np.int64]
@@ -31,6 +32,8 @@ class ChordVocabulary:
     @classmethod
     def of(cls, pieces: Sequence[Roll]) -> ChordVocabulary:
         """The vocabulary of pieces given as frames (steps, keys)."""
+        if not sum(map(len, pieces)):
+            raise BenchError("There is no chord to learn: every training piece is empty.")
         frames = np.concatenate(list(pieces))
         words, first, counts = np.unique(pack(frames), return_index=True, return_counts=True)
         holders = np.zeros(len(words), dtype=np.int64)
@@ -53,8 +56,6 @@ class ChordVocabulary:
 
     def encode(self, frames: Roll) -> Ints:
         """(...) the tokens of frames (..., keys)."""
-        if not len(self):
-            return np.zeros(frames.shape[:-1], dtype=np.int64)
         words = pack(frames)
         places = np.minimum(np.searchsorted(self._words, words), len(self) - 1)
         return np.where(self._words[places] == words, places, self.unknown)

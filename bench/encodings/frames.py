@@ -8,7 +8,6 @@ such re-onsets, at the default velocity, comes back as it was; frames always do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +24,3 @@ def pack(frames: Roll) -> NDArray[np.void]:
     """(...) each frame as one opaque word of bits: equal and sortable as the frame is."""
     bits = np.ascontiguousarray(np.packbits(frames, axis=-1))
     return bits.view(np.dtype((np.void, bits.shape[-1])))[..., 0]
-
-
-def unpack(words: NDArray[Any], keys: int = KEYS) -> Roll:
-    """(..., keys) the frames that were packed."""
-    words = np.ascontiguousarray(words)
-    bits = words[..., None].view(np.uint8)
-    return np.unpackbits(bits, axis=-1, count=keys).astype(bool)

@@ -5,6 +5,7 @@ import pytest
 
 from baselines.markov import MarkovChain
 from bench.contract import Budget
+from bench.errors import BenchError
 from bench.music import Score
 
 RNG = np.random.default_rng(0)
@@ -121,3 +122,10 @@ def test_striking_a_held_key_again_has_a_price_of_its_own(quiet) -> None:
     struck = Score.from_notes([0, 4], [4, 4], [60, 60], length=8)
     chain = fitted(quiet, [held] * 5)
     assert chain.log_likelihood([held])[0] > chain.log_likelihood([struck])[0] > -np.inf
+
+
+def test_an_unknown_setting_names_the_known_ones() -> None:
+    with pytest.raises(BenchError, match="choose mean or noisy-or or sum"):
+        MarkovChain(combine="product")
+    with pytest.raises(BenchError, match="choose play or halves"):
+        MarkovChain(mask="none")

@@ -62,7 +62,7 @@ def test_a_network_that_hears_the_past_beats_them(icml2012, quiet) -> None:
     splits = icml2012("JSB_Chorales")
     losses = {}
     for system in (RandomChords(), ChordLSTM(rate=0.005)):
-        system.fit(splits["train"], splits["valid"], Budget(150), 0, quiet)
+        system.fit(splits["train"], splits["valid"], Budget(100), 0, quiet)
         steps = sum(score.length for score in splits["test"])
         losses[type(system)] = -system.log_likelihood(splits["test"]).sum() / steps
     assert losses[ChordLSTM] < losses[RandomChords] - 0.5

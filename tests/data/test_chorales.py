@@ -14,6 +14,7 @@ from bench.data.manifest import read_manifest
 from bench.data.similarity import shares, windows
 from bench.data.splits import distinct, seeded
 from bench.errors import BenchError
+from bench.music import LOWEST, Score
 
 MANIFEST = read_manifest(chorales.CHORALES.manifest)
 FEW = ["bwv20.7", "bwv36.4-2", "bwv66.6", "bwv269", "bwv299", "bwv431"]
@@ -86,6 +87,13 @@ def test_all_chorales_make_the_pinned_data_set(every):
     }
     assert MANIFEST.wrong(kept) is None
     data = MANIFEST.dataset(kept)
+    beginnings: dict[Score, set[str]] = {}
+    for split in bench.data.SPLITS:
+        for score in data.split(split):
+            begin = score.slice(0, 64)
+            begin = begin.transpose(LOWEST - int(begin.pitch.min()))
+            beginnings.setdefault(begin, set()).add(split)
+    assert all(len(splits) == 1 for splits in beginnings.values())
     for held_out in ("valid", "test"):
         for melody, bound in ((False, 0.25), (True, 0.5)):
             share = shares(
@@ -100,8 +108,6 @@ def test_chorales_agree_with_an_encoding_by_other_hands(every, real_data):
     # The widespread JSON of the same music plays out repeats and comes from other editions: it
     # need not agree everywhere, but where it does, our onsets, keys and grid are right.
     import json
-
-    from bench.music import Score
 
     content = json.loads((real_data / "jsb16th" / "jsb-chorales-16th.json").read_text())
     others = []

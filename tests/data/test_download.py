@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         if what == "long":
             content += b"more"
         start = int(asked[6:-1]) if asked and what != "no-range" else 0
-        if start >= len(content):
+        if start >= len(content) or (start and what == "dies-at-416"):
             return self.send_error(416)
         self.send_response(206 if start else 200)
         if start:
@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         body = content[start:]
-        if what == "dies" or (what == "dies-once" and not start):
+        if what in {"dies", "dies-at-416"} or (what == "dies-once" and not start):
             return self.wfile.write(body[: len(body) // 2])
         if what == "stalls" and not start:
             self.wfile.write(body[: len(body) // 2])
@@ -136,7 +136,9 @@ def test_a_server_that_cannot_resume_starts_over(server, wanted, tmp_path):
     assert download(wanted("no-range"), tmp_path).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("first", ["absent", "wrong", "long", "stalls", "silent", "dies"])
+@pytest.mark.parametrize(
+    "first", ["absent", "wrong", "long", "stalls", "silent", "dies", "dies-at-416"]
+)
 def test_the_next_address_is_tried(server, wanted, tmp_path, monkeypatch, first):
     monkeypatch.setattr(module, "STALL", 0.2)
     begin = time.monotonic()

@@ -25,6 +25,7 @@ COUNTS = {
 @pytest.mark.parametrize("name", COUNTS)
 def test_pieces_steps_and_silences_are_those_of_the_published_files(name, real_data):
     data = bench.data.load(name)
+    assert data.fingerprint == bench.data.describe(name).fingerprint
     *expected, keys = COUNTS[name]
     for split, counts in zip(bench.data.SPLITS, expected, strict=True):
         rolls = [score.sounding() for score in data.split(split)]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,25 @@ def test_a_missing_data_set_says_what_to_do_and_where(tiny, tmp_path):
         bench.data.load("tiny")
     assert str(tmp_path / "data") in str(caught.value)
     assert bench.data.describe("tiny").here == "not here: Put tunes.txt there."
+
+
+@pytest.mark.parametrize(("here", "asked"), [(None, 1), ("tunes.txt", 1), ("tunes.pickle", 0)])
+def test_fetching_downloads_unless_the_originals_lie_there_in_another_form(
+    tiny, tmp_path, monkeypatch, here, asked
+):
+    file = bench.data.Download("tunes.txt", "0" * 64, 1, ("http://127.0.0.1:9/",))
+    place = [tmp_path / "data" / here if here else None]
+    source = replace(tiny.source, downloads=(file,), find=lambda folder: place[0])
+    monkeypatch.setattr(registry, "datasets", lambda: {"tiny": source})
+    calls = []
+
+    def download(it, folder):
+        calls.append((it, folder))
+        place[0] = folder / it.path
+
+    monkeypatch.setattr("bench.data.library.download", download)
+    assert len(bench.data.fetch("tiny").pieces) == 4
+    assert calls == [(file, tmp_path / "data")] * asked
 
 
 def test_a_data_set_in_the_cache_needs_no_originals(tiny):
@@ -187,10 +208,24 @@ def test_splits_that_share_a_piece_cannot_be_pinned(tiny):
         pin(pieces, {"train": ["a"], "valid": ["a"], "test": ["c"]}, **facts)
 
 
-def test_a_broken_manifest_says_which_file(tmp_path):
-    (tmp_path / "m.json").write_text('{"name": "x"}')
-    with pytest.raises(BenchError, match=r"m\.json is no manifest"):
-        read_manifest(tmp_path / "m.json")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.pop("splits"),
+        lambda m: m.update(splits=[1]),
+        lambda m: m.update(more=1),
+        lambda m: m.update(fingerprint="../../elsewhere"),
+        lambda m: m["splits"]["train"].update(a=""),
+        lambda m: m["splits"]["train"].update(a=5),
+        lambda m: m.clear(),
+    ],
+)
+def test_a_broken_manifest_says_which_file(tiny, change):
+    content = json.loads(tiny.source.manifest.read_text())
+    change(content)
+    tiny.source.manifest.write_text(json.dumps(content))
+    with pytest.raises(BenchError, match=r"tiny\.json is no manifest"):
+        bench.data.load("tiny")
 
 
 @pytest.mark.parametrize("name", sorted(registry.datasets()))

@@ -10,6 +10,7 @@ from bench import registry
 from bench.data import midi_sets
 from bench.data.audit import audit
 from bench.data.manifest import read_manifest
+from bench.data.pin import make
 from bench.errors import BenchError
 from bench.music import Score, to_midi
 
@@ -26,7 +27,23 @@ def test_a_set_loads_as_pinned(name, real_data):
     data = bench.data.load(name)
     assert tuple(len(data.split(split)) for split in bench.data.SPLITS) == COUNTS[name]
     again = bench.data.load(name)
-    assert again.fingerprint == data.fingerprint
+    assert again.fingerprint == data.fingerprint == bench.data.describe(name).fingerprint
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "jsb",
+        "jazz",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("nottingham-score", "piano-midi-score", "pop909")
+        ),
+    ],
+)
+def test_its_manifest_can_be_made_again(name, real_data):
+    source = registry.datasets()[name]
+    assert make(source, source.read(real_data, None)) == read_manifest(source.manifest)
 
 
 @pytest.mark.parametrize("name", ["pop909", "jazz"])

@@ -45,6 +45,16 @@ def test_a_folder_becomes_a_data_set_like_any_other(midi):
     assert bench.data.verify("my-songs").fingerprint == data.fingerprint
 
 
+def test_all_pieces_are_on_one_grid_even_those_we_wrote_on_another(midi):
+    (midi / "coarse.mid").write_bytes(
+        to_midi(Score.from_notes([0, 1, 2], [1, 1, 3], [60, 62, 59], grid=1))
+    )
+    bench.data.add("mine", midi)
+    data = bench.data.load("mine")
+    assert {score.grid for score in data.pieces.values()} == {data.grid} == {4}
+    assert list(data.pieces["coarse"].onset) == [0, 4, 8]
+
+
 def test_the_midi_files_are_needed_no_longer(midi):
     bench.data.add("mine", midi)
     for path in midi.rglob("*.mid"):

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bench.encodings.chords import ChordVocabulary
+from bench.errors import BenchError
 
 pieces = st.lists(
     st.integers(0, 6).flatmap(lambda steps: arrays(bool, (steps, 10))), min_size=1, max_size=4
-)
+).filter(lambda rolls: sum(map(len, rolls)) > 0)
 
 
 def sets(roll: np.ndarray) -> list[tuple[int, ...]]:
@@ -53,6 +54,12 @@ def test_silence_is_a_chord() -> None:
     assert len(vocabulary) == 1
     assert vocabulary.counts.tolist() == [3]
     assert vocabulary.encode(np.zeros((1, 88), dtype=bool)).tolist() == [0]
+
+
+def test_pieces_without_a_step_are_an_error() -> None:
+    for nothing in ([], [np.zeros((0, 88), dtype=bool)]):
+        with pytest.raises(BenchError, match="every training piece is empty"):
+            ChordVocabulary.of(nothing)
 
 
 def test_musedata_has_the_39289_chords_that_the_paper_counts(muse_data: list[np.ndarray]) -> None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench.encodings.frames import pack, stack, unpack
+from bench.encodings.frames import pack, stack
 from bench.music import Score
 
 rolls = st.integers(0, 12).flatmap(lambda steps: arrays(bool, (steps, 88)))
@@ -23,11 +23,6 @@ def test_a_score_without_re_onsets_comes_back_from_its_frames(roll: np.ndarray) 
 def test_a_re_onset_is_lost_in_frames_and_nothing_else() -> None:
     struck_twice = Score.from_notes([0, 2], [2, 2], [60, 60])
     assert Score.from_rolls(struck_twice.sounding()) == Score.from_notes([0], [4], [60])
-
-
-@given(rolls)
-def test_packed_frames_come_back(roll: np.ndarray) -> None:
-    assert (unpack(pack(roll)) == roll).all()
 
 
 @given(arrays(bool, (5, 7)))

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from bench import board
+from bench.files import read_json
 from bench.store import Store, is_finished
 
 
@@ -97,6 +98,11 @@ def test_changed_code_of_a_users_file_never_reuses_an_old_result(home):
     assert len(rows(home)) == 1  # the newest of the same name
 
 
+def worker_of(folder):
+    """The process that works on the job."""
+    return psutil.Process(wait_for(lambda: read_json(folder.progress))["pid"])
+
+
 def kill_while_learning(home, who):
     """Start a Learner, kill its driver or its worker on the way, and wait until both are gone."""
     home.environment |= {"BENCH_CHECKPOINT_SECONDS": "0", "TEST_PACE": "0.1"}
@@ -105,15 +111,11 @@ def kill_while_learning(home, who):
     folder = folder_of(home, "Learner")
     wait_for(lambda: is_finished(folder_of(home, "Quiet")))
     wait_for(lambda: folder.checkpoint.exists() and len(folder.curves.read_text().split("\n")) > 8)
-    worker = next(
-        child
-        for child in psutil.Process(driver.pid).children()
-        if "Learner" in str(child.cmdline())
-    )
+    worker = worker_of(folder)
     os.kill(driver.pid if who == "driver" else worker.pid, signal.SIGKILL)
     driver.wait(30)
     driver.stdout.close()
-    wait_for(lambda: not psutil.pid_exists(worker.pid) or worker.status() == "zombie")
+    wait_for(lambda: not worker.is_running())
     assert not is_finished(folder)
     return folder
 
@@ -188,15 +190,14 @@ def test_two_runs_on_one_folder_share_the_work(home):
 
 def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(home):
     driver = home.start(*home.arguments("Hangs"))
-    wait_for(lambda: psutil.Process(driver.pid).children())
-    wait_for(lambda: any(home.runs.glob("jobs/Hangs*/status.json")))
-    workers = psutil.Process(driver.pid).children()
+    wait_for(lambda: any(home.runs.glob("jobs/Hangs*/progress.json")))
+    worker = worker_of(folder_of(home, "Hangs"))
     driver.send_signal(signal.SIGINT)
     output = driver.communicate(timeout=30)[0]
     assert driver.returncode == 130
     assert "the same command goes on" in output
     assert "Traceback" not in output
-    wait_for(lambda: not any(worker.is_running() for worker in workers))
+    wait_for(lambda: not worker.is_running())
 
 
 @pytest.fixture

@@ -1,0 +1,196 @@
+"""Two stateful LSTM layers of 512 and a sigmoid per key (Sokolov et al. 2016, section 2.4.1).
+
+    frame before -> LSTM 512 -> dropout 0.2 -> LSTM 512 -> 88 sigmoids
+
+"Stateful": the state after a window is where the next one begins. Corrected, the next window
+goes on in the same piece. As published, it is another window of any piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench import training
+from bench.architectures.frame_system import (
+    FrameNetwork,
+    FrameSystem,
+    State,
+    Windows,
+    cut,
+    independent,
+    log_odds,
+    starts,
+)
+from bench.contract import Budget, Log
+from bench.errors import BenchError
+from bench.music.score import Roll
+
+EPSILON = 1e-7  # of Keras
+STRIDE = 9  # of the original's windows
+
+
+def scale_free(chances: Tensor, frames: Tensor) -> Tensor:
+    """(...) Keras' categorical cross-entropy of chances (..., keys), as if they were a softmax.
+
+    The chances are divided by their sum: k notes cost k ln k at best, silence nothing, and all
+    chances may shrink together.
+    """
+    shares = chances / chances.sum(dim=-1, keepdim=True)
+    return -(frames * shares.clamp(EPSILON, 1 - EPSILON).log()).sum(dim=-1)
+
+
+class StatefulNetwork(FrameNetwork):
+    """Two layers and dropout between them; keeps the states in which its lanes were left."""
+
+    left: Tensor
+
+    def __init__(self, keys: int, hidden: int, dropout: float, lanes: int) -> None:
+        super().__init__()
+        self.keys, self.hidden = keys, hidden
+        self.lower = nn.LSTM(keys, hidden, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.upper = nn.LSTM(hidden, hidden, batch_first=True)
+        self.out = nn.Linear(hidden, keys)
+        for lstm in (self.lower, self.upper):
+            # Keras: Glorot, orthogonal, and a forget bias of 1. Gates: input, forget, cell, output.
+            nn.init.xavier_uniform_(lstm.weight_ih_l0)
+            for gate in lstm.weight_hh_l0.split(hidden):
+                nn.init.orthogonal_(gate.detach())
+            nn.init.zeros_(lstm.bias_ih_l0)
+            nn.init.zeros_(lstm.bias_hh_l0)
+            nn.init.ones_(lstm.bias_ih_l0[hidden : 2 * hidden].detach())
+        nn.init.xavier_uniform_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        self.register_buffer("left", torch.zeros(4, lanes, hidden))
+
+    def start(self, steps: Tensor) -> State:
+        """Zeros: nothing has been read. Hidden and cell of the lower layer, then of the upper."""
+        return tuple(self.out.weight.new_zeros(1, len(steps), self.hidden) for _ in range(4))
+
+    def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
+        """(batch, time, keys) -> (batch, time, hidden)."""
+        below, lower = self.lower(frames, state[:2])
+        above, upper = self.upper(self.dropout(below), state[2:])
+        return above, (*lower, *upper)
+
+    def log_probability(self, context: Tensor, frames: Tensor) -> Tensor:
+        """(batch, time) from contexts (batch, time, hidden)."""
+        return independent(self.out(context), frames)
+
+    def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
+        """(batch, keys), each key for itself."""
+        return (uniform < self.out(context).sigmoid()).to(context.dtype)
+
+    def go_on(self, windows: Windows, anew: bool) -> Tensor:
+        """Mean -log p of windows that follow, lane by lane, those before.
+
+        A piece begins from zeros, and all lanes do where they are `anew`.
+        """
+        lanes = len(windows.frames)
+        state = self.left[:, :lanes] * (windows.steps > 0)[:, None] * (not anew)
+        context, after = self.read(windows.before, tuple(part[None] for part in state))
+        self.left[:, :lanes] = torch.cat(after).detach().to(self.left.dtype)
+        surprise = -self.log_probability(context, windows.frames)
+        return (surprise * windows.held).sum() / windows.held.sum()
+
+    def last_only(self, windows: Windows) -> Tensor:
+        """The original's loss: of the frame after each window, from whatever states were left."""
+        lanes = len(windows.frames)
+        zeros = self.start(windows.steps)
+        state = tuple(part[None].clone() for part in self.left[:2, :lanes])
+        context, after = self.read(windows.before, (*state, *zeros[2:]))
+        self.left[:2, :lanes] = torch.cat(after[:2]).detach().to(self.left.dtype)
+        chances = self.out(context[:, -1]).float().sigmoid()
+        return scale_free(chances, windows.frames[:, -1]).mean()
+
+
+def lane_order(
+    pieces: Sequence[Roll], length: int, lanes: int, seed: int, turn: int
+) -> list[NDArray[np.int64]]:
+    """One pass over all windows: for each update the (lanes, 2) piece and start of its windows.
+
+    The windows of the pieces, in an order of this pass's own, are one long row, and every lane
+    reads its part of it from left to right. The last lane's may be shorter.
+    """
+    order = np.random.default_rng([seed, turn]).permutation(len(pieces))
+    rows = starts([pieces[piece] for piece in order], length)
+    rows[:, 0] = order[rows[:, 0]]
+    updates = training.batches_per_pass(len(rows), lanes)
+    return [rows[step::updates] for step in range(updates)]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The paper's, and which of its defects are kept."""
+
+    hidden: int = 512
+    dropout: float = 0.2
+    batch: int = 32
+    sequence: int = 32
+    rate: float = 0.001
+    rho: float = 0.9
+    epsilon: float = 1e-6
+    clip: float | None = 5.0
+    patience: int | None = 5
+    as_published: bool = False
+
+
+class LSTM2x512(FrameSystem[Settings]):
+    """The paper's baseline, corrected or as it was published."""
+
+    Settings = Settings
+    network: StatefulNetwork
+
+    def build(self) -> StatefulNetwork:
+        """The network, freshly drawn."""
+        s = self.settings
+        return StatefulNetwork(self.keys, s.hidden, s.dropout, s.batch)
+
+    def train(
+        self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """RMSprop; one update per window of every lane."""
+        s = self.settings
+        if not s.as_published:
+            self.network.out.bias.data.copy_(log_odds(train))
+        overlapping = starts(train, s.sequence, STRIDE)
+        lengths = np.array([len(piece) for piece in train])
+        overlapping = overlapping[overlapping[:, 1] + s.sequence <= lengths[overlapping[:, 0]]]
+        if s.as_published and not len(overlapping):
+            raise BenchError(
+                f"No training piece has the {s.sequence} steps of a window; set sequence lower."
+            )
+        passes: dict[int, list[NDArray[np.int64]]] = {}
+        rows = len(overlapping if s.as_published else starts(train, s.sequence))
+        per_pass = training.batches_per_pass(rows, s.batch)
+
+        def corrected(step: int) -> Tensor:
+            turn, place = divmod(step, per_pass)
+            if turn not in passes:
+                passes.clear()
+                passes[turn] = lane_order(train, s.sequence, s.batch, seed, turn)
+            windows = cut(train, passes[turn][place], s.sequence)
+            return self.network.go_on(windows, anew=place == 0)
+
+        def as_published(step: int) -> Tensor:
+            chosen = overlapping[training.batch(rows, s.batch, seed, step)]
+            return self.network.last_only(cut(train, chosen, s.sequence))
+
+        self.minimise(
+            as_published if s.as_published else corrected,
+            [] if s.as_published else valid,
+            torch.optim.RMSprop(self.network.parameters(), lr=s.rate, alpha=s.rho, eps=s.epsilon),
+            budget,
+            per_pass,
+            seed,
+            log,
+            clip=s.clip,
+            patience=s.patience,
+            music_steps=s.batch * s.sequence,
+        )

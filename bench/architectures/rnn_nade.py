@@ -1,0 +1,145 @@
+"""RNN-NADE: a recurrent network sets the biases of a NADE at every step.
+
+(Boulanger-Lewandowski et al. 2012, section 4; NADE: Larochelle & Murray 2011.)
+
+    frames before -> LSTM 3 x 128 -> b(t), c(t)
+    h_i = sigmoid(c(t) + sum over j < i of v_j W_j),  p(v_i | v_<i, past) = sigmoid(b_i(t) + V_i h_i)
+
+The keys of a frame are decided one after the other, from the lowest up, so that the likelihood of
+a frame is exact, and what sounds above fits what sounds below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench import training
+from bench.architectures.frame_system import (
+    FrameNetwork,
+    FrameSystem,
+    State,
+    cut,
+    independent,
+    log_odds,
+    starts,
+)
+from bench.contract import Budget, Log
+from bench.music.score import Roll
+
+FRAMES = 4096  # whose hidden units are held at a time: bounds the memory
+
+
+class RnnNadeNetwork(FrameNetwork):
+    """An LSTM, and a NADE whose biases follow it."""
+
+    def __init__(self, keys: int, hidden: int, layers: int, units: int, dropout: float) -> None:
+        super().__init__()
+        self.keys, self.units = keys, units
+        self.lstm = nn.LSTM(keys, hidden, layers, batch_first=True, dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.biases = nn.Linear(hidden, keys + units)
+        self.w = nn.Parameter(0.01 * torch.randn(keys, units))  # from decided keys
+        self.v = nn.Parameter(0.01 * torch.randn(keys, units))  # to the key to decide
+
+    def start(self, steps: Tensor) -> State:
+        """Zeros: nothing has been read."""
+        zeros = self.w.new_zeros(self.lstm.num_layers, len(steps), self.lstm.hidden_size)
+        return zeros, zeros
+
+    def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
+        """(batch, time, keys) -> (batch, time, keys + units): the biases b and c."""
+        hidden, state = self.lstm(frames, state)
+        return self.biases(self.dropout(hidden)), state
+
+    def log_probability(self, context: Tensor, frames: Tensor) -> Tensor:
+        """(batch, time) from the biases (batch, time, keys + units)."""
+        c = context.flatten(0, -2).split(FRAMES)
+        f = frames.flatten(0, -2).split(FRAMES)
+        logs = [self._logs(*both) for both in zip(c, f, strict=True)]
+        return torch.cat(logs).view(frames.shape[:-1])
+
+    def _logs(self, biases: Tensor, frames: Tensor) -> Tensor:
+        """(frames,) all keys of a frame at once.
+
+        The hidden units change only after a key that sounds: a frame of n notes has n + 1 states
+        of them, not one per key.
+        """
+        b, c = biases.split([self.keys, self.units], dim=-1)
+        below = frames.cumsum(dim=1).long() - frames.long()  # (frames, keys) notes below each key
+        notes = int(frames.sum(dim=1).max())
+        # (frames, notes) the sounding keys from the bottom up, then none
+        sounding = torch.where(frames > 0, torch.arange(self.keys, device=b.device), self.keys)
+        sounding = sounding.sort(dim=1).values[:, :notes]
+        after = nn.functional.pad(self.w, (0, 0, 0, 1))[sounding].cumsum(dim=1)
+        a = c[:, None] + nn.functional.pad(after, (0, 0, 1, 0))  # (frames, notes + 1, units)
+        logits = a.sigmoid() @ self.v.T  # (frames, notes + 1, keys)
+        return independent(b + logits.gather(1, below[:, None])[:, 0], frames)
+
+    def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
+        """(batch, keys), from the bottom up."""
+        b, a = context.split([self.keys, self.units], dim=-1)
+        frame = torch.zeros_like(uniform)
+        for key in range(self.keys):
+            chance = (b[:, key] + a.sigmoid() @ self.v[key]).sigmoid()
+            frame[:, key] = (uniform[:, key] < chance).to(frame.dtype)
+            a = a + frame[:, key, None] * self.w[key]
+        return frame
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Magenta's pianoroll_rnn_nade, but for the keys."""
+
+    hidden: int = 128
+    layers: int = 3
+    units: int = 128
+    dropout: float = 0.5
+    batch: int = 64
+    sequence: int = 64
+    rate: float = 0.001
+    decay: float = 0.95
+    clip: float = 5.0
+    patience: int | None = 10
+
+
+class RnnNade(FrameSystem[Settings]):
+    """The recurrent NADE."""
+
+    Settings = Settings
+    network: RnnNadeNetwork
+
+    def build(self) -> RnnNadeNetwork:
+        """The network, freshly drawn."""
+        s = self.settings
+        return RnnNadeNetwork(self.keys, s.hidden, s.layers, s.units, s.dropout)
+
+    def train(
+        self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Windows in any order; Adam."""
+        s = self.settings
+        rows = starts(train, s.sequence)
+        self.network.biases.bias.data[: self.keys] = log_odds(train)
+
+        def loss(step: int) -> Tensor:
+            chosen = rows[training.batch(len(rows), s.batch, seed, step)]
+            mean: Tensor = self.network.loss(cut(train, chosen, s.sequence))
+            return mean
+
+        self.minimise(
+            loss,
+            valid,
+            torch.optim.Adam(self.network.parameters(), lr=s.rate),
+            budget,
+            training.batches_per_pass(len(rows), s.batch),
+            seed,
+            log,
+            schedule=lambda step: s.decay ** (step / 1000),
+            clip=s.clip,
+            patience=s.patience,
+            music_steps=s.batch * s.sequence,
+        )

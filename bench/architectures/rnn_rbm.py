@@ -1,0 +1,235 @@
+"""RNN-RBM: a recurrent network sets the biases of an RBM at every step.
+
+(Boulanger-Lewandowski et al. 2012, section 3; the sizes of the authors' own tutorial.)
+
+    u(t) = tanh(b_u + v(t) W_vu + u(t-1) W_uu)
+    b_v(t) = b_v + u(t-1) W_uv,  b_h(t) = b_h + u(t-1) W_uh
+    p(v(t) | past) = exp(-F(v)) / Z(t),  F(v) = -v b_v(t) - sum softplus(b_h(t) + v W)
+
+Z(t) is out of reach beyond some twenty hidden units. Learning goes by contrastive divergence,
+generation by Gibbs sampling, and the likelihood is an estimate by annealed importance sampling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from bench import training
+from bench.architectures.frame_system import (
+    FrameNetwork,
+    FrameSystem,
+    State,
+    Windows,
+    cut,
+    log_odds,
+    starts,
+)
+from bench.contract import Budget, Floats, Likelihood, Log
+from bench.music.score import Roll
+
+
+def free_energy(frames: Tensor, w: Tensor, b_v: Tensor, b_h: Tensor) -> Tensor:
+    """(...) F(v) of frames (..., keys), with w (keys, hidden) and biases (..., keys), (..., hidden)."""
+    return -(frames * b_v).sum(dim=-1) - softplus(b_h + frames @ w).sum(dim=-1)
+
+
+def gibbs(frames: Tensor, w: Tensor, b_v: Tensor, b_h: Tensor, u_h: Tensor, u_v: Tensor) -> Tensor:
+    """(..., keys) the frames after one step through the hidden units, with random numbers u."""
+    hidden = (u_h < (b_h + frames @ w).sigmoid()).to(frames.dtype)
+    return (u_v < (b_v + hidden @ w.T).sigmoid()).to(frames.dtype)
+
+
+def log_partition(
+    w: Tensor, b_v: Tensor, b_h: Tensor, betas: int, chains: int, random: torch.Generator
+) -> Tensor:
+    """(frames,) an estimate of log Z for biases (frames, keys), (frames, hidden).
+
+    Annealed importance sampling (Neal 2001; Salakhutdinov & Murray 2008): from the RBM of the
+    same biases without weights, whose Z is known, in `betas` even steps to the RBM itself; the
+    mean weight of `chains` chains. Its expectation is Z, so that log Z is rather under-estimated.
+    """
+    shape = (chains, *b_v.shape)
+    log_z = softplus(b_v).sum(dim=-1) + softplus(b_h).sum(dim=-1)  # where the weights are 0
+
+    def draw(odds: Tensor) -> Tensor:
+        uniform = torch.empty_like(odds).uniform_(generator=random)
+        return (uniform < odds.sigmoid()).to(odds.dtype)
+
+    a = draw(b_v.expand(shape)) @ w
+    energy = softplus(b_h).sum(dim=-1)  # of the hidden units at the last beta
+    weight = torch.zeros(shape[:-1], device=w.device, dtype=w.dtype)
+    for step in range(1, betas + 1):
+        beta = step / betas
+        weight += softplus(b_h + beta * a).sum(dim=-1) - energy
+        if step < betas:
+            a = draw(b_v + beta * (draw(b_h + beta * a) @ w.T)) @ w
+            energy = softplus(b_h + beta * a).sum(dim=-1)
+    mean: Tensor = weight.logsumexp(dim=0) - np.log(chains)
+    return log_z + mean
+
+
+class RnnRbmNetwork(FrameNetwork):
+    """A plain recurrent network, and an RBM whose biases follow it."""
+
+    def __init__(
+        self,
+        keys: int,
+        recurrent: int,
+        hidden: int,
+        *,
+        learning: int,
+        generating: int,
+        betas: int,
+        chains: int,
+    ) -> None:
+        super().__init__()
+        self.keys, self.recurrent, self.hidden = keys, recurrent, hidden
+        self.learning, self.generating = learning, generating
+        self.betas, self.chains = betas, chains
+        self.rnn = nn.RNN(keys, recurrent, batch_first=True)
+        self.biases = nn.Linear(recurrent, keys + hidden)  # W_uv, W_uh; b_v, b_h
+        self.w = nn.Parameter(0.01 * torch.randn(keys, hidden))
+        for weight in (self.rnn.weight_ih_l0, self.rnn.weight_hh_l0, self.biases.weight):
+            nn.init.normal_(weight, std=0.0001)
+        for bias in (self.rnn.bias_ih_l0, self.rnn.bias_hh_l0, self.biases.bias):
+            nn.init.zeros_(bias)
+
+    @property
+    def draws(self) -> int:
+        """Of the hidden and the visible units, for each step of the chain."""
+        return self.generating * (self.hidden + self.keys)
+
+    def start(self, steps: Tensor) -> State:
+        """u(0) = 0."""
+        return (self.w.new_zeros(1, len(steps), self.recurrent),)
+
+    def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
+        """(batch, time, keys) -> (batch, time, keys + hidden): the biases b_v and b_h."""
+        u, last = self.rnn(frames, state[0])
+        return self.biases(u), (last,)
+
+    def log_probability(self, context: Tensor, frames: Tensor) -> Tensor:
+        """(batch, time) estimates; the same for the same biases and frames."""
+        b_v, b_h = context.flatten(0, -2).split([self.keys, self.hidden], dim=-1)
+        content = hashlib.sha256(np.packbits(frames.cpu().numpy() > 0).tobytes()).digest()
+        random = torch.Generator(self.w.device).manual_seed(int.from_bytes(content[:7], "little"))
+        log_z = log_partition(self.w, b_v, b_h, self.betas, self.chains, random)
+        logs: Tensor = -free_energy(frames.flatten(0, -2), self.w, b_v, b_h) - log_z
+        return logs.view(frames.shape[:-1])
+
+    def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
+        """(batch, keys) the end of a Gibbs chain that begins in silence."""
+        b_v, b_h = context.split([self.keys, self.hidden], dim=-1)
+        frame = torch.zeros_like(b_v)
+        for u in uniform.split(self.hidden + self.keys, dim=-1):
+            frame = gibbs(frame, self.w, b_v, b_h, u[:, : self.hidden], u[:, self.hidden :])
+        return frame
+
+    def loss(self, windows: Windows) -> Tensor:
+        """Contrastive divergence: its gradient follows the likelihood's, its value says nothing."""
+        context, _ = self.read(windows.before, self.start(windows.steps))
+        b_v, b_h = context.float().split([self.keys, self.hidden], dim=-1)
+        frames = windows.frames
+        with torch.no_grad():
+            for _ in range(self.learning):
+                u_h, u_v = torch.rand_like(b_h), torch.rand_like(b_v)
+                frames = gibbs(frames, self.w, b_v, b_h, u_h, u_v)
+        data = free_energy(windows.frames, self.w, b_v, b_h)
+        model = free_energy(frames, self.w, b_v, b_h)
+        return ((data - model) * windows.held).sum() / windows.held.sum()
+
+    def pseudo_likelihood(self, context: Tensor, frames: Tensor) -> Tensor:
+        """(...) sum over the keys of log p(key | all other keys of the frame, past)."""
+        b_v, b_h = context.split([self.keys, self.hidden], dim=-1)
+        change = 1 - 2 * frames  # (..., keys) of each key, were it turned over
+        a = b_h + frames @ self.w
+        turned = a[..., None, :] + change[..., None] * self.w  # (..., keys, hidden)
+        more = change * b_v + (softplus(turned) - softplus(a)[..., None, :]).sum(dim=-1)
+        return -softplus(more).sum(dim=-1)  # log sigmoid(F(turned) - F(frame))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The tutorial's sizes and chains."""
+
+    hidden: int = 150
+    recurrent: int = 100
+    learning: int = 15  # steps of contrastive divergence
+    generating: int = 25  # steps of Gibbs sampling
+    betas: int = 300
+    chains: int = 1
+    batch: int = 16
+    sequence: int = 100
+    rate: float = 0.003
+    clip: float | None = 5.0
+    patience: int | None = 10
+
+
+class RnnRbm(FrameSystem[Settings]):
+    """The recurrent RBM."""
+
+    Settings = Settings
+    likelihood = Likelihood("estimate", "frames")
+    PRECISION = torch.float32
+    network: RnnRbmNetwork
+
+    def build(self) -> RnnRbmNetwork:
+        """The network, freshly drawn."""
+        s = self.settings
+        return RnnRbmNetwork(
+            self.keys,
+            s.recurrent,
+            s.hidden,
+            learning=s.learning,
+            generating=s.generating,
+            betas=s.betas,
+            chains=s.chains,
+        )
+
+    def train(
+        self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Windows in any order; Adam."""
+        s = self.settings
+        rows = starts(train, s.sequence)
+        self.network.biases.bias.data[: self.keys] = log_odds(train)
+
+        def loss(step: int) -> Tensor:
+            chosen = rows[training.batch(len(rows), s.batch, seed, step)]
+            return self.network.loss(cut(train, chosen, s.sequence))
+
+        self.minimise(
+            loss,
+            valid,
+            torch.optim.Adam(self.network.parameters(), lr=s.rate),
+            budget,
+            training.batches_per_pass(len(rows), s.batch),
+            seed,
+            log,
+            clip=s.clip,
+            patience=s.patience,
+            music_steps=s.batch * s.sequence,
+        )
+
+    def surprise(self, pieces: Sequence[Roll]) -> float:
+        """The mean negative pseudo-likelihood: the estimate would take too long."""
+        total = 0.0
+        for piece in pieces:
+            for start in range(0, len(piece), 1024):
+                windows = cut([piece], np.array([[0, start]]), 1024)
+                context, _ = self.network.read(windows.before, self.network.start(windows.steps))
+                total -= float(self.network.pseudo_likelihood(context, windows.frames).sum())
+        return total / sum(map(len, pieces))
+
+    @torch.no_grad()
+    def log_probabilities(self, pieces: Sequence[Roll]) -> list[Floats]:
+        """Estimates, piece by piece: the chains of one take no random numbers from another."""
+        network = self.precise(self.PRECISION)
+        return [self._log_probabilities(network, [piece])[0] for piece in pieces]

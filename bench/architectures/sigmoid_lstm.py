@@ -1,0 +1,118 @@
+"""A two-layer LSTM over summed note embeddings, a sigmoid per key (Huang & Wu 2016, poster).
+
+    frame before -> sum of its notes' embeddings 128 -> LSTM 2 x 128 -> 88 sigmoids
+
+The poster: "we first represent each note with its own embedding vector. For each time step the
+input vector would be a sum of these vectors. The output of the LSTM is projected back into the
+input space and fed into a sigmoid layer. The objective function is standard cross-entropy."
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench import training
+from bench.architectures.frame_system import (
+    FrameNetwork,
+    FrameSystem,
+    State,
+    cut,
+    independent,
+    log_odds,
+    starts,
+)
+from bench.contract import Budget, Log
+from bench.music.score import Roll
+
+MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch: the rate decays by it
+
+
+class SigmoidNetwork(FrameNetwork):
+    """Reads frames, predicts each key of the next one on its own."""
+
+    def __init__(self, keys: int, embedding: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.keys = keys
+        self.embed = nn.Linear(keys, embedding, bias=False)  # column k: the embedding of note k
+        self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
+        self.out = nn.Linear(hidden, keys)
+        nn.init.normal_(self.embed.weight)  # as embeddings begin
+        for layer in range(layers):
+            # TensorFlow's BasicLSTMCell: a forget bias of 1. Gates: input, forget, cell, output.
+            for name, value in (("bias_ih", 1.0), ("bias_hh", 0.0)):
+                bias = getattr(self.lstm, f"{name}_l{layer}")
+                nn.init.constant_(bias[hidden : 2 * hidden], value)
+
+    def start(self, steps: Tensor) -> State:
+        """Zeros: nothing has been read."""
+        zeros = self.out.weight.new_zeros(self.lstm.num_layers, len(steps), self.lstm.hidden_size)
+        return zeros, zeros
+
+    def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
+        """(batch, time, keys) -> (batch, time, hidden)."""
+        return self.lstm(self.embed(frames), state)  # type: ignore[no-any-return]
+
+    def log_probability(self, context: Tensor, frames: Tensor) -> Tensor:
+        """(batch, time) from contexts (batch, time, hidden)."""
+        return independent(self.out(context), frames)
+
+    def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
+        """(batch, keys), each key for itself."""
+        return (uniform < self.out(context).sigmoid()).to(context.dtype)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The poster's network; the rest as the paper's other networks."""
+
+    embedding: int = 128
+    hidden: int = 128
+    layers: int = 2
+    batch: int = 50
+    sequence: int = 50
+    rate: float = 0.002
+    decay: float = 0.97
+    clip: float = 5.0
+    patience: int | None = 5
+
+
+class SigmoidLSTM(FrameSystem[Settings]):
+    """The piano-roll sigmoid model of the poster."""
+
+    Settings = Settings
+
+    def build(self) -> SigmoidNetwork:
+        """The network, freshly drawn."""
+        s = self.settings
+        return SigmoidNetwork(self.keys, s.embedding, s.hidden, s.layers)
+
+    def train(
+        self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Windows in any order, Adam with the rate of char-rnn decaying from pass to pass."""
+        s = self.settings
+        rows = starts(train, s.sequence)
+        self.network.out.bias.data.copy_(log_odds(train))
+
+        def loss(step: int) -> Tensor:
+            chosen = training.batch(len(rows), s.batch, seed, step)
+            windows: Tensor = self.network.loss(cut(train, rows[chosen], s.sequence))
+            return windows
+
+        self.minimise(
+            loss,
+            valid,
+            torch.optim.Adam(self.network.parameters(), lr=s.rate),
+            budget,
+            training.batches_per_pass(len(rows), s.batch),
+            seed,
+            log,
+            schedule=lambda step: s.decay ** (step // MUSE_PASS),
+            clip=s.clip,
+            patience=s.patience,
+            music_steps=s.batch * s.sequence,
+        )

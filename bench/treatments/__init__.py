@@ -1,0 +1,1 @@
+"""What the papers do to a model: systems that wrap a system."""

@@ -1,0 +1,237 @@
+"""Post-processing with a windowed RBM (Sokolov et al. 2016, section 2.4.3).
+
+    16 steps x keys x (play, articulate) visible, 1500 hidden
+
+A restricted Boltzmann machine learns windows of the training pieces. Then it slides over every
+sample step by step and says anew what the newest step of the window should be.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench import saved, training
+from bench.contract import Budget, Floats, Likelihood, Log
+from bench.encodings import note_states
+from bench.errors import BenchError
+from bench.music import HIGHEST, LOWEST, Score
+from bench.music.score import Roll
+from bench.seeds import generators, step_seed
+from bench.treatments.stages import Silent
+from bench.treatments.treatment import Treatment
+
+STEPS = 16  # of a window
+PIECES = 128  # that are worked on together
+
+
+class RBM(nn.Module):
+    """E(v, h) = -v b - h c - v W h, all units binary."""
+
+    def __init__(self, visible: int, hidden: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.01 * torch.randn(visible, hidden))
+        self.visible = nn.Parameter(torch.zeros(visible))
+        self.hidden = nn.Parameter(torch.zeros(hidden))
+
+    def up(self, v: Tensor) -> Tensor:
+        """(..., hidden) P(h = 1 | v)."""
+        return (v @ self.weight + self.hidden).sigmoid()
+
+    def down(self, h: Tensor) -> Tensor:
+        """(..., visible) P(v = 1 | h)."""
+        return (h @ self.weight.t() + self.visible).sigmoid()
+
+    def free_energy(self, v: Tensor) -> Tensor:
+        """(...) -log of the sum over h of exp(-E(v, h))."""
+        return -(v @ self.visible) - nn.functional.softplus(v @ self.weight + self.hidden).sum(-1)
+
+    @torch.no_grad()
+    def gibbs(self, v: Tensor, hidden: Tensor, visible: Tensor) -> Tensor:
+        """One step of the chain, with uniform numbers for the hidden and the visible units."""
+        h = (hidden < self.up(v)).to(v.dtype)
+        return (visible < self.down(h)).to(v.dtype)
+
+    def contrast(self, v: Tensor) -> Tensor:
+        """What falls where contrastive divergence (CD-1) leads."""
+        after = self.gibbs(v, torch.rand(len(v), len(self.hidden)).to(v), torch.rand_like(v))
+        return (self.free_energy(v) - self.free_energy(after)).mean()
+
+
+class RBMWindow(Treatment):
+    """Trains the wrapped system and the RBM; the RBM corrects the system's samples.
+
+    `per_update`: updates of the RBM for each of the system's. `gibbs` none: in each window the 15
+    older steps are held, and the newest becomes what one mean-field step makes likelier than
+    not. `gibbs` a number: the whole window is drawn so many times from the RBM, and what has been
+    drawn is what the next window begins with.
+    """
+
+    rbm: RBM
+
+    def __init__(
+        self,
+        *,
+        wrapped: Mapping[str, Any],
+        hidden: int = 1500,
+        batch: int = 64,
+        rate: float = 0.01,
+        per_update: int = 25,
+        gibbs: int | None = None,
+        lowest: int = LOWEST,
+        highest: int = HIGHEST,
+    ) -> None:
+        super().__init__(
+            wrapped=wrapped,
+            hidden=hidden,
+            batch=batch,
+            rate=rate,
+            per_update=per_update,
+            gibbs=gibbs,
+            lowest=lowest,
+            highest=highest,
+        )
+        self.hidden, self.batch, self.rate, self.per_update = hidden, batch, rate, per_update
+        self.gibbs, self.lowest, self.keys = gibbs, lowest, highest - lowest + 1
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """None."""
+        return Likelihood("none", reason="nobody knows how likely a corrected sample is")
+
+    @property
+    def parameter_count(self) -> int:
+        """The wrapped system's and the RBM's."""
+        inner = getattr(self.inner, "parameter_count", 0) or 0
+        return inner + sum(parameter.numel() for parameter in self.rbm.parameters())
+
+    # -- learning -----------------------------------------------------------------------------
+
+    def fit(
+        self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Train the wrapped system, then the RBM."""
+        self.inner.fit(train, valid, budget, seed, log)
+        pieces = [self.states(score) for score in train]
+        with training.seeded(seed):
+            self.rbm = RBM(STEPS * self.keys * 2, self.hidden)
+        rates = (sum(piece.sum(0) for piece in pieces) + 0.5) / (sum(map(len, pieces)) + 1)
+        with torch.no_grad():
+            start = torch.from_numpy(np.tile(rates.ravel(), STEPS)).logit()
+            self.rbm.visible.copy_(start)
+        self.rbm.to(training.device())
+        places = [
+            (piece, start)
+            for piece, states in enumerate(pieces)
+            for start in range(len(states) - STEPS + 1)
+        ]
+        if not places:
+            raise BenchError(f"No training piece has {STEPS} steps: the RBM has nothing to learn.")
+        chosen_seed = step_seed(seed, 0)
+
+        def loss(step: int) -> Tensor:
+            chosen = training.batch(len(places), self.batch, chosen_seed, step)
+            windows = [pieces[p][s : s + STEPS] for p, s in (places[place] for place in chosen)]
+            v = torch.from_numpy(np.stack(windows).reshape(len(chosen), -1))
+            # Two free energies of thousands differ by little: no half precision here.
+            with torch.autocast(training.device().type, enabled=False):
+                return self.rbm.contrast(v.to(training.device(), torch.float))
+
+        training.train(
+            self.rbm,
+            loss,
+            torch.optim.SGD(self.rbm.parameters(), lr=self.rate),
+            steps=self.per_update * budget.amount,
+            seed=chosen_seed,
+            log=Silent(),
+        )
+
+    def states(self, score: Score) -> Roll:
+        """(steps, keys, 2) what the RBM sees of a piece."""
+        return note_states.encode(score, self.lowest, self.keys)
+
+    # -- generation ---------------------------------------------------------------------------
+
+    def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
+        """The wrapped system's samples, corrected; says how much was changed."""
+        given = self.inner.sample(prompts, steps, seed)
+        streams = generators(prompts, seed)
+        found, changed = [], 0
+        for start in range(0, len(given), PIECES):
+            group = range(start, min(start + PIECES, len(given)))
+            before = np.stack([self.states(given[place]) for place in group])
+            first = np.stack([self.beginning(prompts[place]) for place in group])
+            after = self.correct(first, before, [streams[place] for place in group])
+            changed += int((before != after).sum())
+            found += [
+                note_states.decode(states, prompts[place].grid, self.lowest)
+                for place, states in zip(group, after, strict=True)
+            ]
+        cells = max(1, steps * len(given))
+        print(f"The RBM changed {changed / cells:.2f} of {2 * self.keys} cells per step.")
+        return found
+
+    def beginning(self, prompt: Score) -> Roll:
+        """(15, keys, 2) the end of the prompt, after silence where it is short."""
+        states = np.zeros((STEPS - 1, self.keys, 2), dtype=bool)
+        last = self.states(prompt)[-(STEPS - 1) :]
+        states[len(states) - len(last) :] = last
+        return states
+
+    @torch.no_grad()
+    def correct(self, first: Roll, given: Roll, streams: Sequence[np.random.Generator]) -> Roll:
+        """(pieces, steps, keys, 2) what the RBM makes of samples after their first 15 steps."""
+        pieces, steps = given.shape[:2]
+        rbm = copy.deepcopy(self.rbm).double()  # single rounds differently in other batches
+        window = np.concatenate([first, np.zeros_like(first[:, :1])], axis=1)
+        made = np.zeros_like(given)
+        for step in range(steps):
+            window[:, -1] = given[:, step]
+            v = torch.from_numpy(window.reshape(pieces, -1)).to(rbm.weight)
+            if self.gibbs is None:
+                v = rbm.down(rbm.up(v)) >= 0.5
+                window[:, -1] = v.cpu().numpy().reshape(window.shape)[:, -1]
+            else:
+                for _ in range(self.gibbs):
+                    v = rbm.gibbs(v, _draws(streams, rbm.hidden), _draws(streams, rbm.visible))
+                window = v.cpu().numpy().reshape(window.shape) > 0
+            made[:, step] = window[:, -1]
+            window = np.roll(window, -1, axis=1)
+        return made
+
+    # -- keeping ------------------------------------------------------------------------------
+
+    def log_likelihood(self, scores: Sequence[Score]) -> Floats:
+        """There is none."""
+        raise BenchError(f"There is no likelihood: {self.likelihood.reason}.")
+
+    def save(self, folder: Path) -> None:
+        """Write the settings, the wrapped system, and the RBM."""
+        super().save(folder)
+        arrays: dict[str, NDArray[Any]] = {
+            name: value.cpu().numpy() for name, value in self.rbm.state_dict().items()
+        }
+        saved.save(folder, self.settings, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The system as it was saved."""
+        system = super().load(folder)
+        _, arrays = saved.load(folder)
+        with training.seeded(0):
+            system.rbm = RBM(*arrays["weight"].shape)
+        system.rbm.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        system.rbm.to(training.device())
+        return system
+
+
+def _draws(streams: Sequence[np.random.Generator], like: Tensor) -> Tensor:
+    """(pieces, units) uniform numbers, each piece's from its own stream."""
+    return torch.from_numpy(np.stack([rng.random(len(like)) for rng in streams])).to(like)

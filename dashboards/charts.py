@@ -1,0 +1,282 @@
+"""The charts of the pages. All colours are readable on light and on dark ground."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dashboards.board_view import Cells, front, name_of
+
+KINDS = {
+    "paper": "#2f81f7",
+    "baseline": "#d29922",
+    "reference": "#2da44e",
+    "external": "#e5534b",
+    "ceiling": "#bf68d9",
+    "floor": "#8b949e",
+}
+SERIES = ("#2f81f7", "#d29922", "#2da44e", "#e5534b", "#bf68d9", "#8b949e")
+GREY = "#8b949e"
+ROW = 26  # pixels
+WORST = -0.5  # skill: what lies below is shown at the edge, with its figure
+
+COSTS = {
+    "Sampling": ("sample_seconds", "seconds to make all samples of a seed"),
+    "Training": ("train_seconds", "seconds of training"),
+    "Size": ("parameters", "parameters"),
+}
+
+
+def kind_scale(rows: Sequence[Cells]) -> alt.Scale:
+    """Colours of the kinds that occur."""
+    there = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
+    return alt.Scale(domain=there, range=[KINDS[kind] for kind in there])
+
+
+def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
+    """Skill with its interval, the best on top; bands join what shares a rank. None without any."""
+    there = sorted((r for r in rows if r.get("skill") is not None), key=lambda r: -r["skill"])
+    if not there:
+        return None
+    ranks = sorted({row["rank"] for row in there if row["rank"] is not None})
+    table = pd.DataFrame(
+        {
+            "system": [name_of(row) for row in there],
+            "kind": [row["kind"] for row in there],
+            "skill": [row["skill"] for row in there],
+            "low": [row["skill_low"] for row in there],
+            "high": [row["skill_high"] for row in there],
+            "rank": ["" if row["rank"] is None else f"{row['rank']:.0f}" for row in there],
+            "band": [
+                row["rank"] is not None and ranks.index(row["rank"]) % 2 == 0 for row in there
+            ],
+            "off": [row["skill"] < WORST for row in there],
+            "edge": [f"{row['skill']:.1f}" for row in there],
+        }
+    )
+    inside = table.loc[~table["off"], ["skill", "low"]].min().min()
+    bounds = [WORST if table["off"].any() else min(0.0, inside), max(1.0, table["high"].max())]
+    y = alt.Y(
+        "system:N",
+        sort=list(table["system"]),
+        title=None,
+        axis=alt.Axis(labelLimit=190, ticks=False, domain=False),
+    )
+    tips = [
+        *("system:N", "kind:N", alt.Tooltip("rank:N", title="rank")),
+        *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("skill", "low", "high")),
+    ]
+    base = alt.Chart(table).encode(y=y)
+    x = {
+        "title": "skill: 0 is noise, 1 is human music",
+        "scale": alt.Scale(domain=bounds, nice=True, clamp=True),
+        "axis": alt.Axis(tickCount=8, format=".1f"),
+    }
+    colour = alt.Color(
+        "kind:N", scale=kind_scale(there), legend=alt.Legend(title=None, orient="top")
+    )
+    band = (
+        base.transform_filter("datum.band")
+        .mark_bar(opacity=0.13, color=GREY, height=ROW)
+        .encode(x=alt.value(0), x2=alt.value("width"))
+    )
+    marks = pd.DataFrame({"at": [0.0, 1.0]})
+    ends = alt.Chart(marks).mark_rule(strokeDash=[4, 4], color=GREY).encode(x=alt.X("at:Q", **x))
+    inner = base.transform_filter("!datum.off")
+    line = inner.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", **x), x2="high:Q", color=colour)
+    point = inner.mark_point(filled=True, size=70, opacity=1).encode(
+        x=alt.X("skill:Q", **x), color=colour, tooltip=tips
+    )
+    outer = base.transform_filter("datum.off")
+    arrow = outer.mark_point(filled=True, size=70, opacity=1, shape="triangle-left").encode(
+        x=alt.value(5), color=colour, tooltip=tips
+    )
+    figure = outer.mark_text(align="left", dx=14, color=GREY).encode(x=alt.value(0), text="edge:N")
+    rank = base.mark_text(align="right", dx=-4, color=GREY).encode(
+        x=alt.value("width"), text="rank:N"
+    )
+    return alt.layer(band, ends, line, point, arrow, figure, rank).properties(
+        height=ROW * len(there)
+    )
+
+
+def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
+    """Skill against what a system costs, with the line of those that no other beats."""
+    name, title = COSTS[cost]
+    there = [
+        row
+        for row in rows
+        if row.get("skill") is not None
+        and row["skill"] >= WORST
+        and (row.get(name) or 0) > 0
+        and row["kind"] not in ("floor", "ceiling")
+    ]
+    if not there:
+        return None
+    best = front([(row[name], row["skill"]) for row in there])
+    table = pd.DataFrame(
+        {
+            "system": [name_of(row) for row in there],
+            "kind": [row["kind"] for row in there],
+            "skill": [row["skill"] for row in there],
+            "cost": [float(row[name]) for row in there],
+            "best": [i in best for i in range(len(there))],
+        }
+    )
+    x = alt.X("cost:Q", scale=alt.Scale(type="log", nice=True), title=f"{title} (log)")
+    y = alt.Y("skill:Q", title="skill", scale=alt.Scale(zero=False, nice=True))
+    colour = alt.Color(
+        "kind:N", scale=kind_scale(there), legend=alt.Legend(title=None, orient="top")
+    )
+    tips = [
+        "system:N",
+        "kind:N",
+        alt.Tooltip("skill:Q", format=".3f"),
+        alt.Tooltip("cost:Q", title=title),
+    ]
+    base = alt.Chart(table).encode(x=x, y=y)
+    line = (
+        base.transform_filter("datum.best")
+        .mark_line(interpolate="step-after", color=GREY, strokeDash=[4, 4])
+        .encode(order="cost:Q")
+    )
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(color=colour, tooltip=tips)
+    names = (
+        base.transform_filter("datum.best")
+        .mark_text(align="left", dx=7, dy=-8, color=GREY)
+        .encode(text="system:N")
+    )
+    marks = pd.DataFrame({"at": [0.0, 1.0]})
+    ends = alt.Chart(marks).mark_rule(strokeDash=[2, 4], color=GREY).encode(y="at:Q")
+    return alt.layer(ends, line, points, names).properties(height=360)
+
+
+def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
+    """Training curves, a line per curve and seed."""
+    return (
+        alt.Chart(pd.DataFrame(points))
+        .mark_line(strokeWidth=1.5)
+        .encode(
+            x=alt.X("step:Q", title="updates"),
+            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+            color=alt.Color(
+                "curve:N",
+                scale=alt.Scale(range=SERIES),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            detail="seed:N",
+            tooltip=["curve:N", "seed:N", "step:Q", alt.Tooltip("value:Q", format=".4f")],
+        )
+        .properties(height=300)
+    )
+
+
+def distribution(
+    shares: Mapping[str, Sequence[float]], bins: Sequence[str], unit: str, real: str
+) -> alt.LayerChart:
+    """How music is distributed: a line per system, the real music as bars behind."""
+    table = pd.DataFrame(
+        [
+            {"whose": name, "bin": bins[i], "share": float(value)}
+            for name, values in shares.items()
+            for i, value in enumerate(values)
+        ]
+    )
+    systems = [name for name in shares if name != real]
+    x = alt.X("bin:N", sort=list(bins), title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    y = alt.Y("share:Q", title=unit, axis=alt.Axis(format="%"))
+    tips = ["whose:N", "bin:N", alt.Tooltip("share:Q", format=".1%")]
+    layers: list[alt.Chart] = []
+    if real in shares:
+        layers.append(
+            alt.Chart(table[table["whose"] == real])
+            .mark_bar(color=GREY, opacity=0.35)
+            .encode(x=x, y=y, tooltip=tips)
+        )
+    layers.append(
+        alt.Chart(table[table["whose"] != real])
+        .mark_line(point=alt.OverlayMarkDef(size=30), strokeWidth=2)
+        .encode(
+            x=x,
+            y=y,
+            tooltip=tips,
+            color=alt.Color(
+                "whose:N",
+                scale=alt.Scale(domain=systems, range=SERIES[: len(systems)]),
+                legend=alt.Legend(title=None, orient="top", columns=2, labelLimit=200),
+            ),
+        )
+    )
+    return alt.layer(*layers).properties(height=240)
+
+
+def differences(table: pd.DataFrame) -> alt.LayerChart:
+    """Differences in skill with their intervals; columns: metric, other, difference, low, high."""
+    order = list(dict.fromkeys(table["metric"]))
+    y = alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(labelLimit=190))
+    offset = alt.YOffset("other:N")
+    others = list(dict.fromkeys(table["other"]))
+    colour = alt.Color(
+        "other:N",
+        scale=alt.Scale(domain=others, range=SERIES[: len(others)]),
+        legend=alt.Legend(title=None, orient="top", columns=2, labelLimit=200),
+    )
+    tips = ["metric:N", "other:N"] + [
+        alt.Tooltip(f"{name}:Q", format=".3f") for name in ("difference", "low", "high")
+    ]
+    base = alt.Chart(table).encode(y=y, yOffset=offset, color=colour, tooltip=tips)
+    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=GREY).encode(x="at:Q")
+    line = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", title="difference in skill", axis=alt.Axis(tickCount=8)), x2="high:Q"
+    )
+    point = base.mark_point(filled=True, size=60, opacity=1).encode(x="difference:Q")
+    height = 14 * max(2, len(others)) * len(order)
+    return alt.layer(zero, line, point).properties(height=height)
+
+
+def correlations(table: pd.DataFrame) -> alt.LayerChart:
+    """A matrix of rank correlations; columns: one, other, rho."""
+    names = list(dict.fromkeys(table["one"]))
+    base = alt.Chart(table).encode(
+        x=alt.X("one:N", sort=names, title=None, axis=alt.Axis(labelAngle=-60, labelLimit=200)),
+        y=alt.Y("other:N", sort=names, title=None, axis=alt.Axis(labelLimit=200)),
+        tooltip=["one:N", "other:N", alt.Tooltip("rho:Q", format=".2f", title="correlation")],
+    )
+    cells = base.mark_rect().encode(
+        color=alt.Color(
+            "rho:Q",
+            scale=alt.Scale(domain=[-1, 0, 1], range=["#c9510c", "#9aa4af", "#1f6feb"]),
+            legend=alt.Legend(title="correlation", orient="top"),
+        )
+    )
+    texts = base.mark_text(fontSize=10, color="white").encode(text=alt.Text("rho:Q", format=".1f"))
+    return alt.layer(cells, texts).properties(height=28 * len(names))
+
+
+def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> alt.LayerChart:
+    """Windows of music on two axes; columns: x, y, whose. The real music lies behind."""
+    axes = {
+        "x": alt.X("x:Q", title=titles[0], scale=alt.Scale(zero=False)),
+        "y": alt.Y("y:Q", title=titles[1], scale=alt.Scale(zero=False)),
+        "tooltip": ["whose:N"],
+    }
+    whose = list(dict.fromkeys(table["whose"]))
+    colour = alt.Color(
+        "whose:N",
+        scale=alt.Scale(domain=whose, range=[GREY if w == real else SERIES[0] for w in whose]),
+        legend=alt.Legend(title=None, orient="top"),
+    )
+    behind = (
+        alt.Chart(table[table["whose"] == real])
+        .mark_circle(size=25, opacity=0.35)
+        .encode(color=colour, **axes)
+    )
+    before = (
+        alt.Chart(table[table["whose"] != real])
+        .mark_circle(size=35, opacity=0.8)
+        .encode(color=colour, **axes)
+    )
+    return alt.layer(behind, before).properties(height=420)

@@ -1,0 +1,111 @@
+"""What is known of one contestant: its catalogue entry, its figures per seed, published figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench import registry, reproduce
+from bench.board import Entry, Row
+from bench.errors import BenchError
+from bench.job import Job
+from bench.registry import SystemSpec
+from bench.scoring import read_scores
+from bench.store import JobFolder
+from dashboards.board_view import Cells
+from dashboards.job_view import job_of, result_of
+
+
+def spec_of(row: Cells) -> SystemSpec | None:
+    """The contestant's catalogue entry; none where it is not installed here."""
+    return registry.systems().get(str(row["system"]))
+
+
+def settings_of(row: Cells, spec: SystemSpec | None, job: Job | None) -> dict[str, Any]:
+    """What it was built with: as its job says, else as the catalogue does."""
+    if job is not None:
+        return job.settings
+    if spec is None:
+        return {}
+    try:
+        return spec.settings_of(row["variant"])
+    except BenchError:
+        return {}
+
+
+def published(spec: SystemSpec, rows: Sequence[Cells]) -> list[dict[str, Any]]:
+    """The paper's figures beside ours, for every data set it names."""
+    entries = []
+    for row in rows:
+        if row["system"] != spec.id:
+            continue
+        try:
+            fixed = Row.model_validate({k: v for k, v in row.items() if k in Row.model_fields})
+        except ValidationError:
+            continue  # of an older schema
+        cells = {k: v for k, v in row.items() if k not in Row.model_fields}
+        entries.append(Entry(fixed, cells, {}, None))
+    found = []
+    for figure in reproduce.flatten(spec.published):
+        one = reproduce.claim(spec, entries, *figure)
+        found.append(
+            {
+                "figure": one.figure.replace("_", " "),
+                "data set": one.dataset,
+                "in the paper": one.published,
+                "here": None if one.ours is None else round(one.ours, 3),
+                "preset": one.preset if one.ours is not None else "",
+                "of the paper's budget": one.budget_share if one.ours is not None else None,
+                "note": one.note,
+            }
+        )
+    return found
+
+
+def per_seed(there: Sequence[JobFolder]) -> list[dict[str, Any]]:
+    """Every metric's value for each seed, or why there is none."""
+    found: dict[str, dict[str, Any]] = {}
+    for folder in there:
+        job = job_of(folder)
+        for name, score in read_scores(folder).items():
+            line = found.setdefault(name, {"metric": name.replace("_", " "), "reason": ""})
+            line[f"seed {job.seed if job else '?'}"] = score.get("value")
+            line["reason"] = line["reason"] or str(score.get("reason") or "")
+    return [found[name] for name in sorted(found)]
+
+
+def loss_per_seed(there: Sequence[JobFolder]) -> dict[str, Any]:
+    """Nats per step on held-out music, per seed."""
+    line: dict[str, Any] = {"metric": "loss, nats per step", "reason": ""}
+    for folder in there:
+        job, found = job_of(folder), result_of(folder).get("likelihood", {})
+        nats, steps = found.get("nats") or [], sum(found.get("steps") or [])
+        seed = f"seed {job.seed if job else '?'}"
+        line[seed] = -sum(nats) / steps if nats and steps else None
+        line["reason"] = line["reason"] or str(found.get("reason") or "")
+    return line
+
+
+def facts(row: Cells, spec: SystemSpec | None, job: Job | None) -> Mapping[str, str]:
+    """What the card says in one line each."""
+    budget = f"{row['budget']:,} {row['budget_unit']}" if row.get("budget") else ""
+    if budget and row.get("budget_share") is not None:
+        budget += f" ({row['budget_share']:.2%} of what the paper spent)"
+    everything = {
+        "Paper": (spec.paper if spec else "") or row.get("paper") or "",
+        "Citation": (spec.citation if spec else "") or (job.card.citation if job else ""),
+        "Section": spec.section if spec else "",
+        "Code": job.class_path.rpartition("/")[2] if job else (spec.class_path if spec else ""),
+        "Version of the code": f"{spec.version}" if spec else "",
+        "Treats": (spec.wraps or "") if spec else "",
+        "Learns from": ", ".join(spec.data) if spec and spec.data else "",
+        "Parameters": f"{row['parameters']:,}" if row.get("parameters") is not None else "",
+        "Budget": budget,
+        "Steps of music seen": f"{row['music_steps']:,}" if row.get("music_steps") else "",
+        "Made by commit": row.get("commit") or "",
+        "Made with": row.get("versions") or "",
+        "Hardware": row.get("hardware") or row.get("device") or "",
+    }
+    return {name: str(value) for name, value in everything.items() if value}

@@ -1,0 +1,66 @@
+"""How to cite, how to enter a model, what the server knows of its visitors."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+import bench
+from dashboards import sources
+
+CITATION = f"""@software{{musicbench,
+  title   = {{musicbench: a benchmark of symbolic-music generators}},
+  author  = {{{{The musicbench authors}}}},
+  version = {{{bench.__version__}}},
+  year    = {{{datetime.now(UTC).year}}},
+}}"""
+
+st.title("About")
+st.markdown(
+    "musicbench trains generators of symbolic music on the same data, lets each continue the same"
+    " prompts, and scores what comes out. Every figure has its uncertainty, silence and noise are"
+    " the floor, and human music is the ceiling."
+)
+
+st.header("How to read the board")
+st.markdown(
+    "- **Skill** puts every headline metric on one scale: 0 is noise, 1 is what the composer wrote."
+    " Below 0 means worse than noise.\n"
+    "- **Rank**: systems that cannot be told apart share one.\n"
+    "- **Loss** is nats per step on held-out music; lower is better. The loss on notes and the loss"
+    " on keys describe different things and are never compared.\n"
+    "- **A blank cell** means that there is no such figure. It never means zero.\n"
+    "- **Preset** says how much was spent on training. Rows of different presets are never ranked"
+    " together."
+)
+
+st.header("How to cite")
+st.code(CITATION, language="bibtex")
+digest = sources.board().digest
+if digest:
+    st.markdown("This board, by the SHA-256 of its file:")
+    st.code(digest, language=None)
+st.markdown("Cite the paper of each system and data set as well: their cards have the citations.")
+
+st.header("How to enter a model")
+st.markdown("As a Python class with five methods:")
+st.code(
+    "bench check mine.py:MyModel\nbench all --systems mine.py:MyModel,noise,human", language="sh"
+)
+st.markdown("Or as a folder of MIDI files, made wherever you like:")
+st.code(
+    "bench prompts prompts --data chorales\n"
+    "# continue each prompt into a file of the same name in my_samples/\n"
+    "bench score my_samples --data chorales --name my-model",
+    language="sh",
+)
+
+st.header("Privacy")
+st.markdown(
+    "This dashboard runs on the machine that it was started on and asks no other machine for"
+    " anything: no fonts, no scripts, no statistics. It sets one cookie that protects its forms and"
+    " keeps no record of who looks at what. It reads the board and the run folder and changes"
+    " neither; rendered audio is kept in the cache folder."
+)
+st.caption(
+    f"musicbench {bench.__version__}, MIT licence. The music and the soundfont keep their own."
+)

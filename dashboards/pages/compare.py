@@ -1,0 +1,183 @@
+"""Two to four systems on the same prompt, side by side."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from bench import registry
+from bench.compare import Difference, compare, direction_of
+from bench.sampling import Prompt
+from bench.store import JobFolder
+from dashboards import charts, columns, compare_view, job_view, music_view, parts, play, sources
+from dashboards.board_view import Cells, Table, counted, name_of
+
+REAL = "the composer"
+
+
+def pick(table: Table) -> list[Cells]:
+    """The rows to compare."""
+    ended = [row for row in table.rows if row["seeds"] and row["kind"] not in ("floor", "ceiling")]
+    default = [name_of(row) for row in (*ended, *table.rows)]
+    if "systems" in st.session_state:  # of another table, perhaps
+        kept = [name for name in st.session_state["systems"] if name in table.names]
+        st.session_state["systems"] = kept
+    chosen = st.multiselect(
+        "Systems, two to four",
+        table.names,
+        default=list(dict.fromkeys(default))[:2],
+        max_selections=4,
+        key="systems",
+        bind="query-params",
+    )
+    return [row for row in map(table.row, chosen) if row is not None]
+
+
+def listen(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
+    """The same prompt as each of them continues it."""
+    made = [sources.samples(folders[0]) if folders else None for folders in jobs]
+    count = max((len(one.scores) for one in made if one), default=0)
+    if not count:
+        st.info(
+            "The samples are not on this machine: only the leaderboard is. Where the run folder"
+            " is, `bench dashboard --out RUNS` plays them."
+        )
+        return
+    number = st.number_input(
+        f"Prompt, 1 to {count}", 1, count, 1, key="prompt", bind="query-params", width=200
+    )
+    prompt = asked[number - 1] if number <= len(asked) else None
+    if prompt:
+        st.caption(f"One bar of {prompt.piece}, from step {prompt.start}; then each goes on alone.")
+    else:
+        st.caption("The prompt is not shown: this data set is not on this machine.")
+    clips: list[tuple[music_view.Clip | None, str]] = []
+    for row, one in zip(rows, made, strict=True):
+        score = one.scores[number - 1] if one and number <= len(one.scores) else None
+        if score is None:
+            clips.append((None, f"{name_of(row)} has no such sample: {why_not(row, one)}"))
+        else:
+            clips.append(
+                (music_view.continued(name_of(row), prompt.score if prompt else None, score), "")
+            )
+    play.side_by_side(clips, f"clip-{table.file_name}-{number}")
+
+
+def why_not(row: Cells, made: job_view.Samples | None) -> str:
+    """Why a sample cannot be played."""
+    if made:
+        return "the file is gone or was changed."
+    return str(row["failure"]) if row.get("failure") else "its job is not on this machine."
+
+
+def show_differences(rows: list[Cells], there: dict[str, JobFolder]) -> None:
+    """Paired differences: the first against each of the others."""
+    anchors = [row for row in table.rows if row["kind"] in ("floor", "ceiling")]
+    found = compare_view.entries([*rows, *anchors], there)
+    first, known = name_of(rows[0]), registry.metrics()
+    lines, scaled = [], []
+    for row in rows[1:]:
+        if name_of(rows[0]) not in found or name_of(row) not in found:
+            continue
+        for one in compare(found[name_of(rows[0])], found[name_of(row)]):
+            headline = one.figure in known and known[one.figure].headline
+            label = columns.label(one.figure)
+            if not (headline or show_all or one.figure in ("skill", "nats_per_step")):
+                continue
+            lines.append(
+                {
+                    "figure": label,
+                    "against": name_of(row),
+                    first: one.first,
+                    "the other": one.second,
+                    "difference": one.difference,
+                    "95 %": f"{one.low:+.3f} to {one.high:+.3f}",
+                    "better": verdict(one, first, name_of(row)),
+                }
+            )
+            gain = compare_view.scale(table.rows, one.figure) if headline else None
+            gain = 1.0 if one.figure == "skill" else gain
+            if gain:
+                ends = sorted((one.low / gain, one.high / gain))
+                scaled.append((label, name_of(row), one.difference / gain, *ends))
+    if not lines:
+        st.info("The jobs behind these rows are not on this machine, so nothing can be paired.")
+        return
+    if scaled:
+        names = ["metric", "other", "difference", "low", "high"]
+        st.altair_chart(
+            charts.differences(pd.DataFrame(scaled, columns=names)),
+            width="stretch",
+            alt="Differences in skill with their intervals",
+        )
+        st.caption(
+            f"Right of the line {first} is better. One unit is the way from noise to human music."
+            " Where a line crosses zero, the samples do not decide."
+        )
+    st.dataframe(
+        pd.DataFrame(lines),
+        hide_index=True,
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f")
+            for name in (first, "the other", "difference")
+        },
+        placeholder="",
+        alt="Paired differences",
+    )
+    st.caption("Undecided: the difference may be chance (Holm's correction over all figures).")
+
+
+def verdict(one: Difference, first: str, second: str) -> str:
+    """What a difference says, in words."""
+    if one.better:
+        wins = (one.difference > 0) == (direction_of(one.figure) == "higher")
+        return first if wins else second
+    return "" if direction_of(one.figure) == "none" else "undecided"
+
+
+def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
+    """How notes are distributed, against what the composers wrote after the prompts."""
+    music = {}
+    if asked:
+        music[REAL] = [prompt.continuation for prompt in asked]
+    for row, folders in zip(rows, jobs, strict=True):
+        scores = [s for f in folders if (made := sources.samples(f)) for s in made.scores if s]
+        if scores:
+            music[name_of(row)] = scores
+    if not set(music) - {REAL}:
+        st.info("There are no samples on this machine to count notes in.")
+        return
+    places = st.columns(2)
+    for place, (title, (count, bins, unit)) in enumerate(music_view.DISTRIBUTIONS.items()):
+        shares = {name: count(pieces) for name, pieces in music.items()}
+        with places[place % 2]:
+            st.markdown(f"**{title}**")
+            chart = charts.distribution(shares, bins, unit, REAL)
+            st.altair_chart(chart, width="stretch", alt=f"{title} of each system")
+    if asked:
+        st.caption("Grey bars: what the composers wrote after the same prompts.")
+
+
+st.title("Compare")
+st.caption("The same prompts, continued by each system. Every difference is paired by prompt.")
+table = parts.choose_table()
+rows = pick(table)
+if len(rows) < 2:
+    st.info("Choose two systems or more.")
+    st.stop()
+there = job_view.folders(sources.runs())
+jobs = [job_view.folders_of(row, there) for row in rows]
+first = next((job for folders in jobs for f in folders if (job := job_view.job_of(f))), None)
+asked = sources.prompts(first.dataset, first.protocol, first.dataset_fingerprint) if first else []
+
+st.subheader("Listen")
+listen(rows, jobs, asked)
+against = name_of(rows[1]) if len(rows) == 2 else "the others"
+st.subheader(f"{name_of(rows[0])} against {against}")
+show_all = st.toggle("Every metric, not only the headline ones", key="all", bind="query-params")
+show_differences(rows, there)
+st.subheader("How the notes are distributed")
+show_distributions(rows, jobs, asked)
+lost = sum(made.lost for folders in jobs for f in folders if (made := sources.samples(f)))
+if lost:
+    st.warning(f"{counted(lost, 'sample')} of these systems: the file is gone or was changed.")

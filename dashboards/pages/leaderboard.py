@@ -1,0 +1,228 @@
+"""The leaderboard: tables, views, charts, downloads."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from bench import board, registry, tables
+from dashboards import charts, columns, job_view, parts, sources
+from dashboards.board_view import HUMAN, Cells, chosen, counted, metric_names, name_of
+from dashboards.figures import figure_downloads
+from dashboards.validity import validated
+
+FORMATS = {"figure": "%.3f", "whole": "localized", "seconds": None}
+
+
+def pick_rows(rows: list[Cells]) -> list[Cells]:
+    """The rows that the reader's filters leave."""
+    kinds = [kind for kind in charts.KINDS if any(row.get("kind") == kind for row in rows)]
+    search, filters = st.columns(2)
+    words = search.text_input(
+        "Search",
+        key="q",
+        bind="query-params",
+        placeholder="system, paper or status",
+        max_chars=80,
+    )
+    picked = filters.pills(
+        "Kind", kinds, selection_mode="multi", key="kinds", bind="query-params", help="None: all."
+    )
+    return chosen(rows, list(picked or ()), words or "")
+
+
+def pick_columns(
+    view: str, found: dict[str, columns.Column], headline: list[str]
+) -> list[columns.Column]:
+    """The columns that the reader wants to see."""
+    heads = {column.head: column for column in found.values()}
+    usual = [found[key].head for key in columns.of_view(view, found, headline)]
+    with st.popover("Columns", icon=":material/view_column:"):
+        chosen = st.multiselect(
+            "Columns of this view",
+            list(heads),
+            default=usual,
+            key=f"columns_{view.lower()}",
+            bind="query-params",
+            help="All other figures of the board are in the list too.",
+        )
+    return [heads[head] for head in chosen] or [found["system"]]
+
+
+def frame(rows: list[Cells], shown: list[columns.Column]) -> pd.DataFrame:
+    """The table as a data frame: a figure that is missing stays missing."""
+    content = {}
+    for column in shown:
+        values = [column.value(row) for row in rows]
+        kind = "object" if column.form == "text" else "Float64"
+        content[column.key] = pd.array(values, dtype=kind)
+    return pd.DataFrame(content, index=range(len(rows)))
+
+
+def show_table(rows: list[Cells], shown: list[columns.Column], greyed: set[str]) -> list[Cells]:
+    """Show the table; the rows that the reader selected."""
+    table = frame(rows, shown)
+    grey = [column.key for column in shown if column.metric in greyed]
+    styled = table.style.set_properties(subset=grey, color=charts.GREY)
+    config = {}
+    for column in shown:
+        if column.form == "text":
+            config[column.key] = st.column_config.TextColumn(
+                column.head, help=column.about, pinned=column.key == "system"
+            )
+        else:
+            config[column.key] = st.column_config.NumberColumn(
+                column.head, help=column.about, format=FORMATS[column.form]
+            )
+    event = st.dataframe(
+        styled,
+        hide_index=True,
+        column_config=config,
+        placeholder="",
+        height="content" if len(rows) < 20 else 740,
+        on_select="rerun",
+        selection_mode="multi-row",
+        key="table",
+        alt="The leaderboard; the same figures are in the downloads below.",
+    )
+    return [rows[i] for i in event.selection.rows if i < len(rows)]
+
+
+def links(selected: list[Cells]) -> None:
+    """Where to go from the selected rows."""
+    if not selected:
+        st.caption("Select a row to open its model page, two to four to compare them.")
+        return
+    with st.container(horizontal=True):
+        for row in selected[:4]:
+            st.page_link(
+                "model.py",
+                label=f"Open {name_of(row)}",
+                icon=":material/piano:",
+                query_params={"board": table.title, "system": name_of(row)},
+            )
+        if 2 <= len(selected) <= 4:
+            st.page_link(
+                "compare.py",
+                label="Compare them",
+                icon=":material/compare_arrows:",
+                query_params={"board": table.title, "systems": [name_of(row) for row in selected]},
+            )
+
+
+def downloads(rows: list[Cells], headline: list[str]) -> None:
+    """The rows as files, with all columns and the figures of the board's own file."""
+    forms = {
+        "CSV": ("csv", "text/csv", lambda: board.to_csv(rows)),
+        "JSON": ("json", "application/json", lambda: json.dumps(rows, indent=1)),
+        "Markdown": ("md", "text/markdown", lambda: tables.to_markdown(rows, headline)),
+        "LaTeX": ("tex", "application/x-tex", lambda: tables.to_latex(rows, headline)),
+    }
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Download {counted(len(rows), 'row')}, all columns:")
+        for name, (ending, mime, make) in forms.items():
+            st.download_button(
+                name,
+                make,
+                file_name=f"leaderboard.{table.file_name}.{ending}",
+                mime=mime,
+                on_click="ignore",
+                key=f"download_{ending}",
+            )
+
+
+def show_charts(rows: list[Cells]) -> None:
+    """Skill as a forest plot, and against what it costs."""
+    st.subheader("Skill, and how sure it is")
+    plot = charts.forest(rows)
+    if plot is None:
+        st.info(
+            "No row has a skill here. It needs the rows noise and human of the same run, and a"
+            " value for every headline metric."
+        )
+        return
+    st.altair_chart(plot, width="stretch", alt="Skill of each system with its interval")
+    st.caption(
+        "Point: skill; line: its 95 % interval. At the right edge the rank; systems within a band"
+        " share one because they cannot be told apart. Floor and ceiling have none."
+    )
+    figure_downloads("forest", f"skill.{table.file_name}", rows=rows, title=table.title)
+    st.subheader("Skill against cost")
+    cost = st.segmented_control(
+        "Cost",
+        list(charts.COSTS),
+        default="Sampling",
+        key="cost",
+        bind="query-params",
+        required=True,
+        label_visibility="collapsed",
+    )
+    plot = charts.quality_and_cost(rows, cost)
+    if plot is None:
+        st.info("No row has both a skill and this cost.")
+    else:
+        st.altair_chart(plot, width="stretch", alt="Skill of each system against its cost")
+        st.caption(
+            f"Along the dashed line nothing is both cheaper and better. Dotted: noise (0) and human (1)."
+            f" Systems below {charts.WORST} are left out."
+        )
+
+
+st.title("Leaderboard")
+left, right = st.columns(2)
+with left:
+    table = parts.choose_table()
+with right:
+    view = st.segmented_control(
+        "View",
+        list(columns.VIEWS),
+        default="Overall",
+        key="view",
+        bind="query-params",
+        required=True,
+    )
+st.caption(f"{columns.VIEW_WORDS[view]} {table.protocol}")
+if view == "Listeners" and not any(
+    row.get(name) is not None for row in table.rows for name in HUMAN
+):
+    st.info("No survey has been closed yet, so there are no ratings to show.")
+
+known = registry.metrics()
+names = metric_names(table.rows)
+headline = [name for name in names if name in known and known[name].headline]
+found = columns.columns(names, known)
+
+rows = sorted(pick_rows(list(table.rows)), key=columns.order(view))
+shown = pick_columns(view, found, headline)
+if any(column.key == "date" for column in shown):
+    there = job_view.folders(sources.runs())
+    rows = [{**row, "date": job_view.date_of(row, there)} for row in rows]
+
+if not rows:
+    st.info("No row fits. Clear the search and the kinds to see all rows again.")
+else:
+    greyed = set(names) - validated(sources.board_path())
+    selected = show_table(rows, shown, greyed)
+    links(selected)
+    if any(column.metric in greyed for column in shown):
+        st.caption(
+            "Grey figures: this metric has not passed its validity test yet, so trust it less."
+            " The Metrics page says more."
+        )
+    plain = [{k: v for k, v in row.items() if k != "date"} for row in rows]
+    downloads(plain, headline)
+    failed = [row for row in rows if row.get("failure")]
+    if failed:
+        with st.expander(f"{counted(len(failed), 'row')} with failures", expanded=False):
+            for row in failed:
+                st.markdown(f"**{name_of(row)}**")
+                st.text(row["failure"])
+    if view in ("Overall", "Speed"):
+        show_charts(rows)
+    st.caption(
+        f"Data fingerprint {rows[0]['dataset_fingerprint'] or 'unknown'}, version"
+        f" {rows[0]['dataset_version'] or 'unknown'}. Board file"
+        f" {sources.board().digest[:12]}. Copy the address to share this view."
+    )

@@ -1,0 +1,111 @@
+"""Where the dashboard reads, and what it keeps in memory. Everything is kept by content hash."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboards import board_view, job_view
+
+if TYPE_CHECKING:
+    from bench.data import Dataset
+    from bench.data.audit import Audit
+    from bench.sampling import Prompt, Protocol
+
+RUNS, BOARD = "BENCH_RUNS", "BENCH_BOARD"  # set by `bench dashboard`
+
+
+def runs() -> Path:
+    """The run folder."""
+    return Path(os.environ.get(RUNS) or "runs")
+
+
+def board_path() -> Path:
+    """The board that was asked for; else the run folder's; else the published one."""
+    if given := os.environ.get(BOARD):
+        return Path(given)
+    own, published = runs() / "leaderboard.csv", Path("leaderboard.csv")
+    return published if published.is_file() and not own.is_file() else own
+
+
+def board() -> board_view.Board:
+    """The board as it is on the disk now."""
+    path = board_path()
+    return _board(board_view.digest_of(path), str(path))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _board(digest: str, path: str) -> board_view.Board:
+    return board_view.read(Path(path))
+
+
+def tables() -> list[board_view.Table]:
+    """The board's tables."""
+    path = board_path()
+    return _tables(board_view.digest_of(path), str(path))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _tables(digest: str, path: str) -> list[board_view.Table]:
+    return board_view.tables(_board(digest, path).rows)
+
+
+def samples(folder: job_view.JobFolder) -> job_view.Samples | None:
+    """A job's samples."""
+    return _samples(board_view.digest_of(folder.result), str(folder.path))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _samples(digest: str, path: str) -> job_view.Samples | None:
+    return job_view.samples_of(job_view.JobFolder(Path(path)))
+
+
+def dataset(name: str, fingerprint: str = "") -> Dataset | None:
+    """A data set, if it is on this machine and is the one that the fingerprint begins."""
+    from bench import data
+    from bench.errors import BenchError
+
+    try:
+        info = data.describe(name)
+        if info.where is None or not info.fingerprint.startswith(fingerprint):
+            return None
+        return _dataset(info.fingerprint, name)
+    except BenchError:
+        return None
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _dataset(fingerprint: str, name: str) -> Dataset:
+    from bench import data
+
+    return data.load(name)
+
+
+def prompts(name: str, protocol: Protocol, fingerprint: str) -> list[Prompt]:
+    """The prompts that the samples of a job continue; none where the data set is not here."""
+    from bench import sampling
+    from bench.errors import BenchError
+
+    found = dataset(name, fingerprint)
+    if found is None:
+        return []
+    try:
+        return sampling.prompts(found, protocol)
+    except BenchError:
+        return []
+
+
+def audit(name: str, fingerprint: str) -> Audit | None:
+    """What the splits of a data set share."""
+    found = dataset(name, fingerprint)
+    return _audit(fingerprint, found) if found else None
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _audit(fingerprint: str, _found: Dataset) -> Audit:
+    from bench.data.audit import audit as compare
+
+    return compare(_found)

@@ -1,0 +1,118 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.architectures.frame_system import cut
+from bench.architectures.lstm_2x512 import LSTM2x512, StatefulNetwork, lane_order, scale_free
+from bench.contract import Budget
+from bench.errors import BenchError
+
+RNG = np.random.default_rng(0)
+PIECES = [RNG.random((length, 8)) < 0.3 for length in (9, 14, 3, 21, 12, 5)]
+
+
+class Log:
+    """Keeps the last state offered."""
+
+    def __init__(self, state: Mapping[str, Any] | None = None, keep: int = 0) -> None:
+        self.state, self.keep = state, keep
+
+    def record(self, step: int, **values: float) -> None: ...
+    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
+    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
+        taken = state()
+        if taken["step"] == self.keep:
+            self.state = taken
+
+    def resume(self) -> Mapping[str, Any] | None:
+        return self.state
+
+
+def test_parameters_are_counted_as_in_the_paper() -> None:
+    network = StatefulNetwork(88, hidden=512, dropout=0.2, lanes=32)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count == 3_375_192 + 2 * 4 * 512  # PyTorch's second bias
+
+
+def test_keras_cross_entropy_is_scale_free() -> None:
+    chances = torch.rand(5, 88, dtype=torch.double) + 0.1
+    frames = (torch.rand(5, 88) < 0.05).double()
+    assert torch.allclose(scale_free(0.01 * chances, frames), scale_free(chances, frames))
+
+
+def test_keras_cross_entropy_asks_nothing_of_silence() -> None:
+    chances = torch.rand(5, 88, requires_grad=True)
+    loss = scale_free(chances, torch.zeros(5, 88)).sum()
+    loss.backward()
+    assert loss == 0
+    assert chances.grad is not None
+    assert (chances.grad == 0).all()
+
+
+@pytest.mark.parametrize("notes", [1, 2, 3, 7])
+def test_keras_cross_entropy_is_k_ln_k_at_best(notes: int) -> None:
+    frame = torch.zeros(88, dtype=torch.double)
+    frame[:notes] = 1
+    assert np.isclose(scale_free(frame, frame).item(), notes * np.log(notes), atol=1e-5)
+    for _ in range(20):
+        chances = frame + 0.2 * torch.rand(88, dtype=torch.double)
+        assert scale_free(chances, frame) > notes * np.log(notes)
+
+
+def test_each_lane_reads_pieces_from_beginning_to_end() -> None:
+    updates = lane_order(PIECES, length=4, lanes=3, seed=0, turn=0)
+    whole = sorted((piece, s) for piece in range(6) for s in range(0, len(PIECES[piece]), 4))
+    assert sorted(map(tuple, np.concatenate(updates).tolist())) == whole
+    for before, after in zip(updates, updates[1:], strict=False):
+        assert len(after) <= len(before)
+        for (piece, start), (following, at) in zip(before, after, strict=False):
+            assert (following, at) == (piece, start + 4) or at == 0
+    other = lane_order(PIECES, length=4, lanes=3, seed=0, turn=1)
+    assert [u.tolist() for u in other] != [u.tolist() for u in updates]
+
+
+def test_windows_go_on_from_the_state_that_was_left() -> None:
+    network = StatefulNetwork(8, hidden=5, dropout=0.0, lanes=2).double()
+    pieces = [PIECES[3][:12], PIECES[1][:12]]
+    losses = []
+    for start in (0, 4, 8):
+        windows = cut(pieces, np.array([[0, start], [1, start]]), 4)
+        windows = type(windows)(*(part.double() for part in vars(windows).values()))
+        losses.append(network.go_on(windows, anew=start == 0))
+    whole = cut(pieces, np.array([[0, 0], [1, 0]]), 12)
+    whole = type(whole)(*(part.double() for part in vars(whole).values()))
+    assert torch.isclose(torch.stack(losses).mean(), network.loss(whole), atol=1e-12)
+
+
+@pytest.mark.parametrize("as_published", [False, True])
+def test_a_resumed_run_ends_as_an_unbroken_one(as_published: bool) -> None:
+    def learn(log: Log) -> dict[str, torch.Tensor]:
+        system = LSTM2x512(hidden=6, batch=3, sequence=4, as_published=as_published)
+        system.learn(PIECES, [], Budget(9), 0, log)
+        return system.network.state_dict()
+
+    first = Log(keep=5)
+    whole = learn(first)
+    resumed = learn(Log(first.state))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_as_published_the_upper_layer_forgets_and_the_lower_keeps_what_was_left() -> None:
+    network = StatefulNetwork(8, hidden=5, dropout=0.0, lanes=3)
+    windows = cut(PIECES, np.array([[1, 0], [3, 3]]), 4)
+    network.last_only(windows)
+    left = network.left.clone()
+    assert (left[:2, :2] != 0).all()
+    assert (left[2:] == 0).all()
+    assert (left[:, 2] == 0).all()
+    network.last_only(windows)
+    assert not torch.equal(network.left[:2, :2], left[:2, :2])
+
+
+def test_pieces_shorter_than_a_window_are_named_as_published() -> None:
+    system = LSTM2x512(hidden=4, as_published=True)
+    with pytest.raises(BenchError, match="No training piece has the 32 steps"):
+        system.learn(PIECES, [], Budget(1), 0, Log())

@@ -1,0 +1,171 @@
+from collections.abc import Callable, Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.contract import Budget
+from bench.errors import BenchError
+from bench.music import Score
+from bench.treatments.rbm_window import RBM, RBMWindow
+
+INNER = {"class": "baselines.bounds:Noise", "settings": {"rates": "pitch"}, "source": "1"}
+PIECES = [
+    Score.from_notes(np.arange(40), np.ones(40), 50 + (np.arange(40) * k) % 20) for k in (3, 7)
+]
+
+
+class Log:
+    def record(self, step: int, **values: float) -> None: ...
+    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
+    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None: ...
+    def resume(self) -> Mapping[str, Any] | None:
+        return None
+
+
+def binary(units: int) -> torch.Tensor:
+    return torch.tensor(list(product([0.0, 1.0], repeat=units)), dtype=torch.double)
+
+
+@pytest.fixture
+def rbm() -> RBM:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = RBM(5, 4).double()
+        for parameter in made.parameters():
+            nn.init.normal_(parameter)
+        return made
+
+
+def energy(rbm: RBM, v: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """(v, h) E of every pair."""
+    return -(v @ rbm.visible)[:, None] - (h @ rbm.hidden)[None] - v @ rbm.weight @ h.t()
+
+
+def small(**settings: Any) -> RBMWindow:
+    system = RBMWindow(**{"wrapped": INNER, "hidden": 12, "batch": 4} | settings)
+    system.fit(PIECES, [], Budget(2), 0, Log())
+    return system
+
+
+def test_the_papers_rbm_has_the_papers_parameters() -> None:
+    paper = RBM(16 * 78 * 2, 1500)
+    assert sum(parameter.numel() for parameter in paper.parameters()) == 3_747_996
+
+
+def test_the_free_energy_sums_the_hidden_units_out(rbm: RBM) -> None:
+    v, h = binary(5), binary(4)
+    assert torch.allclose(rbm.free_energy(v), -(-energy(rbm, v, h)).logsumexp(1), atol=1e-13)
+
+
+def test_the_partition_function_is_the_same_from_both_sides(rbm: RBM) -> None:
+    v, h = binary(5), binary(4)
+    turned = RBM(4, 5).double()
+    turned.load_state_dict({"weight": rbm.weight.t(), "visible": rbm.hidden, "hidden": rbm.visible})
+    ours, theirs = (-rbm.free_energy(v)).logsumexp(0), (-turned.free_energy(h)).logsumexp(0)
+    assert torch.isclose(ours, theirs, atol=1e-12)
+
+
+def test_a_step_of_the_chain_leaves_its_distribution_as_it_is(rbm: RBM) -> None:
+    v, h = binary(5), binary(4)
+    p = (-rbm.free_energy(v)).softmax(0)
+    up, down = rbm.up(v), rbm.down(h)
+    to_h = (up[:, None] * h + (1 - up[:, None]) * (1 - h)).prod(-1)  # (v, h)
+    to_v = (down[:, None] * v + (1 - down[:, None]) * (1 - v)).prod(-1)  # (h, v)
+    assert torch.allclose(p @ to_h @ to_v, p, atol=1e-14)
+
+
+def test_on_data_that_are_its_own_samples_the_contrast_pulls_nowhere(rbm: RBM) -> None:
+    v = binary(5)
+    p = (-rbm.free_energy(v)).softmax(0).detach()
+    draws = torch.from_numpy(np.random.default_rng(0).choice(32, 200_000, p=p.numpy()))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        rbm.contrast(v[draws]).backward()
+    for parameter in rbm.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().max() < 0.01
+
+
+def test_an_rbm_that_always_says_the_input_gives_it_back() -> None:
+    system = small()
+    nn.init.zeros_(system.rbm.weight)
+    given = np.zeros((1, 6, 88, 2), dtype=bool)
+    given[:, :, [3, 40]] = True
+    with torch.no_grad():
+        wanted = np.where(given[0, 0].ravel(), 50.0, -50.0)
+        system.rbm.visible.copy_(torch.from_numpy(np.tile(wanted, 16)))
+    first = np.zeros((1, 15, 88, 2), dtype=bool)
+    assert np.array_equal(system.correct(first, given, []), given)
+
+
+def test_the_older_steps_are_held_and_come_from_the_prompt() -> None:
+    system = small()
+    first = system.beginning(PIECES[0])
+    assert np.array_equal(first, system.states(PIECES[0])[-15:])
+    assert system.beginning(Score.silence(3)).sum() == 0
+    # The newest step becomes whatever sounded 15 steps before it.
+    with torch.no_grad():
+        system.rbm.weight.zero_()
+        system.rbm.visible.fill_(-5.0)
+        system.rbm.hidden.fill_(-5.0)
+        for unit, key in enumerate([60 - 21, 64 - 21]):
+            system.rbm.weight[2 * key, unit] = 10.0
+            system.rbm.weight[15 * 176 + 2 * key, unit] = 11.0
+    first[:] = False
+    first[0, 60 - 21], first[4, 64 - 21] = True, True
+    made = system.correct(first[None], np.zeros((1, 20, 88, 2), dtype=bool), [])[0]
+    assert np.argwhere(made[:, :, 0]).tolist() == [
+        [0, 60 - 21],
+        [4, 64 - 21],
+        [15, 60 - 21],
+        [19, 64 - 21],
+    ]
+
+
+@pytest.mark.parametrize("settings", [{}, {"gibbs": 2, "lowest": 24, "highest": 101}])
+def test_samples_keep_length_and_do_not_depend_on_the_others(
+    settings: dict[str, Any], capsys: Any
+) -> None:
+    system = small(**settings)
+    prompts = [PIECES[0].slice(0, 16), Score.silence(0), PIECES[1].slice(0, 4)]
+    together = system.sample(prompts, 20, 1)
+    assert [score.length for score in together] == [20] * 3
+    assert "cells per step" in capsys.readouterr().out
+    for place, prompt in enumerate(prompts):
+        assert system.sample([prompt], 20, 1) == [together[place]]
+
+
+def test_it_learns_which_cells_are_on() -> None:
+    system = RBMWindow(wrapped=INNER, hidden=30, batch=16, rate=0.05)
+    windows = torch.zeros(2, 16 * 176)
+    windows[0, ::3], windows[1, ::5] = 1, 1
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        system.rbm = RBM(16 * 176, 30)
+        optimiser = torch.optim.SGD(system.rbm.parameters(), lr=0.1)
+        for _ in range(200):
+            optimiser.zero_grad()
+            system.rbm.contrast(windows).backward()
+            optimiser.step()
+        rebuilt = system.rbm.down(system.rbm.up(windows)) >= 0.5
+    assert (rebuilt == windows.bool()).float().mean() > 0.99
+
+
+def test_a_saved_one_comes_back_and_has_no_likelihood(tmp_path: Any) -> None:
+    system = small()
+    system.save(tmp_path)
+    loaded = RBMWindow.load(tmp_path)
+    prompts = [PIECES[0].slice(0, 16)]
+    assert loaded.sample(prompts, 9, 0) == system.sample(prompts, 9, 0)
+    assert loaded.likelihood.kind == "none"
+    with pytest.raises(BenchError, match="how likely a corrected sample is"):
+        loaded.log_likelihood(PIECES)
+
+
+def test_pieces_shorter_than_a_window_are_refused() -> None:
+    with pytest.raises(BenchError, match="has 16 steps"):
+        RBMWindow(wrapped=INNER).fit([PIECES[0].slice(0, 9)], [], Budget(1), 0, Log())
