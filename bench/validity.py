@@ -283,24 +283,6 @@ def validated(metric: str, rows: Iterable[Row]) -> bool:
 # -- files ----------------------------------------------------------------------------------------
 
 
-def run(
-    name: str, chosen: Sequence[str], folder: Path, seed: int, say: Callable[[str], None]
-) -> list[Row]:
-    """Put metrics to the test (none named: all that are installed) on a data set.
-
-    The rows go to validity.csv in the folder, their picture to validity.png.
-    """
-    from bench import data, registry
-    from bench.files import write
-
-    dataset = data.load(name)
-    metrics = {metric: registry.metric(metric) for metric in chosen or registry.metrics()}
-    rows = validate(dataset, metrics, seed, say)
-    write(folder / "validity.csv", to_csv(rows))
-    figure(rows, folder / "validity.png")
-    return rows
-
-
 def to_csv(rows: Iterable[Row]) -> str:
     """The rows as CSV; an empty cell for none, six significant digits."""
 

@@ -222,20 +222,6 @@ def test_the_figure_is_a_picture(rows, tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_run_leaves_table_and_picture(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "load", lambda name: toy)
-    monkeypatch.setattr(registry, "metrics", lambda: {"notes": Notes, "wrong": Wrong})
-    said = []
-    found = validity.run("toy", ["wrong"], tmp_path, 0, said.append)
-    assert {row.metric for row in found} == {"wrong"}
-    assert {row.dataset for row in found} == {"toy"}
-    assert validity.to_csv(validity.read_csv(tmp_path / "validity.csv")) == validity.to_csv(found)
-    assert (tmp_path / "validity.png").is_file()
-    assert "pitch jitter" in said
-    with pytest.raises(BenchError, match="notse"):
-        validity.run("toy", ["notse"], tmp_path, 0, said.append)
-
-
 @pytest.mark.slow
 def test_the_metrics_of_the_suite_keep_their_signs_on_chorales():
     found = validate(data.load("chorales"), registry.metrics())
