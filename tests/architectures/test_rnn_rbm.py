@@ -22,8 +22,9 @@ HIDDEN = ALL[: 2**5, :5]  # every state of 5 hidden units
 
 def rbm(scale: float = 0.7) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     random = torch.Generator().manual_seed(1)
-    draw = lambda *size: torch.randn(*size, generator=random, dtype=torch.double)  # noqa: E731
-    return scale * draw(8, 5), draw(8), draw(5)
+    drawn = [torch.randn(8, size, generator=random, dtype=torch.double) for size in (5, 1)]
+    hidden = torch.randn(5, generator=random, dtype=torch.double)
+    return scale * drawn[0], drawn[1][:, 0], hidden
 
 
 def energy(v: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
@@ -63,7 +64,9 @@ def test_a_gibbs_step_leaves_the_distribution_as_it_is() -> None:
 
 def test_the_softplus_is_stable_far_out() -> None:
     x = torch.tensor([-1e4, 1e4], dtype=torch.double)
-    value = free_energy(torch.zeros(2, 1).double(), torch.ones(1, 1).double(), x[:, None] * 0, x[:, None])
+    value = free_energy(
+        torch.zeros(2, 1).double(), torch.ones(1, 1).double(), x[:, None] * 0, x[:, None]
+    )
     assert value.tolist() == [0, -1e4]
 
 
@@ -97,7 +100,10 @@ def test_annealed_importance_sampling_finds_the_partition_function(
     b_h = torch.randn(3, 12, generator=random, dtype=torch.double)
     states = torch.from_numpy((np.arange(2**12)[:, None] >> np.arange(12) & 1).astype(float))
     exact = torch.stack(
-        [torch.logsumexp(-free_energy(states, w.T, h, v), dim=0) for v, h in zip(b_v, b_h, strict=True)]
+        [
+            torch.logsumexp(-free_energy(states, w.T, h, v), dim=0)
+            for v, h in zip(b_v, b_h, strict=True)
+        ]
     )
     found = log_partition(w, b_v, b_h, 1000, 60, random)
     assert (found - exact).abs().max() < tolerance
@@ -122,17 +128,17 @@ def test_contrastive_divergence_vanishes_on_the_models_own_samples_and_not_on_ot
     for chances in (p, torch.ones(256).double() / 256):
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            frames = ALL[torch.multinomial(chances, n, replacement=True)][None]
-            one = torch.ones(1, n, dtype=torch.double)
+            frames = ALL[torch.multinomial(chances, n, replacement=True)][:, None]
+            one = torch.ones(n, 1, dtype=torch.double)
             net.zero_grad()
-            net.loss(Windows(frames * 0, frames, one, torch.zeros(1))).backward()
+            net.loss(Windows(frames * 0, frames, one, torch.zeros(n))).backward()
         sizes.append(net.w.grad.abs().max().item())
     assert sizes[0] < 5 / np.sqrt(n)
     assert sizes[1] > 0.05
 
 
 def test_without_recurrent_weights_every_frame_meets_the_same_rbm() -> None:
-    net, (w, b_v, b_h) = network(), rbm()
+    net, (_, b_v, b_h) = network(), rbm()
     torch.nn.init.zeros_(net.biases.weight)
     frames = ALL[torch.randint(256, (2, 6), generator=torch.Generator().manual_seed(3))]
     context, _ = net.read(frames, net.start(torch.zeros(2)))
