@@ -186,11 +186,11 @@ class AxialNetwork(FrameNetwork):
         """(batch, keys), from the bottom up."""
         frame = (uniform < self.rate.sigmoid()).to(context.dtype)
         low, high = self.compass.tolist()
-        table = self.below.table(high - low)
+        table, context = self.below.table(high - low), context.clone()
         for place, key in enumerate(range(low, high)):
             logit = self.out(gelu(self.hidden(context[:, place])))[:, 0] + self.rate[key]
             frame[:, key] = (uniform[:, key] < logit.sigmoid()).to(frame.dtype)
-            context = context + frame[:, key, None, None] * table[place]
+            context[:, place + 1 :] += frame[:, key, None, None] * table[place, place + 1 :]
         return frame
 
 
