@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from bench import training
+from bench.architectures import large_softmax
 from bench.contract import Floats
 from bench.music import Score
 
-LOGITS = 2**24  # of one softmax at a time: bounds the memory that a large vocabulary takes
+LARGE = 2**11  # tokens of a vocabulary whose logits are not held together
 HIDDEN = 2**25  # numbers that a network may hold of the pieces it scores at once
 PIECES = 64  # that are drawn at once
 
@@ -97,29 +97,12 @@ def random_windows(
     return rows[:, : int((rows >= 0).sum(axis=1).max())]
 
 
-def surprise(out: Callable[[Tensor], Tensor], hidden: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of the targets (...) given (..., hidden); -1 is no target.
-
-    Logits are made in parts, and made again for the gradient, where they would be many.
-    """
+def surprise(out: nn.Linear, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of the targets (...) given (..., hidden); -1 is no target."""
     hidden, targets = hidden[targets >= 0], targets[targets >= 0]  # (tokens, hidden)
-
-    def part(hidden: Tensor, targets: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(out(hidden), targets, reduction="sum")
-
-    with torch.no_grad():
-        vocabulary = out(hidden[:1]).shape[-1]
-    rows = max(1, LOGITS // vocabulary)
-    if len(targets) <= rows:
-        total = part(hidden, targets)
-    else:
-        total = torch.stack(
-            [
-                checkpoint(part, *both, use_reentrant=False, preserve_rng_state=False)
-                for both in zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
-            ]
-        ).sum()
-    return total / len(targets)
+    if out.out_features >= LARGE:
+        return large_softmax.surprise(out, hidden, targets) / len(targets)
+    return nn.functional.cross_entropy(out(hidden), targets)
 
 
 # -- scoring --------------------------------------------------------------------------------------

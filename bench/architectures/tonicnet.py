@@ -202,8 +202,10 @@ class TonicNetwork(nn.Module):
         """
         hidden, _ = self(tokens[:, :-1].clamp(min=0), counts[:, :-1])
         targets = tokens[:, 1:]
-        logits = self.out(hidden).unflatten(1, (-1, VOICES))  # (batch, steps, voices, tokens)
-        wanted = targets.unflatten(1, (-1, VOICES))
+        logits = torch.unflatten(
+            self.out(hidden), 1, (-1, VOICES)
+        )  # (batch, steps, voices, tokens)
+        wanted = torch.unflatten(targets, 1, (-1, VOICES))
         voices = wanted[:, :, 1:] - REST
         total = nn.functional.cross_entropy(
             logits[:, :, 0, :REST].flatten(0, 1),
