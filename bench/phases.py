@@ -147,7 +147,7 @@ def test_likelihood(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, 
     """The system's likelihood of the test split, piece by piece."""
     system = load_system(job, folder)
     begun = time.monotonic()
-    found = likelihood.evaluate(system, dataset.split("test"))
+    found = likelihood.evaluate(system, sampling.test_pieces(dataset, job.protocol))
     kind, described = likelihood.tag(system.likelihood, dataset.object)
     finite = bool(len(found.nats)) and bool(np.isfinite(found.nats).all())
     return {
@@ -174,7 +174,7 @@ def snapshots(
         system = trained(job, dataset, SnapshotLog(state))
         samples = continuations(job, system, dataset, prompts)
         write_samples(path.parent / "samples", samples)
-        found = likelihood.evaluate(system, dataset.split("test"))
+        found = likelihood.evaluate(system, sampling.test_pieces(dataset, job.protocol))
         finite = bool(len(found.nats)) and bool(np.isfinite(found.nats).all())
         points.append(
             {

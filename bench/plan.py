@@ -28,15 +28,17 @@ class Preset(BaseModel):
     bars: int  # of each sample
     seeds: int
     timeout: float  # minutes per job
+    test_pieces: int | None = None  # that give the likelihood; none: all
 
 
 PRESETS: dict[PresetName, Preset] = {
     "smoke": Preset(
         about="does everything run? under 3 minutes on 2 cores; its figures mean nothing",
-        samples=8,
+        samples=4,
         bars=4,
         seeds=1,
         timeout=5,
+        test_pieces=2,
     ),
     "quick": Preset(
         about="the default without a GPU: at most 15 minutes on 2 cores; short training",
@@ -118,6 +120,7 @@ def protocol_of(options: Options, bar: int) -> Protocol:
         samples=options.samples or preset.samples,
         steps=options.steps or preset.bars * bar,
         prompt=bar,
+        test_pieces=preset.test_pieces,
         unprompted=options.unprompted,
     )
 

@@ -23,6 +23,7 @@ class Protocol(BaseModel):
     steps: int  # per sample
     prompt: int  # steps of the prompt: one bar
     unprompted: bool = False
+    test_pieces: int | None = None  # how many give the likelihood; none: the whole test split
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,11 @@ def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) ->
         test=test,
         prompts=[prompt.score for prompt in chosen],
     )
+
+
+def test_pieces(dataset: Dataset, protocol: Protocol) -> list[Score]:
+    """The test pieces whose likelihood is asked for."""
+    return dataset.split("test")[: protocol.test_pieces]
 
 
 def check_samples(samples: object, protocol: Protocol, grid: int) -> list[Score]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.contract import Floats, Reference
 from bench.music import KEYS, LOWEST, Score
-from bench.music.key import _PROFILES
+from bench.music.key import PROFILES
 from metrics.shared import shared
 
 BARS = 4  # per window
@@ -26,7 +26,7 @@ RARE = 0.05  # of the training windows lack a feature
 CHUNK = 256  # windows at a time
 
 _SCALES = np.array([np.roll([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1], tonic) for tonic in range(12)])
-_FITS = (_PROFILES - _PROFILES.mean(axis=1, keepdims=True)) / _PROFILES.std(axis=1, keepdims=True)
+_FITS = (PROFILES - PROFILES.mean(axis=1, keepdims=True)) / PROFILES.std(axis=1, keepdims=True)
 _STEPS = (0, 1, 2, 4, 7)  # semitones of a melody's repetition, step, whole step, third, fifth
 _WAITS = (0.25, 0.5, 1.0, 2.0)  # quarters from attack to attack
 FEATURES = (

@@ -42,7 +42,7 @@ class Isl:
     """
 
     name: ClassVar[str] = "isl"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "nats per transition"
     direction: ClassVar[Direction] = "higher"
     headline: ClassVar[bool] = True

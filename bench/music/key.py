@@ -15,7 +15,7 @@ Mode = Literal["major", "minor"]
 # Musical Pitch, p. 30.
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-_PROFILES = np.array([np.roll(p, tonic) for p in (_MAJOR, _MINOR) for tonic in range(12)])
+PROFILES = np.array([np.roll(p, tonic) for p in (_MAJOR, _MINOR) for tonic in range(12)])
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,6 @@ def key(score: Score) -> Key | None:
     weights = np.bincount(score.pitch % 12, score.duration, minlength=12)
     if np.ptp(weights) == 0:
         return None
-    clarity = np.corrcoef(weights, _PROFILES)[0, 1:]
+    clarity = np.corrcoef(weights, PROFILES)[0, 1:]
     best = int(np.argmax(np.round(clarity, 12)))  # rounding noise must not decide a tie
     return Key(best % 12, "major" if best < 12 else "minor", float(clarity[best]))
