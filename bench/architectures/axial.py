@@ -76,7 +76,8 @@ class Dropout(nn.Module):
 def rotate(x: Tensor, place: Tensor) -> Tensor:
     """Rotary positions: x (keys, batch, heads, time, size) at places (batch, time)."""
     half = x.shape[-1] // 2
-    speed = torch.arange(half, device=x.device, dtype=x.dtype) / half
+    # In the places' precision: with bfloat16 a far place would turn by another angle.
+    speed = torch.arange(half, device=x.device, dtype=place.dtype) / half
     angle = place[:, None, :, None] * torch.exp(-math.log(1000.0) * speed)  # (batch, 1, time, half)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     a, b = x[..., :half], x[..., half:]
@@ -179,7 +180,7 @@ class AxialNetwork(FrameNetwork):
         inside = self.inside
         x = self.dropout(context + self.below(frames[..., inside]))
         predicted = self.out(gelu(self.hidden(x)))[..., 0]
-        logits = self.rate.expand(frames.shape).to(predicted.dtype).clone()
+        logits = self.rate.expand(frames.shape).clone()
         logits[..., inside] += predicted
         return independent(logits, frames)
 
@@ -197,7 +198,7 @@ class AxialNetwork(FrameNetwork):
 
 @dataclass(frozen=True)
 class Settings:
-    """Chosen on the validation pieces of the chorales."""
+    """Chosen on the validation pieces of jsb."""
 
     size: int = 64
     heads: int = 4
