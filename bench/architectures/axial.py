@@ -111,8 +111,9 @@ class Block(nn.Module):
         steps = seen.shape[2]
         key, value = (part.flatten(0, 1)[:, None] for part in seen.chunk(2, dim=-1))
         q = q.flatten(0, 1)
-        if t == 1:  # nothing to hide: the heads are as many steps that ask at once
-            out = scaled_dot_product_attention(q.transpose(1, 2), key, value).transpose(1, 2)
+        if t == 1:  # nothing to hide, and small products: faster by hand
+            odds = q[:, :, 0] @ key[:, 0].transpose(1, 2) / math.sqrt(q.shape[-1])
+            out = (odds.softmax(dim=-1) @ value[:, 0])[:, :, None]  # (.., heads, 1, size)
         else:
             key, value = (part.expand(-1, self.heads, -1, -1) for part in (key, value))
             steps_ago = torch.arange(steps, device=x.device)
@@ -205,7 +206,7 @@ class Settings:
     blocks: int = 2
     span: int = 128
     dropout: float = 0.15
-    batch: int = 4
+    batch: int = 2
     sequence: int = 128
     rate: float = 0.003
     decay: float = 0.05
