@@ -122,25 +122,28 @@ class NoteLogistic:
         """(notes, look_back) MIDI numbers, 0 before the first note."""
         return np.where(before == NONE, 0.0, before + float(LOWEST))
 
+    def _columns(self, before: Ints) -> Ints:
+        """(notes, look_back) which of the one-hot features are 1."""
+        return np.asarray(before + np.arange(self.look_back) * (KEYS + 1), dtype=np.int64)
+
     def _design(self, before: Ints) -> Any:
         """(notes, features) what the regression sees."""
         from scipy.sparse import csr_matrix
 
         if self.features == "raw":
             return (self._numbers(before) - self.centre) / self.scale
-        columns = (before + np.arange(self.look_back) * (KEYS + 1)).ravel()
-        rows = np.repeat(np.arange(len(before)), self.look_back)
+        columns, rows = self._columns(before).ravel(), np.arange(len(before) + 1)
         shape = (len(before), self.look_back * (KEYS + 1))
-        return csr_matrix((np.ones(len(columns)), (rows, columns)), shape=shape)
+        return csr_matrix((np.ones(len(columns)), columns, rows * self.look_back), shape=shape)
 
     def log_chances(self, before: Ints) -> Floats:
         """(notes, keys) log p of the next key. A key that never occurs counts as 1/88 of a note."""
-        from scipy.special import log_softmax
-
+        if self.features == "raw":
+            logits = self._design(before) @ self.weights + self.bias
+        else:
+            logits = self.weights[self._columns(before)].sum(axis=1) + self.bias
         known = np.full((len(before), KEYS), -np.inf)
-        known[:, self.classes] = log_softmax(
-            self._design(before) @ self.weights + self.bias, axis=1
-        )
+        known[:, self.classes] = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
         total = float(self.counts.sum())
         mixed: Floats = np.logaddexp(known + np.log(total), -np.log(KEYS)) - np.log(total + 1)
         return mixed

@@ -182,20 +182,20 @@ class MidiLSTM:
             tokens = tokens.masked_fill(once, self.vocabulary.unknown)
             return self.network.loss(tokens.to(training.device()))
 
+        def validate() -> float:
+            return language.mean_loss(self.network, held_out, self.batch)
+
+        steps = training.updates(budget, per_pass)
         training.train(
             self.network,
             loss,
             torch.optim.Adam(self.network.parameters(), lr=self.rate),
-            steps=training.updates(budget, per_pass),
+            steps=steps,
             seed=seed,
             log=log,
             schedule=lambda step: self.decay ** (step // self.decay_every),
             clip=self.clip,
-            validate=(
-                (lambda: language.mean_loss(self.network, held_out, self.batch))
-                if len(held_out)
-                else None
-            ),
+            validate=validate if len(held_out) and steps >= per_pass else None,
             every=max(10, per_pass),
             patience=self.patience,
             music_steps=language.music_steps(train, words, self.batch * self.sequence),

@@ -393,7 +393,7 @@ class TonicNet:
         """
         frames = [score.sounding() for score in scores]
         nats = language.log_likelihood(
-            language.precise(self.network),
+            self.network,
             [tokens_of(piece).ravel() for piece in frames],
             BEGINNING,
             lambda group: Grammar([len(frames[piece]) for piece in group], escape=True),

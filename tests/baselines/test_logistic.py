@@ -68,7 +68,7 @@ def test_what_is_drawn_is_what_the_likelihood_says(monkeypatch: pytest.MonkeyPat
     for module in (logistic, note_deltas):
         monkeypatch.setattr(module, "KEYS", 2)
     monkeypatch.setattr(logistic, "NONE", 2)
-    system, scores, n = NoteLogistic(), every_score(2, 2), 5000
+    system, scores, n = NoteLogistic(), every_score(2, 2), 3000
     system.fit(scores, [], Budget(30), 0, NoLog())
     drawn = [s.content_hash for s in system.sample([Score.silence(0)] * n, 2, seed=0)]
     for score, nats in zip(scores, system.log_likelihood(scores), strict=True):
