@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -53,9 +52,12 @@ class Job(BaseModel):
     snapshots: int = 0  # points through training at which it also samples; changes no result
     card: Card
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """SHA-256 of all that changes the result, and of nothing else."""
+        """SHA-256 of all that changes the result, and of nothing else.
+
+        Never kept: a copy with another seed would take it along.
+        """
         content = self.model_dump(mode="json", exclude={"card", "snapshots"})
         content["class_path"] = self.class_path.rpartition("/")[2]  # wherever a user's file lies
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -245,15 +245,31 @@ def correlations(table: pd.DataFrame) -> alt.LayerChart:
         y=alt.Y("other:N", sort=names, title=None, axis=alt.Axis(labelLimit=200)),
         tooltip=["one:N", "other:N", alt.Tooltip("rho:Q", format=".2f", title="correlation")],
     )
-    cells = base.mark_rect().encode(
-        color=alt.Color(
-            "rho:Q",
-            scale=alt.Scale(domain=[-1, 0, 1], range=["#c9510c", "#9aa4af", "#1f6feb"]),
-            legend=alt.Legend(title="correlation", orient="top"),
-        )
-    )
+    cells = base.mark_rect().encode(color=signed("rho", "correlation"))
     texts = base.mark_text(fontSize=10, color="white").encode(text=alt.Text("rho:Q", format=".1f"))
     return alt.layer(cells, texts).properties(height=28 * len(names))
+
+
+def ladders(table: pd.DataFrame) -> alt.LayerChart:
+    """What each metric sees; columns: metric, ladder, monotone, detected."""
+    names = list(dict.fromkeys(table["metric"]))
+    base = alt.Chart(table).encode(
+        x=alt.X("ladder:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=200)),
+        y=alt.Y("metric:N", sort=names, title=None, axis=alt.Axis(labelLimit=200)),
+        tooltip=["metric:N", "ladder:N", alt.Tooltip("monotone:Q", format=".2f"), "detected:N"],
+    )
+    cells = base.mark_rect().encode(color=signed("monotone", "gets worse along with the music"))
+    texts = base.mark_text(fontSize=10, color="white").encode(text="detected:N")
+    return alt.layer(cells, texts).properties(height=24 * len(names))
+
+
+def signed(name: str, title: str) -> alt.Color:
+    """The colour of a figure from -1 to 1."""
+    return alt.Color(
+        f"{name}:Q",
+        scale=alt.Scale(domain=[-1, 0, 1], range=["#c9510c", "#8b949e", "#1f6feb"]),
+        legend=alt.Legend(title=title, orient="top", titleLimit=300),
+    )
 
 
 def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> alt.LayerChart:
@@ -267,11 +283,11 @@ def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> alt.Laye
     colour = alt.Color(
         "whose:N",
         scale=alt.Scale(domain=whose, range=[GREY if w == real else SERIES[0] for w in whose]),
-        legend=alt.Legend(title=None, orient="top"),
+        legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
     )
     behind = (
         alt.Chart(table[table["whose"] == real])
-        .mark_circle(size=25, opacity=0.35)
+        .mark_circle(size=25, opacity=0.6)
         .encode(color=colour, **axes)
     )
     before = (

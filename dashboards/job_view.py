@@ -53,9 +53,10 @@ def job_of(folder: JobFolder) -> Job | None:
 @lru_cache(maxsize=20000)
 def _job(path: Path, stamp: int) -> Job | None:
     try:
-        return Job.model_validate(read_json(path))
+        job = Job.model_validate(read_json(path))
     except (ValidationError, OSError):
         return None
+    return job if job.id == path.parent.name else None  # else of a version that does it otherwise
 
 
 def status_of(folder: JobFolder) -> Status | None:

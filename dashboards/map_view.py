@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.store import JobFolder
 from dashboards import sources
@@ -28,9 +28,9 @@ class Map:
 def project(row: Cells, jobs: Sequence[JobFolder]) -> Map | str:
     """Where the samples lie among the test pieces, or why that cannot be shown."""
     try:
-        from metrics.pca_distance import project as onto
+        from metrics.features import project as onto
     except ImportError:
-        return "The metric that draws this map (PCA distance) is not installed."
+        return "The metrics that give this map its axes are not installed."
     import pandas as pd
 
     from bench import sampling
@@ -43,9 +43,12 @@ def project(row: Cells, jobs: Sequence[JobFolder]) -> Map | str:
     if data is None:
         return "The data set is not on this machine, so there is nothing to draw the samples among."
     compared = sampling.reference(data, job.protocol, sampling.prompts(data, job.protocol))
-    points: Any = onto(compared, [compared.test, made])
+    found = onto(compared, made)
+    if found is None:
+        return "The training pieces are too alike to give this map two axes."
     frames = [
-        pd.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "whose": whose})
-        for xy, whose in zip(points, (REAL, name_of(row)), strict=True)
+        pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "whose": whose})
+        for points, whose in ((found.reference, REAL), (found.samples, name_of(row)))
     ]
-    return Map(pd.concat(frames), ("first component", "second component"))
+    first, second = (f"{share:.0%} of the variance" for share in found.explained)
+    return Map(pd.concat(frames), (f"first axis, {first}", f"second axis, {second}"))

@@ -16,7 +16,7 @@ from dashboards.board_view import Table
 def remembered(key: str) -> None:
     """Begin with what was chosen on the page before, unless the address says otherwise."""
     kept = st.session_state.get(f"kept_{key}")
-    if st.session_state.get("arrived") and key not in st.query_params and kept is not None:
+    if st.session_state.get("page_is_new") and key not in st.query_params and kept is not None:
         with suppress(StreamlitAPIException):  # the address belongs to the widget already
             st.query_params[key] = kept
         st.session_state[key] = kept

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-FILE = "validity.csv"  # what `bench validate` writes; one line per metric and corruption
-PASSED = {"true", "yes", "1", "ok", "passed"}
+from bench import validity
+from bench.errors import BenchError
+
+FILE = "validity.csv"  # what `bench validate` writes
 
 
-def ladder(board: Path) -> list[dict[str, str]]:
-    """The lines of the validity file beside a board; none where there is no such file."""
+def results(board: Path) -> Sequence[validity.Row]:
+    """What `bench validate` left beside a board; nothing where there is no such file."""
     path = board.with_name(FILE)
     try:
-        return _lines(path, path.stat().st_mtime_ns)
+        return _results(path, path.stat().st_mtime_ns)
     except OSError:
-        return []
+        return ()
 
 
 @lru_cache(maxsize=8)
-def _lines(path: Path, stamp: int) -> list[dict[str, str]]:
+def _results(path: Path, stamp: int) -> tuple[validity.Row, ...]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [
-                {k: v or "" for k, v in line.items() if isinstance(k, str)}
-                for line in csv.DictReader(file)
-                if line.get("metric")
-            ]
-    except (OSError, csv.Error, UnicodeDecodeError):
-        return []
+        return tuple(validity.read_csv(path))
+    except (BenchError, UnicodeDecodeError):
+        return ()  # of another version, or on its way to the disk
 
 
 def validated(board: Path) -> set[str]:
-    """The metrics that lost no required property."""
-    lines = ladder(board)
-    tested = {line["metric"] for line in lines}
-    lost = {
-        line["metric"]
-        for line in lines
-        if line.get("passed", "") and line["passed"].lower() not in PASSED
-    }
-    return tested - lost
+    """The metrics that were tested and lost no required property."""
+    rows = results(board)
+    return {name for name in {row.metric for row in rows} if validity.validated(name, rows)}
+
+
+def verdict(name: str, rows: Sequence[validity.Row]) -> str:
+    """How a metric fared, in words."""
+    judged = [row for row in rows if row.metric == name and row.kind == "property"]
+    if not judged:
+        return "no property was tested yet"
+    lost = [row for row in judged if not row.holds]
+    if not lost:
+        return f"passed, all {len(judged)} required properties hold"
+    return "failed: " + "; ".join(f"{row.name} ({row.note})" for row in lost)

@@ -139,3 +139,10 @@ def test_a_board_with_a_missing_column_or_a_word_for_a_number_is_named(tmp_path)
 )
 def test_figures_are_shown_with_their_interval_and_missing_ones_are_blank(cells, shown):
     assert tables.number(*cells) == shown
+
+
+def test_all_seeds_of_a_system_are_one_row(home):
+    done = home.bench(*home.arguments("noise"), "--seeds", "2")
+    assert done.returncode == 0, done.stderr
+    (row,) = board.read_csv(home.runs / "leaderboard.csv")
+    assert row["seeds"] == len(row["jobs"].split()) == 2

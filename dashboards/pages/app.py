@@ -27,8 +27,8 @@ PAGES = {
 }
 
 page = st.navigation(PAGES, expanded=True)
-st.session_state["arrived"] = st.session_state.get("page") != page.title
-st.session_state["page"] = page.title
+st.session_state["page_is_new"] = st.session_state.get("page_before") != page.title
+st.session_state["page_before"] = page.title
 with st.sidebar:
     st.caption(
         f"Board: {sources.board_path().name} in {sources.board_path().resolve().parent.name}/"

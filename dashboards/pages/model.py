@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
@@ -154,14 +152,12 @@ def show_training(row: Cells, jobs: list[JobFolder]) -> None:
 
 def show_map(row: Cells, jobs: list[JobFolder]) -> None:
     """Where the samples lie among real music."""
-    found: Any = map_view.project(row, jobs)
+    found = map_view.project(row, jobs)
     if isinstance(found, str):
         st.info(found)
     else:
         chart = charts.scatter(found.table, map_view.REAL, found.titles)
-        st.altair_chart(
-            chart, width="stretch", alt="Windows of samples among windows of real music"
-        )
+        st.altair_chart(chart, width="stretch", alt="Samples among real music")
         st.caption(
             "Each point is four bars. The axes are the two directions in which real music varies"
             " most; points far from the grey cloud do not look like it. What two axes cannot show"

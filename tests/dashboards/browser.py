@@ -81,7 +81,7 @@ def ready(page: Any, timeout: float = 30_000) -> None:
     """Wait until the page has its heading and its script has run."""
     page.get_by_role("heading", level=1).first.wait_for(timeout=timeout)
     page.wait_for_function(
-        "() => !document.querySelector('[data-testid=stStatusWidget]')"
+        "() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')"
         " && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState"
         " !== 'running'",
         timeout=timeout,

@@ -25,6 +25,8 @@ PAGES = {
     "model-map": "model?system=chord-lstm&part=Map",
     "model-card": "model?system=chord-lstm&part=Card",
     "metrics": "metrics",
+    "metrics-notice": "metrics?part=Do+they+notice",
+    "metrics-agree": "metrics?part=Do+they+agree",
     "data": "data",
     "run": "run",
     "survey": "survey",

@@ -97,10 +97,11 @@ def watched(chromium, address):
 
 PAGES = ["", "compare", "model", "metrics", "data?data=toy", "run", "survey", "about"]
 PARTS = [f"model?part={part}" for part in ("Figures", "Training", "Map", "Card")]
+METRICS = ["metrics?part=Do+they+notice", "metrics?part=Do+they+agree"]
 VIEWS = [f"?view={view}" for view in ("Loss", "Listeners", "Speed")]
 
 
-@pytest.mark.parametrize("path", PAGES + PARTS + VIEWS)
+@pytest.mark.parametrize("path", PAGES + PARTS + VIEWS + METRICS)
 def test_every_page_renders_without_complaint_or_outside_request(watched, path):
     page = watched.go(path)
     assert page.locator("[data-testid=stException]").count() == 0

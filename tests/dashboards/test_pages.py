@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from bench import board
+from bench import board, validity
 
 pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest
 
+from dashboards.columns import label
 from dashboards.serve import APP
 
 PAGES = sorted(path.name for path in APP.parent.glob("*.py") if path != APP)
@@ -170,20 +171,29 @@ def test_ratings_are_shown_once_a_survey_gave_some(looking_at, tmp_path):
     app = opened(view="Listeners")
     assert list(shown(app)["human"]) == [5.5] * 5
     assert "No survey has been closed" not in words(app)
-    assert "human_rating" not in words(opened("measures.py")).split("Metrics")[0]
+    said = words(opened("measures.py", part="Do they agree"))
+    assert "Rank correlation of each metric with the listeners" in said
 
 
 def test_metrics_are_grey_until_they_are_validated(made_up, tmp_path):
     assert "has not passed its validity test" in words(opened())
     (tmp_path / "validity.csv").write_text(
-        "metric,corruption,spearman,passed\n"
-        "scale_consistency_gap,jitter,0.9,true\npolyphony,jitter,0.1,false\n"
+        validity.to_csv(
+            [
+                validity.Row("scale_consistency_gap", 1, "property", "real <= noise", holds=True),
+                validity.Row("scale_consistency_gap", 1, "summary", "jitter", monotone=0.9),
+                validity.Row("polyphony", 1, "property", "a < b", holds=False, note="2 < 1"),
+            ]
+        )
     )
     assert "has not passed its validity test" not in words(opened())
     app = opened(columns_overall=["System", "polyphony"])
     assert "has not passed its validity test" in words(app)
-    assert "Validity test: passed" in words(opened("measures.py"))
-    assert "Validity test: failed" in words(opened("measures.py"))
+    said = words(opened("measures.py"))
+    assert "Validity test: passed" in said
+    assert "Validity test: failed" in said
+    (tmp_path / "validity.csv").write_text("metric,what\n1,2\n")
+    assert "validity tests have not been run" in words(opened("measures.py", part="Do they notice"))
 
 
 # -- with a run behind the board -------------------------------------------------------------------
@@ -196,17 +206,17 @@ def test_a_run_is_compared_prompt_by_prompt(finished, looking_at):
     assert "One bar of " in words(app)
     table = shown(app)
     assert set(table["against"]) == {"random-chords", "human"}
-    assert "skill" in set(table["figure"])
     from bench.compare import comparable, compare
     from bench.store import Store
 
     entries = board.build(Store(finished / "runs"))
     pair = comparable(entries, "markov-chain", "random-chords")[0]
-    for one in compare(*pair):
-        if one.figure == "skill":
-            row = table[(table["figure"] == "skill") & (table["against"] == "random-chords")]
-            assert row["difference"].iloc[0] == pytest.approx(one.difference)
-            assert row["95 %"].iloc[0] == f"{one.low:+.3f} to {one.high:+.3f}"
+    against = table[table["against"] == "random-chords"].set_index("figure")
+    found = {label(one.figure): one for one in compare(*pair)}
+    assert len(against) >= 3
+    for name, row in against.iterrows():
+        assert row["difference"] == pytest.approx(found[name].difference)
+        assert row["95 %"] == f"{found[name].low:+.3f} to {found[name].high:+.3f}"
     assert len(app.get("bidi_component")) + len(app.get("vega_lite_chart")) >= 7
 
 
