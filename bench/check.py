@@ -270,21 +270,25 @@ SYSTEM_CHECKS: tuple[Callable[[Fitted], None], ...] = (
 )
 
 
-def check_system(spec: SystemSpec, variant: Variant = "corrected") -> Iterator[Finding]:
-    """The contract's promises one by one, and how the system keeps them."""
+def check_system(
+    spec: SystemSpec, variant: Variant = "corrected", small: bool = False
+) -> Iterator[Finding]:
+    """The contract's promises one by one, and how the system, or a small one, keeps them."""
     promise = "It can be built and fitted, and reaches for no other data while it learns"
     fitted: Fitted | None = None
 
     def begin() -> None:
         nonlocal fitted
-        system = fit(lambda: spec.build(variant))
+        system = fit(lambda: spec.build(variant, small))
         if spec.kind == "ceiling" and hasattr(system, "reveal"):
             toy = toy_dataset().split("valid")[1]
             system.reveal([toy.slice(0, STEPS)] * len(toy_prompts()))
         expect(
             isinstance(system, System), "It lacks one of fit, sample, log_likelihood, save, load."
         )
-        fitted = Fitted(lambda: spec.build(variant), system, system.sample(toy_prompts(), STEPS, 0))
+        fitted = Fitted(
+            lambda: spec.build(variant, small), system, system.sample(toy_prompts(), STEPS, 0)
+        )
 
     yield found(promise, begin)
     if fitted is None or spec.kind == "ceiling":

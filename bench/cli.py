@@ -457,6 +457,9 @@ def check(
     variant: Annotated[
         str, typer.Option("--variant", help="corrected or as-published.")
     ] = "corrected",
+    small: Annotated[
+        bool, typer.Option("--small", help="A small network of the same kind: quick on a laptop.")
+    ] = False,
 ) -> None:
     """Test a system or metric against the contract and explain what it breaks."""
     from bench import check as checks
@@ -473,7 +476,7 @@ def check(
     ):
         findings = checks.check_metric(cast(type[Metric], cls))
     elif target in registry.systems() or ".py:" in target:
-        findings = checks.check_system(registry.system(target), chosen)
+        findings = checks.check_system(registry.system(target), chosen, small)
     else:
         raise unknown("system or metric", target, [*registry.systems(), *registry.metrics()])
     broken = 0

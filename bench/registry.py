@@ -68,6 +68,7 @@ class SystemSpec(_Block):
     class_path: Annotated[str, Field(alias="class")]  # module:Class, or path/to/file.py:Class
     version: int = 1  # raise it when the code changes what the system does
     settings: dict[str, Any] = Field(default_factory=dict)
+    small: dict[str, Any] = Field(default_factory=dict)  # sizes at which tests can afford it
     about: str = ""
     paper: str = ""  # short form, as the board shows it
     citation: str = ""
@@ -90,19 +91,24 @@ class SystemSpec(_Block):
             raise ValueError('published: give the figures, or none = "the reason"')
         return self
 
-    def settings_of(self, variant: Variant) -> dict[str, Any]:
-        """The constructor's keywords for a variant; `wrapped` describes the system it treats."""
+    def settings_of(self, variant: Variant, small: bool = False) -> dict[str, Any]:
+        """The constructor's keywords for a variant; `wrapped` describes the system it treats.
+
+        With `small` the same at the sizes that tests can afford.
+        """
         settings = dict(self.settings)
         if variant == "as-published":
             if self.as_published is None:
                 raise BenchError(f"{self.id} has no as-published variant: no defect of it matters.")
             settings |= self.as_published.settings
+        if small:
+            settings |= self.small
         if self.wraps:
             inner = system(self.wraps)
             inside: Variant = variant if variant in inner.variants() else "corrected"
             settings["wrapped"] = {
                 "class": inner.class_path,
-                "settings": inner.settings_of(inside),
+                "settings": inner.settings_of(inside, small),
                 "source": source_hash(inner),
             }
         return settings
@@ -116,9 +122,9 @@ class SystemSpec(_Block):
         named = self.data if self.data is not None else tuple(self.also) or None
         return named is None or dataset in named
 
-    def build(self, variant: Variant = "corrected") -> System:
+    def build(self, variant: Variant = "corrected", small: bool = False) -> System:
         """An unfitted system."""
-        return build(self.class_path, self.settings_of(variant), self.id)
+        return build(self.class_path, self.settings_of(variant, small), self.id)
 
 
 def build(class_path: str, settings: dict[str, Any], name: str) -> System:
