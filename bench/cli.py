@@ -489,6 +489,57 @@ def check(
     console.print(f"{target} keeps the contract.", highlight=False)
 
 
+@app.command(rich_help_panel="Enter")
+def validate(
+    data: Annotated[str, typer.Option("--data", help="The data set to make worse.")] = "chorales",
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metrics", help="Metrics, by name. [default: all]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the corruptions.")] = 0,
+    out: Out = OUT,
+) -> None:
+    """Test metrics on music that is made worse step by step; what fails is greyed on the board."""
+    from bench import data as datasets
+    from bench import registry, validity
+    from bench.files import write
+
+    chosen = {name: registry.metric(name) for name in several(metrics) or registry.metrics()}
+    dataset = datasets.load(data)
+    with errors.status("Making music worse ...") as status:
+        rows = validity.validate(
+            dataset, chosen, seed, lambda what: status.update(f"Scoring {what} ...")
+        )
+    write(out / "validity.csv", validity.to_csv(rows))
+    validity.figure(rows, out / "validity.png")
+    lost = [row for row in rows if row.kind == "property" and not row.holds]
+    for row in lost:
+        errors.print(
+            f"{row.metric}: {row.name} does not hold: {row.note}", style="red", markup=False
+        )
+    console.print(
+        f"{len(chosen)} metrics, {len({row.metric for row in lost})} without a property they need."
+        f" The table is {out / 'validity.csv'}, the picture {out / 'validity.png'}.",
+        highlight=False,
+    )
+    if lost:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Look")
+def dashboard(
+    out: Out = OUT,
+    board: Annotated[
+        Path | None, typer.Option("--board", help="A leaderboard. [default: OUT/leaderboard.csv]")
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="The address it listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8501,
+) -> None:
+    """Open the dashboard in a browser: compare systems, listen, look at a run."""
+    from dashboards.serve import serve
+
+    raise typer.Exit(serve(out, board, host, port, console.print))
+
+
 @app.command("list", rich_help_panel="Look")
 def list_things(
     what: Annotated[

@@ -13,7 +13,7 @@ import io
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ class Row:
     detected: float | None = None
     holds: bool | None = None
     note: str = ""
+    dataset: str = ""
 
 
 def material(dataset: Dataset) -> tuple[Material, Reference]:
@@ -149,7 +150,7 @@ def validate(
         human = found[name]["human"]
         spread = _null(human, given.real, lambda pieces, n=name: outcome(n, pieces), seed)  # type: ignore[misc]
         rows += _rows(cls, found[name], climbed[name], spread)
-    return rows
+    return [replace(row, dataset=dataset.name) for row in rows]
 
 
 def _null(
@@ -305,7 +306,7 @@ def read_csv(path: Path) -> list[Row]:
         table = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     except OSError as error:
         raise BenchError(f"{path} cannot be read: {error.strerror}.") from None
-    kinds = {"metric": str, "version": int, "kind": str, "name": str, "note": str}
+    texts = {"metric", "kind", "name", "note", "dataset"}
     rows = []
     for number, cells in enumerate(table, start=2):
         try:
@@ -313,8 +314,8 @@ def read_csv(path: Path) -> list[Row]:
             for name, cell in cells.items():
                 if name == "holds":
                     values[name] = None if cell == "" else cell == "true"
-                elif name in kinds:
-                    values[name] = kinds[name](cell)
+                elif name in texts or name == "version":
+                    values[name] = cell if name in texts else int(cell)
                 else:
                     values[name] = float(cell) if cell else None
             rows.append(Row(**values))

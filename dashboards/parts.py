@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from dashboards import sources
 from dashboards.board_view import Table
@@ -15,7 +17,8 @@ def remembered(key: str) -> None:
     """Begin with what was chosen on the page before, unless the address says otherwise."""
     kept = st.session_state.get(f"kept_{key}")
     if st.session_state.get("arrived") and key not in st.query_params and kept is not None:
-        st.query_params[key] = kept
+        with suppress(StreamlitAPIException):  # the address belongs to the widget already
+            st.query_params[key] = kept
         st.session_state[key] = kept
 
 
@@ -61,6 +64,27 @@ def choose_table() -> Table:
     )
     remember("board", title)
     return found[titles.index(title)]
+
+
+def draw(key: tuple[str, ...], make: Callable[[], Any], alt: str) -> bool:
+    """Show a chart; whether there is one. It is made once for each key, which says all of it.
+
+    Most of the time that a chart takes goes into checking it against Vega's schema; the tests do
+    that, a page need not.
+    """
+    spec = _spec(key, make)
+    if spec is not None:
+        st.vega_lite_chart(spec, width="stretch", alt=alt)
+    return spec is not None
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _spec(key: tuple[str, ...], _make: Callable[[], Any]) -> dict[str, Any] | None:
+    import altair
+
+    chart = _make()
+    with altair.theme.enable("none"):
+        return None if chart is None else chart.to_dict(validate=False)
 
 
 def plain(text: str) -> str:

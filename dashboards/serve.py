@@ -27,6 +27,7 @@ FLAGS = {
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
     "client.showErrorLinks": "false",
+    "runner.magicEnabled": "false",
     "logger.level": "error",
     "theme.light.primaryColor": "#1f6feb",
     "theme.dark.primaryColor": "#6cb0ff",
@@ -51,6 +52,8 @@ def environment(runs: Path, board: Path | None) -> dict[str, str]:
 
 def check_address(host: str, port: int) -> None:
     """BenchError where nothing can listen at that address, with what to do about it."""
+    if not 0 < port < 65536:
+        raise BenchError(f"{port} is no port; give one from 1024 to 65535.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -58,8 +61,6 @@ def check_address(host: str, port: int) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OverflowError:
-        raise BenchError(f"{port} is no port; give one from 1024 to 65535.") from None
     except OSError as error:
         raise BenchError(
             f"The dashboard cannot listen at {host}:{port}: {error.strerror or error}."

@@ -77,7 +77,9 @@ def dataset(name: str, fingerprint: str = "") -> Dataset | None:
         return None
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@st.cache_resource(
+    max_entries=16, show_spinner="Reading the pieces; the first time takes a while …"
+)
 def _dataset(fingerprint: str, name: str) -> Dataset:
     from bench import data
 

@@ -25,7 +25,7 @@ class FeatureKde(Compared):
     unit: ClassVar[str] = "nats per window"
     direction: ClassVar[Direction] = "higher"
     headline: ClassVar[bool] = False
-    required: ClassVar[tuple[str, ...]] = ("human >= markov > jitter > noise >= silence",)
+    required: ClassVar[tuple[str, ...]] = ("human > jitter > noise >= silence",)
     measures: ClassVar[str] = (
         "The mean log density of the test excerpts' windows under a Gaussian kernel density over"
         " the samples' windows, in the space of pca_distance; the kernel's width is the likeliest"

@@ -241,7 +241,7 @@ class BarCopying(Copying):
     """Bars shared with training pieces."""
 
     name: ClassVar[str] = "bar_copying"
-    required: ClassVar[tuple[str, ...]] = ("copy.raw > 0.999", "human.raw < 0.05")
+    required: ClassVar[tuple[str, ...]] = ("copy.raw > 0.999", "human.raw < 0.2")
     unit: ClassVar[str] = "share of bars above human"
     measures: ClassVar[str] = (
         "The share of a piece's bars in which anything sounds that occur note for note, in the same"

@@ -93,7 +93,7 @@ class PcaDistance(Compared):
     unit: ClassVar[str] = "squared standard deviations"
     direction: ClassVar[Direction] = "lower"
     headline: ClassVar[bool] = True
-    required: ClassVar[tuple[str, ...]] = ("human <= markov < jitter < noise <= silence",)
+    required: ClassVar[tuple[str, ...]] = ("human < jitter < noise <= silence",)
     measures: ClassVar[str] = (
         "The squared Frechet distance between the samples' and the test excerpts' four-bar windows:"
         " 59 features of pitch, harmony, rhythm and texture, standardised and projected on 16"
@@ -166,7 +166,7 @@ class FeatureMmd(Compared):
     unit: ClassVar[str] = "squared MMD"
     direction: ClassVar[Direction] = "lower"
     headline: ClassVar[bool] = False
-    required: ClassVar[tuple[str, ...]] = ("human <= markov < jitter < noise <= silence",)
+    required: ClassVar[tuple[str, ...]] = ("human < jitter < noise <= silence",)
     measures: ClassVar[str] = (
         "The squared maximum mean discrepancy between the samples' and the test excerpts' windows"
         " in the space of pca_distance: Gaussian kernel, as wide as the median distance of test"

@@ -232,6 +232,15 @@ def test_the_metrics_of_the_suite_keep_their_signs_on_chorales():
         for metric in ("isl", "pca_distance", "feature_kde", "two_sample"):
             assert seen[metric, ladder].monotone > 0.6, (metric, ladder)
             assert seen[metric, ladder].detected is not None, (metric, ladder)
+    value = {(r.metric, r.name): r.value for r in found if r.kind == "set"}
+    for metric in ("isl", "feature_kde"):
+        falls = [value[metric, name] for name in ("human", "markov", "jitter", "noise", "silence")]
+        assert np.diff(falls).max() < 0.1, metric
+        assert falls[0] > falls[1] > falls[2] > falls[3]
+    assert 0.4 < value["two_sample", "human"] < 0.6
+    assert value["two_sample", "silence"] == 1
+    assert value["coverage", "one_piece"] < 0.2
+    assert value["isl_legacy", "silence"] == 0 > value["isl_legacy", "human"]
     for metric in ("bar_copying", "ngram_copying", "copied_run"):
         assert seen[metric, "training copies"].detected == 0.1
         assert seen[metric, "pitch jitter"].detected is None

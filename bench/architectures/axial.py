@@ -54,7 +54,8 @@ class View(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """(..., keys) -> (..., keys, size)."""
         keys = frames.shape[-1]
-        return (frames @ self.table(keys).flatten(1)).unflatten(-1, (keys, -1))
+        seen = frames @ self.table(keys).flatten(1)
+        return seen.view(*frames.shape, -1)
 
 
 class Dropout(nn.Module):
@@ -118,7 +119,7 @@ class Block(nn.Module):
             causal = steps == t <= self.span
             mask = None if causal else (age >= 0) & (age < self.span)
             out = scaled_dot_product_attention(q, key, value, attn_mask=mask, is_causal=causal)
-        out = out.unflatten(0, (k, b)).permute(1, 3, 0, 2, 4).flatten(3)
+        out = out.reshape(k, b, *out.shape[1:]).permute(1, 3, 0, 2, 4).flatten(3)
         x = x + self.dropout(self.mix(out))
         x = x + self.dropout(self.down(gelu(self.up(self.norm_2(x)))))
         return x, seen[:, :, max(0, steps - self.span + 1) :]
@@ -186,11 +187,11 @@ class AxialNetwork(FrameNetwork):
         """(batch, keys), from the bottom up."""
         frame = (uniform < self.rate.sigmoid()).to(context.dtype)
         low, high = self.compass.tolist()
-        table = self.below.table(high - low)
+        table, context = self.below.table(high - low), context.clone()
         for place, key in enumerate(range(low, high)):
             logit = self.out(gelu(self.hidden(context[:, place])))[:, 0] + self.rate[key]
             frame[:, key] = (uniform[:, key] < logit.sigmoid()).to(frame.dtype)
-            context = context + frame[:, key, None, None] * table[place]
+            context[:, place + 1 :] += frame[:, key, None, None] * table[place, place + 1 :]
         return frame
 
 
@@ -252,7 +253,9 @@ class AxialTransformer(FrameSystem[Settings]):
         self.minimise(
             loss,
             valid,
-            torch.optim.AdamW(self.network.parameters(), lr=s.rate, weight_decay=s.decay, betas=(0.9, 0.98)),
+            torch.optim.AdamW(
+                self.network.parameters(), lr=s.rate, weight_decay=s.decay, betas=(0.9, 0.98)
+            ),
             Budget(steps),
             per_pass,
             seed,

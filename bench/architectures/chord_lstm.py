@@ -68,7 +68,8 @@ class ChordLSTM:
     """The network, its vocabulary, and what an unknown chord costs.
 
     `sampler`: a draw from the `softmax`, its `argmax`, or `mixed`: either, by the toss of a coin.
-    With `train` off the weights stay as they were drawn: the paper's untrained network.
+    With `train` off the weights stay as they were drawn: the paper's untrained network. Where more
+    than `most` keys of a training piece sound, three of them are learnt, drawn at random.
     """
 
     likelihood = Likelihood("exact", "frames")
@@ -92,6 +93,7 @@ class ChordLSTM:
         smoothing: float = 0.5,
         sampler: Literal["softmax", "argmax", "mixed"] = "softmax",
         train: bool = True,
+        most: int | None = None,
     ) -> None:
         if sampler not in ("softmax", "argmax", "mixed"):
             raise BenchError(f"sampler = '{sampler}': choose softmax, argmax or mixed.")
@@ -108,11 +110,13 @@ class ChordLSTM:
             "smoothing": smoothing,
             "sampler": sampler,
             "train": train,
+            "most": most,
         }
         self.hidden, self.layers, self.embedding = hidden, layers, embedding
         self.batch, self.sequence = batch, sequence
         self.rate, self.decay, self.clip, self.patience = rate, decay, clip, patience
         self.smoothing, self.sampler, self.trains = smoothing, sampler, train
+        self.most = most
 
     @property
     def parameter_count(self) -> int:
@@ -126,6 +130,9 @@ class ChordLSTM:
     ) -> None:
         """Name the training chords, train the network, weigh the escape by the validation pieces."""
         rolls = [score.sounding() for score in train], [score.sounding() for score in valid]
+        if self.most is not None:
+            rng = np.random.default_rng(0)
+            rolls = [thinned(roll, self.most, rng) for roll in rolls[0]], rolls[1]
         self.learn(*rolls, budget, seed, log)
 
     def learn(
@@ -332,6 +339,17 @@ class ChordLSTM:
         system.network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
         system.network.to(training.device()).eval()
         return system
+
+
+def thinned(roll: Roll, most: int, rng: np.random.Generator) -> Roll:
+    """The frames (steps, keys), three random keys left of those with more than `most` (3.2)."""
+    crowded = roll.sum(axis=1) > most
+    order = np.where(roll[crowded], rng.random((int(crowded.sum()), roll.shape[1])), 2.0)
+    kept = np.zeros_like(roll[crowded])
+    np.put_along_axis(kept, order.argsort(axis=1)[:, :3], True, axis=1)
+    thin = roll.copy()
+    thin[crowded] = kept
+    return thin
 
 
 def _parts(items: Any, size: int) -> Iterator[Any]:

@@ -59,12 +59,13 @@ class StatefulNetwork(FrameNetwork):
         self.out = nn.Linear(hidden, keys)
         for lstm in (self.lower, self.upper):
             # Keras: Glorot, orthogonal, and a forget bias of 1. Gates: input, forget, cell, output.
-            nn.init.xavier_uniform_(lstm.weight_ih_l0)
-            for gate in lstm.weight_hh_l0.split(hidden):
-                nn.init.orthogonal_(gate.detach())
-            nn.init.zeros_(lstm.bias_ih_l0)
-            nn.init.zeros_(lstm.bias_hh_l0)
-            nn.init.ones_(lstm.bias_ih_l0[hidden : 2 * hidden].detach())
+            inputs, recurrent, bias, second = lstm.all_weights[0]
+            nn.init.xavier_uniform_(inputs)
+            for gate in torch.split(recurrent.detach(), hidden):
+                nn.init.orthogonal_(gate)
+            nn.init.zeros_(bias)
+            nn.init.zeros_(second)
+            nn.init.ones_(bias.detach()[hidden : 2 * hidden])
         nn.init.xavier_uniform_(self.out.weight)
         nn.init.zeros_(self.out.bias)
         self.register_buffer("left", torch.zeros(4, lanes, hidden))
@@ -85,7 +86,8 @@ class StatefulNetwork(FrameNetwork):
 
     def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
         """(batch, keys), each key for itself."""
-        return (uniform < self.out(context).sigmoid()).to(context.dtype)
+        chance: Tensor = self.out(context).sigmoid()
+        return (uniform < chance).to(context.dtype)
 
     def go_on(self, windows: Windows, anew: bool) -> Tensor:
         """Mean -log p of windows that follow, lane by lane, those before.
@@ -185,9 +187,7 @@ class LSTM2x512(FrameSystem[Settings]):
         self.minimise(
             as_published if s.as_published else corrected,
             [] if s.as_published else valid,
-            torch.optim.RMSprop(
-                self.network.parameters(), lr=s.rate, alpha=s.rho, eps=s.epsilon
-            ),
+            torch.optim.RMSprop(self.network.parameters(), lr=s.rate, alpha=s.rho, eps=s.epsilon),
             budget,
             per_pass,
             seed,

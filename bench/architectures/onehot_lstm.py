@@ -87,12 +87,13 @@ class OneHotNetwork(FrameNetwork):
 
     def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
         """(batch, keys), each key for itself."""
-        return (uniform < (1 - 2 * self.out(context)).sigmoid()).to(context.dtype)
+        chance: Tensor = (1 - 2 * self.out(context)).sigmoid()
+        return (uniform < chance).to(context.dtype)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The complex network. The windows' stride is their length; none: as far as the padding."""
+    """The complex network. Without a stride windows follow each other."""
 
     embedding: int = 512
     hidden: int = 1024

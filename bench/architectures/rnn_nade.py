@@ -57,8 +57,8 @@ class RnnNadeNetwork(FrameNetwork):
 
     def log_probability(self, context: Tensor, frames: Tensor) -> Tensor:
         """(batch, time) from the biases (batch, time, keys + units)."""
-        c = context.flatten(0, -2).split(FRAMES)
-        f = frames.flatten(0, -2).split(FRAMES)
+        c = torch.split(context.flatten(0, -2), FRAMES)
+        f = torch.split(frames.flatten(0, -2), FRAMES)
         logs = [self._logs(*both) for both in zip(c, f, strict=True)]
         return torch.cat(logs).view(frames.shape[:-1])
 
@@ -68,7 +68,7 @@ class RnnNadeNetwork(FrameNetwork):
         The hidden units change only after a key that sounds: a frame of n notes has n + 1 states
         of them, not one per key.
         """
-        b, c = biases.split([self.keys, self.units], dim=-1)
+        b, c = torch.split(biases, [self.keys, self.units], dim=-1)
         below = frames.cumsum(dim=1).long() - frames.long()  # (frames, keys) notes below each key
         notes = int(frames.sum(dim=1).max())
         # (frames, notes) the sounding keys from the bottom up, then none
@@ -81,7 +81,7 @@ class RnnNadeNetwork(FrameNetwork):
 
     def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
         """(batch, keys), from the bottom up."""
-        b, a = context.split([self.keys, self.units], dim=-1)
+        b, a = torch.split(context, [self.keys, self.units], dim=-1)
         frame = torch.zeros_like(uniform)
         for key in range(self.keys):
             chance = (b[:, key] + a.sigmoid() @ self.v[key]).sigmoid()

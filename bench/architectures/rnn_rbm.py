@@ -96,9 +96,10 @@ class RnnRbmNetwork(FrameNetwork):
         self.rnn = nn.RNN(keys, recurrent, batch_first=True)
         self.biases = nn.Linear(recurrent, keys + hidden)  # W_uv, W_uh; b_v, b_h
         self.w = nn.Parameter(0.01 * torch.randn(keys, hidden))
-        for weight in (self.rnn.weight_ih_l0, self.rnn.weight_hh_l0, self.biases.weight):
+        *weights, bias_i, bias_h = self.rnn.all_weights[0]
+        for weight in (*weights, self.biases.weight):
             nn.init.normal_(weight, std=0.0001)
-        for bias in (self.rnn.bias_ih_l0, self.rnn.bias_hh_l0, self.biases.bias):
+        for bias in (bias_i, bias_h, self.biases.bias):
             nn.init.zeros_(bias)
 
     @property
@@ -117,7 +118,7 @@ class RnnRbmNetwork(FrameNetwork):
 
     def log_probability(self, context: Tensor, frames: Tensor) -> Tensor:
         """(batch, time) estimates; the same for the same biases and frames."""
-        b_v, b_h = context.flatten(0, -2).split([self.keys, self.hidden], dim=-1)
+        b_v, b_h = torch.split(context.flatten(0, -2), [self.keys, self.hidden], dim=-1)
         content = hashlib.sha256(np.packbits(frames.cpu().numpy() > 0).tobytes()).digest()
         random = torch.Generator(self.w.device).manual_seed(int.from_bytes(content[:7], "little"))
         log_z = log_partition(self.w, b_v, b_h, self.betas, self.chains, random)
@@ -126,16 +127,16 @@ class RnnRbmNetwork(FrameNetwork):
 
     def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
         """(batch, keys) the end of a Gibbs chain that begins in silence."""
-        b_v, b_h = context.split([self.keys, self.hidden], dim=-1)
+        b_v, b_h = torch.split(context, [self.keys, self.hidden], dim=-1)
         frame = torch.zeros_like(b_v)
-        for u in uniform.split(self.hidden + self.keys, dim=-1):
+        for u in torch.split(uniform, self.hidden + self.keys, dim=-1):
             frame = gibbs(frame, self.w, b_v, b_h, u[:, : self.hidden], u[:, self.hidden :])
         return frame
 
     def loss(self, windows: Windows) -> Tensor:
         """Contrastive divergence: its gradient follows the likelihood's, its value says nothing."""
         context, _ = self.read(windows.before, self.start(windows.steps))
-        b_v, b_h = context.float().split([self.keys, self.hidden], dim=-1)
+        b_v, b_h = torch.split(context.float(), [self.keys, self.hidden], dim=-1)
         frames = windows.frames
         with torch.no_grad():
             for _ in range(self.learning):
@@ -147,7 +148,7 @@ class RnnRbmNetwork(FrameNetwork):
 
     def pseudo_likelihood(self, context: Tensor, frames: Tensor) -> Tensor:
         """(...) sum over the keys of log p(key | all other keys of the frame, past)."""
-        b_v, b_h = context.split([self.keys, self.hidden], dim=-1)
+        b_v, b_h = torch.split(context, [self.keys, self.hidden], dim=-1)
         change = 1 - 2 * frames  # (..., keys) of each key, were it turned over
         a = b_h + frames @ self.w
         turned = a[..., None, :] + change[..., None] * self.w  # (..., keys, hidden)

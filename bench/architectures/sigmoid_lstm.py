@@ -62,7 +62,8 @@ class SigmoidNetwork(FrameNetwork):
 
     def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
         """(batch, keys), each key for itself."""
-        return (uniform < self.out(context).sigmoid()).to(context.dtype)
+        chance: Tensor = self.out(context).sigmoid()
+        return (uniform < chance).to(context.dtype)
 
 
 @dataclass(frozen=True)

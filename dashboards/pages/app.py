@@ -11,16 +11,12 @@ st.set_page_config(page_title="musicbench", page_icon="🎹", layout="wide")
 
 PAGES = {
     "Results": [
-        st.Page(
-            "leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True
-        ),
+        st.Page("leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True),
         st.Page("compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("model.py", title="Model", icon=":material/piano:"),
     ],
     "Behind them": [
-        st.Page(
-            "measures.py", title="Metrics", icon=":material/straighten:", url_path="metrics"
-        ),
+        st.Page("measures.py", title="Metrics", icon=":material/straighten:", url_path="metrics"),
         st.Page("pieces.py", title="Data", icon=":material/library_music:", url_path="data"),
         st.Page("live.py", title="Run", icon=":material/monitoring:", url_path="run"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -10,7 +12,7 @@ from bench.compare import Difference, compare, direction_of
 from bench.sampling import Prompt
 from bench.store import JobFolder
 from dashboards import charts, columns, compare_view, job_view, music_view, parts, play, sources
-from dashboards.board_view import Cells, Table, counted, name_of
+from dashboards.board_view import Cells, Table, counted, digest_of, name_of
 
 REAL = "the composer"
 
@@ -33,6 +35,7 @@ def pick(table: Table) -> list[Cells]:
     return [row for row in map(table.row, chosen) if row is not None]
 
 
+@st.fragment
 def listen(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
     """The same prompt as each of them continues it."""
     made = [sources.samples(folders[0]) if folders else None for folders in jobs]
@@ -138,6 +141,7 @@ def verdict(one: Difference, first: str, second: str) -> str:
 def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
     """How notes are distributed, against what the composers wrote after the prompts."""
     music = {}
+    results = [digest_of(f.result) for folders in jobs for f in folders]
     if asked:
         music[REAL] = [prompt.continuation for prompt in asked]
     for row, folders in zip(rows, jobs, strict=True):
@@ -149,11 +153,14 @@ def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: li
         return
     places = st.columns(2)
     for place, (title, (count, bins, unit)) in enumerate(music_view.DISTRIBUTIONS.items()):
-        shares = {name: count(pieces) for name, pieces in music.items()}
+
+        def make(count: Any = count, bins: Any = bins, unit: str = unit) -> Any:
+            shares = {name: count(pieces) for name, pieces in music.items()}
+            return charts.distribution(shares, bins, unit, REAL)
+
         with places[place % 2]:
             st.markdown(f"**{title}**")
-            chart = charts.distribution(shares, bins, unit, REAL)
-            st.altair_chart(chart, width="stretch", alt=f"{title} of each system")
+            parts.draw((title, *music, *results), make, f"{title} of each system")
     if asked:
         st.caption("Grey bars: what the composers wrote after the same prompts.")
 

@@ -136,14 +136,13 @@ def downloads(rows: list[Cells], headline: list[str]) -> None:
 def show_charts(rows: list[Cells]) -> None:
     """Skill as a forest plot, and against what it costs."""
     st.subheader("Skill, and how sure it is")
-    plot = charts.forest(rows)
-    if plot is None:
+    key = (sources.board().digest, table.title, *map(name_of, rows))
+    if not parts.draw(key, lambda: charts.forest(rows), "Skill of each system with its interval"):
         st.info(
             "No row has a skill here. It needs the rows noise and human of the same run, and a"
             " value for every headline metric."
         )
         return
-    st.altair_chart(plot, width="stretch", alt="Skill of each system with its interval")
     st.caption(
         "Point: skill; line: its 95 % interval. At the right edge the rank; systems within a band"
         " share one because they cannot be told apart. Floor and ceiling have none."
@@ -159,11 +158,10 @@ def show_charts(rows: list[Cells]) -> None:
         required=True,
         label_visibility="collapsed",
     )
-    plot = charts.quality_and_cost(rows, cost)
-    if plot is None:
+    about = "Skill of each system against its cost"
+    if not parts.draw((*key, cost), lambda: charts.quality_and_cost(rows, cost), about):
         st.info("No row has both a skill and this cost.")
     else:
-        st.altair_chart(plot, width="stretch", alt="Skill of each system against its cost")
         st.caption(
             f"Along the dashed line nothing is both cheaper and better. Dotted: noise (0) and human (1)."
             f" Systems below {charts.WORST} are left out."

@@ -63,6 +63,7 @@ def failures(row: Cells, jobs: list[JobFolder]) -> None:
                 st.code(job_view.log_of(folder) or "The log is empty.", language=None)
 
 
+@st.fragment
 def show_samples(jobs: list[JobFolder]) -> None:
     """All samples in order; none is picked."""
     made = {f"{one.seed}": one for f in jobs if (one := sources.samples(f))}

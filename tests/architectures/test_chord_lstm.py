@@ -1,4 +1,5 @@
 import copy
+import os
 from collections.abc import Callable, Mapping
 from itertools import chain, pairwise
 from typing import Any
@@ -269,3 +270,27 @@ def test_killed_and_resumed_it_learns_the_same_to_the_bit() -> None:
         resumed.log_probabilities(HELD_OUT), tiny(25).log_probabilities(HELD_OUT), strict=True
     ):
         assert (one == other).all()
+
+
+def test_of_more_than_four_keys_three_are_kept_at_random() -> None:
+    roll = ALL[RNG.integers(256, size=500)]
+    thin = chord_lstm.thinned(roll, 4, np.random.default_rng(0))
+    crowded = roll.sum(axis=1) > 4
+    assert (thin[~crowded] == roll[~crowded]).all()
+    assert (thin[crowded].sum(axis=1) == 3).all()
+    assert not (thin & ~roll).any()
+    assert thin[crowded].any(axis=0).all()  # every key has its chance
+
+
+@pytest.mark.slow
+def test_truncated_musedata_has_the_papers_vocabulary() -> None:
+    from bench import data
+    from bench.encodings.chords import ChordVocabulary
+
+    if not os.environ.get("BENCH_DATA_DIR"):
+        pytest.skip("MuseData is in no folder: set BENCH_DATA_DIR")
+    pieces = [score.sounding() for score in data.load("musedata").split("train")]
+    rng = np.random.default_rng(0)
+    thin = [chord_lstm.thinned(piece, 4, rng) for piece in pieces]
+    assert sum((piece.sum(axis=1) > 4).sum() for piece in pieces) == 60_756
+    assert abs(len(ChordVocabulary.of(thin)) - 21_510) < 150

@@ -154,7 +154,7 @@ def test_a_frame_is_drawn_as_often_as_the_likelihood_says(name: str) -> None:
 def test_the_loss_falls_on_a_round_of_chords(name: str) -> None:
     system, log = SYSTEMS[name](rate=0.02), Log()
     system.fit([ROUND, ROUND.slice(2, 32)], [ROUND], Budget(100), 0, log)
-    assert log.curves["valid_loss"][-1] < 0.8 * log.curves["train_loss"][0]
+    assert log.curves["valid_loss"][-1] < 0.9 * log.curves["train_loss"][0]
 
 
 def test_windows_hold_every_frame_once_after_the_one_before() -> None:

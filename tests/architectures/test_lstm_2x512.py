@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_each_lane_reads_pieces_from_beginning_to_end() -> None:
     updates = lane_order(PIECES, length=4, lanes=3, seed=0, turn=0)
     whole = sorted((piece, s) for piece in range(6) for s in range(0, len(PIECES[piece]), 4))
     assert sorted(map(tuple, np.concatenate(updates).tolist())) == whole
-    for before, after in zip(updates, updates[1:], strict=False):
+    for before, after in itertools.pairwise(updates):
         assert len(after) <= len(before)
         for (piece, start), (following, at) in zip(before, after, strict=False):
             assert (following, at) == (piece, start + 4) or at == 0

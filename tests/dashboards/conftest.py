@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import BenchError
+
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(Path(__file__).parent))  # synthetic.py and browser.py lie beside
 
@@ -54,6 +56,11 @@ def environment(home):
     }
 
 
+def no_data(name):
+    """A machine without any data set."""
+    raise BenchError(f"{name} is not here.")
+
+
 @pytest.fixture
 def looking_at(monkeypatch, tmp_path):
     """Points the dashboard to a home, by default an empty one."""
@@ -62,6 +69,8 @@ def looking_at(monkeypatch, tmp_path):
         for name, value in {**environment(home), **others}.items():
             monkeypatch.setenv(name, str(value))
         monkeypatch.chdir(tmp_path)
+        if home == tmp_path:  # nothing is read from the installed corpus, which takes long
+            monkeypatch.setattr("bench.data.load", no_data)
         return home
 
     return point

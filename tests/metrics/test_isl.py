@@ -6,7 +6,7 @@ import pytest
 from bench.contract import Metric, Reference
 from bench.music import Score
 from metrics import isl
-from metrics.isl import FLIPS, Isl, attacks, distances, log_kernels, transitions
+from metrics.isl import REDRAWN, Isl, attacks, key_rates, log_kernels, transitions
 
 CHORDS = np.array([[48, 60, 64, 67], [53, 57, 65, 69], [43, 59, 62, 67], [45, 57, 60, 64]])
 
@@ -49,35 +49,48 @@ def test_a_transition_is_what_sounds_before_an_attack_and_at_it():
     assert np.array_equal(found[1], np.append(roll[4], roll[5]))
 
 
-def test_kernels_are_products_over_bits():
+def kernels(points, centres, redrawn, rates):
+    """The same bit by bit: kept, or drawn anew."""
+    drawn = np.where(points, rates, 1 - rates)[:, None]
+    kept = (points[:, None] == centres).astype(float)
+    return ((1 - redrawn) * kept + redrawn * drawn).prod(axis=2)
+
+
+@pytest.mark.parametrize("redrawn", [0.01, 0.3, 1.0])
+def test_kernels_are_products_over_bits_that_are_kept_or_drawn_anew(redrawn):
     rng = np.random.default_rng(0)
-    points, centres = rng.random((5, 9)) < 0.4, rng.random((6, 9)) < 0.4
-    apart = (points[:, None] != centres).sum(axis=2)
-    assert np.array_equal(distances(points, centres), apart)
-    for flip in (0.001, 0.2):
-        product = np.where(points[:, None] != centres, flip, 1 - flip).prod(axis=2)
-        assert np.allclose(np.exp(log_kernels(points, centres, flip)), product, rtol=1e-12)
+    points, centres, rates = rng.random((5, 9)) < 0.4, rng.random((6, 9)) < 0.4, rng.random(9)
+    expected = kernels(points, centres, redrawn, rates)
+    assert np.allclose(np.exp(log_kernels(points, centres, redrawn, rates)), expected, rtol=1e-12)
 
 
 def test_the_density_sums_to_one_over_all_vectors():
     everything = np.array(list(itertools.product([False, True], repeat=7)))
-    centres = everything[[3, 77, 100]]
-    total = np.exp(log_kernels(everything, centres, 0.13)).sum(axis=0)
+    rates = np.linspace(0.01, 0.9, 7)
+    total = np.exp(log_kernels(everything, everything[[3, 77, 100]], 0.13, rates)).sum(axis=0)
     assert total == pytest.approx([1, 1, 1])
 
 
-def test_the_value_is_the_mean_log_density_of_the_chosen_transitions_at_the_likeliest_flip():
+def test_rates_are_those_of_training_transitions_and_never_certain():
+    chosen = attacks(REFERENCE.train)
+    found = transitions(REFERENCE.train, chosen)
+    rates = key_rates(REFERENCE.train)
+    assert np.allclose(rates, found.mean(axis=0), atol=1 / len(chosen))
+    assert ((rates > 0) & (rates < 1)).all()
+
+
+def test_the_value_is_the_mean_log_density_of_the_chosen_transitions_at_the_likeliest_kernel():
     found = score_of(REAL)
-    count = int(found.detail["centres"])
-    centres = transitions(REAL, isl.choose(REAL, count))
-    points, tuning = (isl.draw(p, isl.MOST_POINTS) for p in (REFERENCE.test, REFERENCE.tuning))
+    centres = transitions(REAL, isl.choose(REAL, int(found.detail["centres"])))
+    points = isl.draw(REFERENCE.test, isl.MOST_POINTS)
+    tuning = isl.draw(REFERENCE.tuning, isl.MOST_TUNING)
+    rates = key_rates(REFERENCE.train)
 
-    def mean_log(some, flip):
-        apart = (some[:, None] != centres).sum(axis=2)
-        return np.log((flip**apart * (1 - flip) ** (176 - apart)).mean(axis=1)).mean()
+    def mean_log(some, redrawn):
+        return np.log(kernels(some, centres, redrawn, rates).mean(axis=1)).mean()
 
-    best = max(FLIPS, key=lambda flip: mean_log(tuning, flip))
-    assert found.detail["flip"] == best
+    best = max(REDRAWN, key=lambda redrawn: mean_log(tuning, redrawn))
+    assert found.detail["redrawn"] == best
     assert found.value == pytest.approx(mean_log(points, best), abs=1e-9)
 
 
@@ -99,27 +112,31 @@ def test_missing_transitions_are_silent_ones():
     assert found.detail["missing"] == pytest.approx(1 - len(there) / count)
     centres = np.vstack([there, np.zeros((count - len(there), 176), dtype=bool)])
     points = isl.draw(REFERENCE.test, isl.MOST_POINTS)
-    logs = log_kernels(points, centres, found.detail["flip"])
-    expected = np.log(np.exp(logs).mean(axis=1)).mean()
+    density = kernels(points, centres, found.detail["redrawn"], key_rates(REFERENCE.train))
+    expected = np.log(density.mean(axis=1)).mean()
     assert found.value == pytest.approx(expected, abs=1e-9)
 
 
-def test_silence_has_a_value_and_it_is_below_that_of_independent_keys():
-    silent = score_of([Score.silence(64)] * 12)
+def test_what_teaches_nothing_scores_as_independent_keys_and_so_does_silence():
+    points = isl.draw(REFERENCE.test, isl.MOST_POINTS)
+    rates = key_rates(REFERENCE.train)
+    independent = np.log(np.where(points, rates, 1 - rates)).sum(axis=1).mean()
     rng = np.random.default_rng(0)
-    rates = np.mean([p.sounding().mean(axis=0) for p in REFERENCE.train], axis=0)
-    noise = [Score.from_rolls(rng.random((64, 88)) < rates) for _ in range(12)]
-    assert silent.detail["missing"] == 1
-    assert silent.value <= score_of(noise).value
-    assert silent.value < score_of(REAL).value
-    assert silent.value == pytest.approx(score_of([Score.from_notes([0], [64], [60])] * 12).value)
+    anything = [Score.from_rolls(rng.random((64, 88)) < 0.3) for _ in range(12)]
+    one_chord = [Score.from_notes([0], [64], [60])] * 12
+    for samples in ([Score.silence(64)] * 12, one_chord, anything):
+        found = score_of(samples)
+        assert found.value == pytest.approx(independent, abs=0.2)
+        assert found.detail["independent"] == pytest.approx(independent)
+    assert score_of([Score.silence(64)] * 12).detail["missing"] == 1
+    assert score_of(REAL).value > independent + 5
 
 
 def test_the_skill_of_training_music_is_one():
     excerpts = [p.slice(start, start + 64) for p in REFERENCE.train for start in (0, 64)]
     found = score_of(excerpts)
     assert found.detail["skill"] == pytest.approx(1, abs=0.1)
-    assert found.detail["noise"] < found.detail["train"]
+    assert found.detail["independent"] < found.detail["train"]
 
 
 def test_notes_that_disappear_lower_it():
@@ -133,13 +150,12 @@ def test_notes_that_disappear_lower_it():
                 Score.from_notes(p.onset[keep], p.duration[keep], p.pitch[keep], length=64)
             )
         values.append(score_of(fewer).value)
-    assert values[0] == max(values)
-    assert values[-1] == min(values)
+    assert values == sorted(values, reverse=True)
 
 
-def test_the_test_excerpts_do_not_choose_the_flip():
+def test_the_test_excerpts_do_not_choose_the_kernel():
     other = Reference(4, 16, 64, REFERENCE.train, REFERENCE.tuning, REFERENCE.test[:3], [])
-    assert score_of(REAL, other).detail["flip"] == score_of(REAL).detail["flip"]
+    assert score_of(REAL, other).detail["redrawn"] == score_of(REAL).detail["redrawn"]
 
 
 def test_draws_are_centred_on_the_value_and_repeatable():

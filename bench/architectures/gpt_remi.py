@@ -1,0 +1,255 @@
+"""A decoder-only Transformer over the REMI tokens of Rao & Xie 2022: what today's means make of them.
+
+    token -> 8 x (norm, causal attention with rotary positions; norm, feed-forward) -> norm -> 218
+
+Beside the tokens, only the music is theirs. Pieces are transposed at random while it learns, by at
+most half an octave either way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench import saved, training
+from bench.architectures import language, remi_pieces
+from bench.architectures.attention import Cache, ContextNetwork, attend
+from bench.contract import Budget, Floats, Likelihood, Log
+from bench.encodings import remi
+from bench.music import Score
+
+Ints = NDArray[np.int64]
+
+
+class Layer(nn.Module):
+    """Attention and a feed-forward network, each on the norm of its input and added to it."""
+
+    def __init__(self, width: int, heads: int, full: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.first_norm, self.second_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.project = nn.Linear(width, 3 * width, bias=False)
+        self.join = nn.Linear(width, width, bias=False)
+        self.up, self.down = nn.Linear(width, full), nn.Linear(full, width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, turn: Tensor, cache: Cache | None, number: int) -> Tensor:
+        """(batch, time, width) and the positions' angles (..., time, size / 2) -> the same."""
+        q, k, v = (
+            part.unflatten(-1, (self.heads, -1))
+            for part in self.project(self.first_norm(x)).chunk(3, dim=-1)
+        )
+        heard = attend(rotate(q, turn), rotate(k, turn), v, True, cache, number)
+        x = x + self.drop(self.join(heard.flatten(-2)))
+        inner = nn.functional.gelu(self.up(self.second_norm(x)))
+        summed: Tensor = x + self.drop(self.down(inner))
+        return summed
+
+
+class GPTNetwork(ContextNetwork):
+    """Shapes: tokens (batch, time), hidden numbers (batch, time, width)."""
+
+    def __init__(
+        self,
+        layers: int,
+        width: int,
+        heads: int,
+        full: int,
+        dropout: float,
+        context: int,
+        vocabulary: int = remi.TOKENS,
+    ) -> None:
+        super().__init__()
+        self.layers, self.width, self.heads, self.context = layers, width, heads, context
+        self.embed = nn.Embedding(vocabulary, width)
+        self.drop = nn.Dropout(dropout)
+        self.stack = nn.ModuleList(Layer(width, heads, full, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, vocabulary, bias=False)
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                # What is added to the stream is scaled down, so that it does not grow with depth.
+                added = name.endswith(("join.weight", "down.weight"))
+                nn.init.normal_(weight, std=0.02 / (math.sqrt(2 * layers) if added else 1.0))
+
+    def forward(self, tokens: Tensor, cache: Cache | None = None, shift: int = 0) -> Tensor:
+        """(batch, time) tokens, after those in the cache -> (batch, time, width).
+
+        `shift` moves all positions; nothing depends on it but rounding.
+        """
+        places = torch.arange(tokens.shape[1], device=tokens.device) + shift
+        if cache is not None:
+            places = places + cache.length[:, None]
+        turn = angles(places, self.width // self.heads)
+        x = self.drop(self.embed(tokens))
+        for number, layer in enumerate(self.stack):
+            x = layer(x, turn, cache, number)
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def loss(self, windows: Tensor) -> Tensor:
+        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token."""
+        return language.surprise(self.out, self(windows[:, :-1].clamp(min=0)), windows[:, 1:])
+
+
+def angles(places: Tensor, size: int) -> Tensor:
+    """(..., size / 2) by how much each pair of numbers is turned at the places (...)."""
+    half = torch.arange(0, size, 2, device=places.device, dtype=torch.double)
+    return places[..., None] * 10000.0 ** (-half / size)
+
+
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """(batch, time, heads, size) with its pairs turned by the angles (..., time, size / 2)."""
+    cos, sin = turn.cos().to(x.dtype)[..., None, :], turn.sin().to(x.dtype)[..., None, :]
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+class GPTRemi:
+    """The network, trained with AdamW and a cosine schedule on segments anywhere in the pieces."""
+
+    likelihood = Likelihood("upper", "score")
+    network: GPTNetwork
+
+    def __init__(
+        self,
+        *,
+        layers: int = 8,
+        width: int = 512,
+        heads: int = 8,
+        full: int = 2048,
+        dropout: float = 0.2,
+        context: int = 512,
+        batch: int = 8,
+        rate: float = 6e-4,
+        decay: float = 0.1,
+        warm_up: int = 100,
+        clip: float = 1.0,
+        transpose: int = 6,
+        patience: int | None = 10,
+    ) -> None:
+        self.settings: dict[str, Any] = {
+            "layers": layers,
+            "width": width,
+            "heads": heads,
+            "full": full,
+            "dropout": dropout,
+            "context": context,
+            "batch": batch,
+            "rate": rate,
+            "decay": decay,
+            "warm_up": warm_up,
+            "clip": clip,
+            "transpose": transpose,
+            "patience": patience,
+        }
+        self.shape = (layers, width, heads, full, dropout, context)
+        self.context, self.batch, self.rate, self.decay = context, batch, rate, decay
+        self.warm_up, self.clip = warm_up, clip
+        self.transpose, self.patience = transpose, patience
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the network has to learn."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    # -- learning -----------------------------------------------------------------------------
+
+    def fit(
+        self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Train the network on transposed segments, and keep what the validation pieces like."""
+        with training.seeded(seed):
+            self.network = GPTNetwork(*self.shape).to(training.device())
+        tokens = [remi.encode(score) for score in train]
+        held_out = language.windows(
+            [remi.encode(score) for score in valid], remi.BEGINNING, self.context
+        )
+
+        def loss(step: int) -> Tensor:
+            rng = np.random.default_rng([seed, step])
+            rows = language.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
+            for row in rows:
+                transpose(row, int(rng.integers(-self.transpose, self.transpose + 1)))
+            return self.network.loss(language.tensor(rows))
+
+        def validate() -> float:
+            return language.mean_loss(self.network, held_out, self.batch)
+
+        segments = sum(-(-len(sequence) // self.context) for sequence in tokens)
+        per_pass = training.batches_per_pass(segments, self.batch)
+        steps = training.updates(budget, per_pass)
+        weights = [w for w in self.network.parameters() if w.dim() == 2]
+        others = [w for w in self.network.parameters() if w.dim() != 2]
+        training.train(
+            self.network,
+            loss,
+            torch.optim.AdamW(
+                [
+                    {"params": weights, "weight_decay": self.decay},
+                    {"params": others, "weight_decay": 0.0},
+                ],
+                lr=self.rate,
+                betas=(0.9, 0.95),
+            ),
+            steps=steps,
+            seed=seed,
+            log=log,
+            schedule=lambda step: cosine(step, steps, self.warm_up),
+            clip=self.clip,
+            validate=validate if len(held_out) and steps >= per_pass else None,
+            every=per_pass,
+            patience=self.patience,
+            music_steps=language.music_steps(train, tokens, self.batch * self.context),
+        )
+
+    # -- likelihood ---------------------------------------------------------------------------
+
+    def log_likelihood(self, scores: Sequence[Score]) -> Floats:
+        """(pieces,) log p of the pieces' tokens in nats."""
+        return remi_pieces.log_likelihood(self.network, scores)
+
+    # -- generation ---------------------------------------------------------------------------
+
+    def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
+        """Token after token with a cache, many pieces at once."""
+        return remi_pieces.sample(self.network, prompts, steps, seed)
+
+    # -- keeping ------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write settings and weights."""
+        saved.save(folder, {"settings": self.settings}, language.weights(self.network))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The system as it was saved."""
+        values, arrays = saved.load(folder)
+        system = cls(**values["settings"])
+        system.network = GPTNetwork(*system.shape)
+        language.restore(system.network, arrays)
+        return system
+
+
+def transpose(tokens: Ints, semitones: int) -> None:
+    """Shift the pitches among the tokens, unless one would leave the keyboard."""
+    pitches = remi.KINDS[np.maximum(tokens, 0)] == remi.IS_PITCH
+    shifted = tokens[pitches] + semitones
+    if ((shifted >= remi.PITCH) & (shifted < remi.VELOCITY)).all():
+        tokens[pitches] = shifted
+
+
+def cosine(step: int, steps: int, warm_up: int) -> float:
+    """The share of the learning rate: up over the first steps, then down to a tenth."""
+    warm_up = min(warm_up, 1 + steps // 10)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    done = (step - warm_up) / max(1, steps - warm_up)
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * done))

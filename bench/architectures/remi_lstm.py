@@ -1,0 +1,199 @@
+"""LSTMs over REMI tokens, a complex and a simple one (Rao & Xie 2022, V.A).
+
+    complex: token -> embedding 512 -> LSTM 2 x 1024 -> layer norm -> 512, ReLU -> 218
+    simple:  token -> embedding 128 -> LSTM 1 x 512 -> 218
+
+The complex one drops out 30 % before and after the LSTM and 50 % of the first full layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench import saved, training
+from bench.architectures import language, remi_pieces
+from bench.contract import Budget, Floats, Likelihood, Log
+from bench.encodings import remi
+from bench.music import Score
+
+Ints = NDArray[np.int64]
+State = tuple[Tensor, Tensor]  # (layers, batch, hidden) each
+
+
+class RemiNetwork(nn.Module):
+    """Shapes: tokens (batch, time), hidden numbers (batch, time, width)."""
+
+    def __init__(
+        self,
+        embedding: int,
+        hidden: int,
+        layers: int,
+        full: int,
+        dropout: float,
+        full_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(remi.TOKENS, embedding)
+        self.before = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
+        self.width = full or hidden
+        self.after = (
+            nn.Sequential(
+                nn.LayerNorm(hidden),
+                nn.Dropout(dropout),
+                nn.Linear(hidden, full),
+                nn.ReLU(),
+                nn.Dropout(full_dropout),
+            )
+            if full
+            else nn.Identity()
+        )
+        self.out = nn.Linear(self.width, remi.TOKENS)
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """(batch, time) tokens -> (batch, time, width) and the state after them."""
+        hidden, state = self.lstm(self.before(self.embed(tokens)), state)
+        return self.after(hidden), state
+
+    def loss(self, windows: Tensor) -> Tensor:
+        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token."""
+        hidden, _ = self(windows[:, :-1].clamp(min=0))
+        return language.surprise(self.out, hidden, windows[:, 1:])
+
+    def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
+        """(length, width) of every sequence."""
+        lengths = [len(sequence) for sequence in inputs]
+        rows = [language.tensor(sequence) for sequence in inputs]
+        hidden, _ = self(nn.utils.rnn.pad_sequence(rows, batch_first=True))
+        return [row[:length] for row, length in zip(hidden, lengths, strict=True)]
+
+    def read(self, inputs: Sequence[Ints]) -> tuple[Tensor, State]:
+        """(sequences, width) after the last token of each, and the state."""
+        rows = [self.before(self.embed(language.tensor(sequence))) for sequence in inputs]
+        packed = nn.utils.rnn.pack_sequence(rows, enforce_sorted=False)
+        _, state = self.lstm(packed)
+        return self.after(state[0][-1]), state
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """The same after one more token each."""
+        hidden, state = self(tokens[:, None], state)
+        return hidden[:, 0], state
+
+    def keep(self, state: State, rows: Tensor) -> State:
+        """The state of these sequences only."""
+        return state[0][:, rows].contiguous(), state[1][:, rows].contiguous()
+
+
+class RemiLSTM:
+    """The network; `full` is the width of the first full layer, 0 for none (and no layer norm)."""
+
+    likelihood = Likelihood("upper", "score")
+    network: RemiNetwork
+
+    def __init__(
+        self,
+        *,
+        embedding: int = 128,
+        hidden: int = 512,
+        layers: int = 1,
+        full: int = 0,
+        dropout: float = 0.0,
+        full_dropout: float = 0.0,
+        batch: int = 16,
+        sequence: int = 256,
+        rate: float = 1e-3,
+        clip: float = 1.0,
+        patience: int | None = 5,
+    ) -> None:
+        self.settings: dict[str, Any] = {
+            "embedding": embedding,
+            "hidden": hidden,
+            "layers": layers,
+            "full": full,
+            "dropout": dropout,
+            "full_dropout": full_dropout,
+            "batch": batch,
+            "sequence": sequence,
+            "rate": rate,
+            "clip": clip,
+            "patience": patience,
+        }
+        self.shape = (embedding, hidden, layers, full, dropout, full_dropout)
+        self.batch, self.sequence = batch, sequence
+        self.rate, self.clip, self.patience = rate, clip, patience
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the network has to learn."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    # -- learning -----------------------------------------------------------------------------
+
+    def fit(
+        self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Train the network on windows of the pieces, and keep what the validation pieces like."""
+        with training.seeded(seed):
+            self.network = RemiNetwork(*self.shape).to(training.device())
+        tokens = [remi.encode(score) for score in train]
+        windows = language.windows(tokens, remi.BEGINNING, self.sequence)
+        held_out = language.windows(
+            [remi.encode(score) for score in valid], remi.BEGINNING, self.sequence
+        )
+        per_pass = training.batches_per_pass(len(windows), self.batch)
+
+        def loss(step: int) -> Tensor:
+            rows = windows[training.batch(len(windows), self.batch, seed, step)]
+            return self.network.loss(language.tensor(rows))
+
+        def validate() -> float:
+            return language.mean_loss(self.network, held_out, self.batch)
+
+        steps = training.updates(budget, per_pass)
+        training.train(
+            self.network,
+            loss,
+            torch.optim.Adam(self.network.parameters(), lr=self.rate),
+            steps=steps,
+            seed=seed,
+            log=log,
+            clip=self.clip,
+            validate=validate if len(held_out) and steps >= per_pass else None,
+            every=per_pass,
+            patience=self.patience,
+            music_steps=language.music_steps(train, tokens, self.batch * self.sequence),
+        )
+
+    # -- likelihood ---------------------------------------------------------------------------
+
+    def log_likelihood(self, scores: Sequence[Score]) -> Floats:
+        """(pieces,) log p of the pieces' tokens in nats."""
+        return remi_pieces.log_likelihood(self.network, scores)
+
+    # -- generation ---------------------------------------------------------------------------
+
+    def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
+        """Token after token, many pieces at once."""
+        return remi_pieces.sample(self.network, prompts, steps, seed)
+
+    # -- keeping ------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write settings and weights."""
+        saved.save(folder, {"settings": self.settings}, language.weights(self.network))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The system as it was saved."""
+        values, arrays = saved.load(folder)
+        system = cls(**values["settings"])
+        system.network = RemiNetwork(*system.shape)
+        language.restore(system.network, arrays)
+        return system

@@ -1,0 +1,335 @@
+"""Transformer encoders over REMI tokens (Rao & Xie 2022, V.B).
+
+    token + sinusoidal position -> N x (attention, feed-forward; norm after each) -> 218
+
+simple: 2 layers of 512, 4 heads. complex: 12 layers of 1024, 8 heads, segments of 512 tokens.
+
+The paper's encoder has no mask: at every place but the last it sees the token it is to predict.
+Here attention is causal; `causal = False` keeps the paper's, which is no model of music that goes
+on, and has no likelihood. How much it leaks is measured after training (`leak_ratio`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench import saved, training
+from bench.architectures import language, remi_pieces
+from bench.architectures.attention import Cache, ContextNetwork, attend
+from bench.contract import Budget, Floats, Likelihood, Log
+from bench.encodings import remi
+from bench.errors import BenchError
+from bench.music import Score
+from bench.seeds import generators
+
+LEAK_WINDOWS, LEAK_TOKENS, COPY_TOKENS = 4, 128, 32  # that the measures of the leak look at
+
+Ints = NDArray[np.int64]
+
+
+class Layer(nn.Module):
+    """Attention, then a feed-forward network, each added to its input and normalised."""
+
+    def __init__(self, width: int, heads: int, full: int, dropout: float, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.project = nn.Linear(width, 3 * width)
+        self.join = nn.Linear(width, width)
+        self.first_norm, self.second_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, full), nn.Linear(full, width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, cache: Cache | None, number: int) -> Tensor:
+        """(batch, time, width) -> the same."""
+        q, k, v = (
+            part.unflatten(-1, (self.heads, -1)) for part in self.project(x).chunk(3, dim=-1)
+        )
+        heard = attend(q, k, v, self.causal, cache, number).flatten(-2)
+        x = self.first_norm(x + self.drop(self.join(heard)))
+        inner = self.drop(torch.relu(self.up(x)))
+        normed: Tensor = self.second_norm(x + self.drop(self.down(inner)))
+        return normed
+
+
+class TransformerNetwork(ContextNetwork):
+    """Shapes: tokens (batch, time), hidden numbers (batch, time, width)."""
+
+    def __init__(
+        self,
+        layers: int,
+        width: int,
+        heads: int,
+        full: int,
+        dropout: float,
+        context: int,
+        causal: bool = True,
+        vocabulary: int = remi.TOKENS,
+    ) -> None:
+        super().__init__()
+        self.layers, self.width, self.heads, self.context = layers, width, heads, context
+        self.embed = nn.Embedding(vocabulary, width)
+        nn.init.normal_(self.embed.weight, std=width**-0.5)
+        self.drop = nn.Dropout(dropout)
+        self.stack = nn.ModuleList(
+            Layer(width, heads, full, dropout, causal) for _ in range(layers)
+        )
+        self.out = nn.Linear(width, vocabulary)
+
+    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """(batch, time) tokens, after those in the cache -> (batch, time, width)."""
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        if cache is not None:
+            places = places + cache.length[:, None]
+        x = self.embed(tokens) * math.sqrt(self.width)
+        x = self.drop(x + sinusoids(places, self.width).to(x.dtype))
+        for number, layer in enumerate(self.stack):
+            x = layer(x, cache, number)
+        return torch.as_tensor(x)
+
+    def loss(self, windows: Tensor, last: int = 0) -> Tensor:
+        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token.
+
+        With `last`, of that many tokens at the end of each window only.
+        """
+        targets = windows[:, 1:]
+        if last:
+            after = (targets >= 0).flip(1).cumsum(1).flip(1)  # how many are left, itself included
+            targets = targets.masked_fill(after > last, -1)
+        return language.surprise(self.out, self(windows[:, :-1].clamp(min=0)), targets)
+
+
+def sinusoids(places: Tensor, width: int) -> Tensor:
+    """(..., width) sines and cosines of the places (...)."""
+    rates = torch.exp(
+        torch.arange(0, width, 2, device=places.device, dtype=torch.double)
+        * (-math.log(10000.0) / width)
+    )
+    angles = places[..., None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+
+
+class RemiTransformer:
+    """The network. `last` scores only that many tokens of a segment, 0 all of them.
+
+    Without a causal mask the window slides as in the paper (VI.A), and `stores` says what it
+    takes for music: its prediction of the window's `second` token, as the paper did, or the
+    `last` one, as it proposed.
+    """
+
+    network: TransformerNetwork
+    leak_ratio: float | None  # how much dearer tokens are when what follows is not read
+    copy_rate: float | None  # share of the stored tokens that repeat the prompt's
+    density: float  # tokens of a step of music
+
+    def __init__(
+        self,
+        *,
+        layers: int = 2,
+        width: int = 512,
+        heads: int = 4,
+        full: int = 2048,
+        dropout: float = 0.1,
+        context: int = 512,
+        causal: bool = True,
+        last: int = 0,
+        stores: Literal["second", "last"] = "last",
+        batch: int = 4,
+        rate: float = 1e-4,
+        warm_up: int = 1000,
+        clip: float = 1.0,
+        patience: int | None = 10,
+    ) -> None:
+        if stores not in ("second", "last"):
+            raise BenchError(f"stores = '{stores}': choose second or last.")
+        self.settings: dict[str, Any] = {
+            "layers": layers,
+            "width": width,
+            "heads": heads,
+            "full": full,
+            "dropout": dropout,
+            "context": context,
+            "causal": causal,
+            "last": last,
+            "stores": stores,
+            "batch": batch,
+            "rate": rate,
+            "warm_up": warm_up,
+            "clip": clip,
+            "patience": patience,
+        }
+        self.shape = (layers, width, heads, full, dropout, context, causal)
+        self.context, self.causal, self.last, self.stores = context, causal, last, stores
+        self.batch, self.rate, self.warm_up = batch, rate, warm_up
+        self.clip, self.patience = clip, patience
+        self.likelihood = (
+            Likelihood("upper", "score")
+            if causal
+            else Likelihood("none", reason="without a mask it is no model of p(token | past)")
+        )
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the network has to learn."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    # -- learning -----------------------------------------------------------------------------
+
+    def fit(
+        self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Train the network on segments of the pieces, then measure how much it leaks."""
+        with training.seeded(seed):
+            self.network = TransformerNetwork(*self.shape).to(training.device())
+        tokens = [remi.encode(score) for score in train]
+        self.density = sum(map(len, tokens)) / max(1, sum(score.length for score in train))
+        held_out = language.windows(
+            [remi.encode(score) for score in valid], remi.BEGINNING, self.context
+        )
+
+        def loss(step: int) -> Tensor:
+            rng = np.random.default_rng([seed, step])
+            rows = language.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
+            return self.network.loss(language.tensor(rows), self.last)
+
+        segments = sum(-(-len(sequence) // self.context) for sequence in tokens)
+        per_pass = training.batches_per_pass(segments, self.batch)
+        steps = training.updates(budget, per_pass)
+        warm_up = min(self.warm_up, 1 + steps // 10)
+
+        def validate() -> float:
+            return language.mean_loss(self.network, held_out, self.batch)
+
+        training.train(
+            self.network,
+            loss,
+            torch.optim.Adam(self.network.parameters(), lr=self.rate),
+            steps=steps,
+            seed=seed,
+            log=log,
+            schedule=lambda step: min(1.0, (step + 1) / warm_up),
+            clip=self.clip,
+            validate=validate if len(held_out) and steps >= per_pass else None,
+            every=per_pass,
+            patience=self.patience,
+            music_steps=language.music_steps(train, tokens, self.batch * self.context),
+        )
+        self.network.eval()
+        self.leak_ratio = leak_ratio(self.network, held_out[:LEAK_WINDOWS])
+        if self.leak_ratio is not None:
+            log.record(steps, leak_ratio=self.leak_ratio)
+        self.copy_rate = None if self.causal else self._copy_rate(valid, seed)
+        if self.copy_rate is not None:
+            log.record(steps, prompt_copy_rate=self.copy_rate)
+
+    def _copy_rate(self, valid: Sequence[Score], seed: int) -> float | None:
+        """How much of what is stored repeats the prompt, begun by the validation pieces."""
+        begun = [remi.encode(score)[:COPY_TOKENS] for score in valid[:LEAK_WINDOWS]]
+        begun = [tokens for tokens in begun if len(tokens) == COPY_TOKENS]
+        if not begun:
+            return None
+        streams = [np.random.default_rng([seed, number]) for number in range(len(begun))]
+        stored = self._slide(language.precise(self.network), np.stack(begun), streams, COPY_TOKENS)
+        return float(np.mean(stored[:, :-1] == np.stack(begun)[:, 1:]))
+
+    # -- likelihood ---------------------------------------------------------------------------
+
+    def log_likelihood(self, scores: Sequence[Score]) -> Floats:
+        """(pieces,) log p of the pieces' tokens in nats."""
+        if not self.causal:
+            raise BenchError(f"No likelihood: {self.likelihood.reason}.")
+        return remi_pieces.log_likelihood(self.network, scores)
+
+    # -- generation ---------------------------------------------------------------------------
+
+    def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
+        """Token after token with a cache; without a mask as in the paper."""
+        if self.causal:
+            return remi_pieces.sample(self.network, prompts, steps, seed)
+        exact, streams = language.precise(self.network), generators(prompts, seed)
+        count = math.ceil(steps * self.density)  # as many tokens as such music has
+        windows = [remi.encode(prompt)[-self.context :] for prompt in prompts]
+        windows = [w if len(w) else np.array([remi.BEGINNING]) for w in windows]
+        pieces: dict[int, Score] = {}
+        for size in sorted({len(window) for window in windows}):
+            alike = [place for place, window in enumerate(windows) if len(window) == size]
+            stored = self._slide(
+                exact,
+                np.stack([windows[place] for place in alike]),
+                [streams[place] for place in alike],
+                count,
+            )
+            for place, tokens in zip(alike, stored, strict=True):
+                music = np.append(remi.BAR, tokens)  # the prompt's first event is never stored
+                pieces[place] = remi.decode(music, steps, prompts[place].grid)
+        return [pieces[place] for place in range(len(prompts))]
+
+    @torch.no_grad()
+    def _slide(
+        self,
+        network: TransformerNetwork,
+        windows: Ints,
+        streams: Sequence[np.random.Generator],
+        count: int,
+    ) -> Ints:
+        """(pieces, count) what is stored while the window moves on by one token at a time."""
+        stored = np.zeros((len(windows), count), dtype=np.int64)
+        for place in range(count):
+            numbers = np.stack([rng.random((2, 2)) for rng in streams])
+            held = network(language.tensor(windows))[:, [0, -1]]
+            chances = network.out(held).softmax(dim=-1).cpu().numpy()  # (pieces, 2, tokens)
+            second = language.softmax(chances[:, 0], numbers[:, 0])
+            last = language.softmax(chances[:, 1], numbers[:, 1])
+            windows = np.column_stack([windows[:, 1:], last])
+            stored[:, place] = second if self.stores == "second" else last
+        return stored
+
+    # -- keeping ------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write settings, weights and what was found of the leak."""
+        values = {
+            "settings": self.settings,
+            "density": self.density,
+            "leak_ratio": self.leak_ratio,
+            "copy_rate": self.copy_rate,
+        }
+        saved.save(folder, values, language.weights(self.network))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The system as it was saved."""
+        values, arrays = saved.load(folder)
+        system = cls(**values["settings"])
+        system.density = values["density"]
+        system.leak_ratio, system.copy_rate = values["leak_ratio"], values["copy_rate"]
+        system.network = TransformerNetwork(*system.shape)
+        language.restore(system.network, arrays)
+        return system
+
+
+@torch.no_grad()
+def leak_ratio(network: TransformerNetwork, windows: Ints) -> float | None:
+    """The loss of tokens when nothing after them is read, over that when the rest is: 1 is no leak.
+
+    The same tokens both times, spread over the beginnings of the windows.
+    """
+    rows = windows[(windows[:, :LEAK_TOKENS] >= 0).all(axis=1), :LEAK_TOKENS]
+    if not len(rows):
+        return None
+    tokens = language.tensor(rows)
+    visible = network.out(network(tokens[:, :-1]))  # (windows, time, vocabulary)
+    losses = np.zeros(2)
+    for place in range(8, rows.shape[1] - 2, 10):
+        hidden = network.out(network(tokens[:, : place + 1]))[:, -1]
+        target = tokens[:, place + 1]
+        for which, logits in enumerate((hidden, visible[:, place])):
+            losses[which] += float(nn.functional.cross_entropy(logits, target))
+    return float(losses[0] / losses[1])

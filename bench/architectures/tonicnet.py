@@ -1,0 +1,449 @@
+"""TonicNet: a small GRU that names the chord, then the voices, of every step (Peracha 2019).
+
+    token before -> embedding 256 | how often it was repeated -> embedding 32
+    -> GRU 3 x 256 -> joined with the repetition again -> softmax over chords and pitches
+
+Its five tokens of a step are [chord, soprano, bass, alto, tenor]. A Score knows no voices: of the
+keys that sound the highest is the soprano, the lowest the bass, the two between are alto and tenor;
+voices that are left over rest. The chord is told from the keys. So each frame of at most four keys
+has one way to be said, and what is struck again within a sounding key is lost, as in the original.
+A frame of more keys escapes: it is announced, then spelled out key by key.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench import saved, training
+from bench.architectures import language
+from bench.contract import Budget, Floats, Likelihood, Log
+from bench.encodings.escape import Spelling
+from bench.encodings.frames import stack
+from bench.music import KEYS, Score
+from bench.music.score import Roll
+from bench.seeds import generators
+
+VOICES = 5  # tokens of a step: the chord and four voices
+TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))  # major, minor, diminished, augmented
+OTHER, SILENCE, ESCAPE, REST = 48, 49, 50, 51  # after the triads on 12 roots
+PITCH = 52
+TOKENS = PITCH + KEYS
+BEGINNING = TOKENS
+REPEATS = 80  # counted apart
+
+Ints = NDArray[np.int64]
+
+
+# -- tokens ---------------------------------------------------------------------------------------
+
+
+def chord_of(keys: Sequence[int]) -> int:
+    """The triad that the keys (from 0) make, at most one more pitch class beside it."""
+    if not keys:
+        return SILENCE
+    classes = {(key + 9) % 12 for key in keys}  # key 0 is an A
+    bass = (keys[0] + 9) % 12
+    for root in [bass, *range(12)]:
+        for kind, triad in enumerate(TRIADS):
+            chord = {(root + step) % 12 for step in triad}
+            if chord <= classes and len(classes) <= 4:
+                return kind * 12 + int(root)
+    return OTHER
+
+
+def tokens_of(frames: Roll) -> Ints:
+    """(steps, 5) the tokens of frames (steps, keys)."""
+    known: dict[tuple[int, ...], list[int]] = {}
+    rows = []
+    for frame in frames:
+        keys = tuple(np.flatnonzero(frame).tolist())
+        if keys not in known:
+            known[keys] = _say(keys)
+        rows.append(known[keys])
+    return np.array(rows, dtype=np.int64).reshape(-1, VOICES)
+
+
+def _say(keys: tuple[int, ...]) -> list[int]:
+    chord = chord_of(keys) if len(keys) <= 4 else ESCAPE
+    bass, *upper = keys or (None,)
+    # Soprano, alto and tenor are the highest of the others, downwards.
+    soprano, alto, tenor = [*upper[::-1], None, None, None][:3]
+    if soprano is None:
+        soprano, bass = bass, None
+    voices = (soprano, bass, alto, tenor)
+    return [chord, *(REST if key is None else PITCH + key for key in voices)]
+
+
+def frames_of(tokens: Ints) -> Roll:
+    """(steps, keys) the frames of tokens (steps, 5)."""
+    frames = np.zeros((len(tokens), KEYS), dtype=bool)
+    steps, voices = np.nonzero(tokens[:, 1:] >= PITCH)
+    frames[steps, tokens[steps, voices + 1] - PITCH] = True
+    return frames
+
+
+def transpose(tokens: Ints, semitones: int) -> Ints:
+    """The tokens so many semitones higher, unless one would leave the keyboard."""
+    pitches = tokens >= PITCH
+    moved = tokens + semitones
+    if (moved[pitches] < PITCH).any() or (moved[pitches] >= TOKENS).any():
+        return tokens
+    triads = tokens // 12 * 12 + moved % 12
+    return np.where(pitches & (tokens < TOKENS), moved, np.where(tokens < OTHER, triads, tokens))
+
+
+def repeats(tokens: Ints) -> Ints:
+    """(steps, 5) for how many steps each token has stood in its voice already."""
+    counts = np.zeros_like(tokens)
+    for step in range(1, len(tokens)):
+        counts[step] = np.where(tokens[step] == tokens[step - 1], counts[step - 1] + 1, 0)
+    return np.minimum(counts, REPEATS - 1)
+
+
+class Grammar:
+    """Where each of several pieces stands, and which tokens may follow: voices do not cross."""
+
+    def __init__(self, lengths: Sequence[int], escape: bool) -> None:
+        rows = len(lengths)
+        self.length, self.escape = np.array(lengths, dtype=np.int64), escape
+        self.done = self.length == 0
+        self.place = np.zeros(rows, dtype=np.int64)  # tokens taken
+        self.voices = np.full((rows, VOICES), REST)  # of the step at hand
+
+    def legal(self) -> NDArray[np.bool_]:
+        """(pieces, tokens) which tokens may follow."""
+        allowed = np.zeros((len(self.done), TOKENS), dtype=bool)
+        voice = self.place % VOICES
+        allowed[voice == 0, :ESCAPE] = True
+        allowed[voice == 0, ESCAPE] = self.escape
+        soprano, bass, alto = (self.voices[:, which, None] for which in (1, 2, 3))
+        pitches = np.arange(PITCH, TOKENS)
+        between = {  # which pitches each voice may take
+            1: np.ones((len(voice), KEYS), dtype=bool),
+            2: pitches < soprano,
+            3: (pitches < soprano) & (pitches > bass) & (bass != REST),
+            4: (pitches < alto) & (pitches > bass) & (bass != REST),
+        }
+        for which, able in between.items():
+            rows = voice == which
+            allowed[rows, REST] = True
+            allowed[rows, PITCH:] = able[rows]
+        return allowed
+
+    def ending(self) -> NDArray[np.bool_]:
+        """(pieces, tokens) all tokens, where the piece is complete."""
+        complete = self.place >= VOICES * self.length
+        return np.repeat(complete[:, None], TOKENS, axis=1)
+
+    def take(self, tokens: Ints) -> None:
+        """Go on by one token in every piece that is not done."""
+        self.done = self.done | (self.place >= VOICES * self.length)
+        going = np.flatnonzero(~self.done)
+        self.voices[going, self.place[going] % VOICES] = tokens[going]
+        self.place[going] += 1
+
+
+# -- the network ----------------------------------------------------------------------------------
+
+
+class State:
+    """What the network carries: of each layer, and what the counter needs."""
+
+    def __init__(self, layers: list[Tensor], tokens: Tensor, counts: Tensor, voice: int) -> None:
+        self.layers, self.tokens, self.counts, self.voice = layers, tokens, counts, voice
+
+
+class TonicNetwork(nn.Module):
+    """Shapes: tokens and repetitions (batch, time), hidden numbers (batch, time, width)."""
+
+    def __init__(
+        self, embedding: int, hidden: int, layers: int, counter: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(TOKENS + 1, embedding)
+        self.count = nn.Embedding(REPEATS, counter)
+        self.stack = nn.ModuleList(
+            nn.GRU(embedding + counter if number == 0 else hidden, hidden, batch_first=True)
+            for number in range(layers)
+        )
+        self.width, self.dropout = hidden + counter, dropout
+        self.out = nn.Linear(self.width, TOKENS)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        """Variational dropout: one mask for all steps of a sequence."""
+        if not self.training or not self.dropout:
+            return x
+        mask = torch.rand_like(x[:, :1]) >= self.dropout
+        return x * mask / (1 - self.dropout)
+
+    def forward(
+        self, tokens: Tensor, counts: Tensor, state: list[Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """(batch, time, width) and the layers' state after the last token."""
+        counted = self.count(counts)
+        x, ended = torch.cat([self.embed(tokens), counted], dim=-1), []
+        for number, layer in enumerate(self.stack):
+            x, last = layer(self._drop(x), None if state is None else state[number])
+            ended.append(last)
+        return torch.cat([self._drop(x), counted], dim=-1), ended
+
+    def loss(self, tokens: Tensor, counts: Tensor) -> Tensor:
+        """Mean cross-entropy of the tokens 1.. (batch, 5 steps + 1); -1 is no token.
+
+        A chord is told from the other chords, a voice from the other pitches and the rest.
+        """
+        hidden, _ = self(tokens[:, :-1].clamp(min=0), counts[:, :-1])
+        targets = tokens[:, 1:]
+        logits = torch.unflatten(
+            self.out(hidden), 1, (-1, VOICES)
+        )  # (batch, steps, voices, tokens)
+        wanted = torch.unflatten(targets, 1, (-1, VOICES))
+        voices = wanted[:, :, 1:] - REST
+        total = nn.functional.cross_entropy(
+            logits[:, :, 0, :REST].flatten(0, 1),
+            wanted[:, :, 0].flatten(),
+            ignore_index=-1,
+            reduction="sum",
+        ) + nn.functional.cross_entropy(
+            logits[:, :, 1:, REST:].flatten(0, 2),
+            voices.masked_fill(voices < 0, -1).flatten(),
+            ignore_index=-1,
+            reduction="sum",
+        )
+        return total / (targets >= 0).sum()
+
+    def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
+        """(length, width) of every sequence."""
+        rows = [language.tensor(sequence) for sequence in inputs]
+        counts = [language.tensor(_counts(sequence)) for sequence in inputs]
+        padded = (nn.utils.rnn.pad_sequence(part, batch_first=True) for part in (rows, counts))
+        hidden, _ = self(*padded)
+        return [part[: len(row)] for part, row in zip(hidden, rows, strict=True)]
+
+    def read(self, inputs: Sequence[Ints]) -> tuple[Tensor, State]:
+        """(sequences, width) after the last token of each, and the state."""
+        hidden = [torch.zeros(0)] * len(inputs)
+        layers = [torch.zeros(0)] * len(inputs)
+        for length in sorted({len(sequence) for sequence in inputs}):
+            rows = [row for row, sequence in enumerate(inputs) if len(sequence) == length]
+            tokens = language.tensor(np.stack([inputs[row] for row in rows]))
+            counts = language.tensor(np.stack([_counts(inputs[row]) for row in rows]))
+            held, ended = self(tokens, counts)
+            for place, row in enumerate(rows):
+                hidden[row] = held[place, -1]
+                layers[row] = torch.stack([layer[:, place] for layer in ended])
+        last = np.full((len(inputs), VOICES), -1)
+        counted = np.zeros((len(inputs), VOICES), dtype=np.int64)
+        for row, sequence in enumerate(inputs):
+            if len(sequence) > 1:
+                last[row], counted[row] = sequence[-VOICES:], _counts(sequence)[-VOICES:]
+        whole = torch.stack(layers, dim=2)  # (layers, 1, sequences, hidden)
+        state = State(list(whole), language.tensor(last), language.tensor(counted), voice=0)
+        return torch.stack(hidden), state
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """The same after one more token each."""
+        voice = state.voice
+        same = state.tokens[:, voice] == tokens
+        count = torch.where(same, (state.counts[:, voice] + 1).clamp(max=REPEATS - 1), 0)
+        state.tokens[:, voice], state.counts[:, voice] = tokens, count
+        hidden, layers = self(tokens[:, None], count[:, None], state.layers)
+        following = (voice + 1) % VOICES
+        return hidden[:, 0], State(layers, state.tokens, state.counts, following)
+
+    def keep(self, state: State, rows: Tensor) -> State:
+        """The state of these sequences only."""
+        layers = [layer[:, rows].contiguous() for layer in state.layers]
+        return State(layers, state.tokens[rows], state.counts[rows], state.voice)
+
+
+def _counts(sequence: Ints) -> Ints:
+    """(tokens,) the repetitions of a sequence that begins with the beginning."""
+    missing = -(len(sequence) - 1) % VOICES
+    whole = np.append(sequence[1:], np.full(missing, -1)).reshape(-1, VOICES)
+    return np.append(0, repeats(whole).ravel())[: len(sequence)]
+
+
+class TonicNet:
+    """The network, trained with one cycle of the learning rate on transposed pieces."""
+
+    likelihood = Likelihood("upper", "frames")
+    network: TonicNetwork
+    spelling: Spelling
+
+    def __init__(
+        self,
+        *,
+        embedding: int = 256,
+        hidden: int = 256,
+        layers: int = 3,
+        counter: int = 32,
+        dropout: float = 0.3,
+        batch: int = 4,
+        sequence: int = 64,
+        rate: float = 0.004,
+        clip: float = 5.0,
+        transpose: int = 6,
+        smoothing: float = 0.5,
+        patience: int | None = None,
+    ) -> None:
+        self.settings: dict[str, Any] = {
+            "embedding": embedding,
+            "hidden": hidden,
+            "layers": layers,
+            "counter": counter,
+            "dropout": dropout,
+            "batch": batch,
+            "sequence": sequence,
+            "rate": rate,
+            "clip": clip,
+            "transpose": transpose,
+            "smoothing": smoothing,
+            "patience": patience,
+        }
+        self.shape = (embedding, hidden, layers, counter, dropout)
+        self.batch, self.sequence = batch, sequence
+        self.rate, self.clip = rate, clip
+        self.transpose, self.smoothing, self.patience = transpose, smoothing, patience
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the network has to learn."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    # -- learning -----------------------------------------------------------------------------
+
+    def fit(
+        self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Train the network on windows of the pieces, and keep what the validation pieces like."""
+        with training.seeded(seed):
+            self.network = TonicNetwork(*self.shape).to(training.device())
+        self.spelling = Spelling.of(stack(train), self.smoothing)
+        pieces = [tokens_of(score.sounding()) for score in train if score.length]
+        held_out = [tokens_of(score.sounding()) for score in valid if score.length]
+        held_out_rows = self._rows([(piece, 0) for piece in held_out], self.sequence)
+        windows = [
+            (piece, start)
+            for piece in range(len(pieces))
+            for start in range(0, len(pieces[piece]), self.sequence)
+        ]
+        per_pass = training.batches_per_pass(len(windows), self.batch)
+
+        def loss(step: int) -> Tensor:
+            rng = np.random.default_rng([seed, step])
+            chosen = []
+            for number in training.batch(len(windows), self.batch, seed, step):
+                piece = pieces[windows[number][0]]
+                start = int(rng.integers(max(1, len(piece) - self.sequence + 1)))
+                shift = int(rng.integers(-self.transpose, self.transpose + 1))
+                chosen.append((transpose(piece, shift), start))
+            return self.network.loss(*map(language.tensor, self._rows(chosen, self.sequence)))
+
+        def validate() -> float:
+            tokens, counts = held_out_rows
+            total = 0.0
+            for at in range(0, len(tokens), 16):
+                part = language.tensor(tokens[at : at + 16]), language.tensor(counts[at : at + 16])
+                total += float(self.network.loss(*part)) * len(tokens[at : at + 16])
+            return total / len(tokens)
+
+        steps = training.updates(budget, per_pass)
+        training.train(
+            self.network,
+            loss,
+            torch.optim.Adam(self.network.parameters(), lr=self.rate),
+            steps=steps,
+            seed=seed,
+            log=log,
+            schedule=lambda step: one_cycle(step, steps),
+            clip=self.clip,
+            validate=validate if held_out and steps >= per_pass else None,
+            every=per_pass,
+            patience=self.patience,
+            music_steps=self.batch * self.sequence,
+        )
+
+    def _rows(self, chosen: Sequence[tuple[Ints, int]], steps: int) -> tuple[Ints, Ints]:
+        """(windows, 5 steps + 1) tokens and repetitions from a step of a piece on; -1 is none."""
+        tokens = np.full((len(chosen), VOICES * steps + 1), -1)
+        counts = np.zeros_like(tokens)
+        for row, (piece, start) in enumerate(chosen):
+            flat = np.append(BEGINNING, piece.ravel())
+            counted = np.append(0, repeats(piece).ravel())
+            part = slice(VOICES * start, VOICES * (start + steps) + 1)
+            tokens[row, : len(flat[part])] = flat[part]
+            counts[row, : len(flat[part])] = counted[part]
+        return tokens, counts
+
+    # -- likelihood ---------------------------------------------------------------------------
+
+    def log_likelihood(self, scores: Sequence[Score]) -> Floats:
+        """(pieces,) log p of the pieces' frames, each said in its one way, in nats.
+
+        A bound: chords that do not fit the voices after them are wasted.
+        """
+        frames = [score.sounding() for score in scores]
+        nats = language.log_likelihood(
+            language.precise(self.network),
+            [tokens_of(piece).ravel() for piece in frames],
+            BEGINNING,
+            lambda group: Grammar([len(frames[piece]) for piece in group], escape=True),
+        )
+        for place, piece in enumerate(frames):
+            crowded = piece[piece.sum(axis=1) > 4]
+            nats[place] += self.spelling.log_probability(crowded).sum()
+        return nats
+
+    # -- generation ---------------------------------------------------------------------------
+
+    def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
+        """Token after token, many pieces at once. The escape is never drawn."""
+        network, streams = language.precise(self.network), generators(prompts, seed)
+        continuations = []
+        for start in range(0, len(prompts), language.PIECES):
+            group = prompts[start : start + language.PIECES]
+            drawn = language.draw(
+                network,
+                [np.append(BEGINNING, tokens_of(prompt.sounding()).ravel()) for prompt in group],
+                Grammar([steps] * len(group), escape=False),
+                streams[start : start + language.PIECES],
+            )
+            continuations += [
+                Score.from_rolls(frames_of(tokens.reshape(-1, VOICES)), grid=prompt.grid)
+                for tokens, prompt in zip(drawn, group, strict=True)
+            ]
+        return continuations
+
+    # -- keeping ------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write settings, weights and the keys' rates."""
+        arrays = language.weights(self.network) | {"rates": self.spelling.rates}
+        saved.save(folder, {"settings": self.settings}, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The system as it was saved."""
+        values, arrays = saved.load(folder)
+        system = cls(**values["settings"])
+        system.spelling = Spelling(arrays["rates"])
+        system.network = TonicNetwork(*system.shape)
+        language.restore(system.network, arrays)
+        return system
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """The share of the highest rate: up from 1/25 over the first 30 %, then down to nothing."""
+    rise = max(1, round(0.3 * steps))
+    if step < rise:
+        return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * (step + 1) / rise)) / 2
+    return max(1e-4, (1 + math.cos(math.pi * (step + 1 - rise) / max(1, steps - rise))) / 2)

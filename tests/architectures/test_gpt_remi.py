@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+
+from bench.architectures.gpt_remi import GPTNetwork, GPTRemi, cosine, rotate, transpose
+from bench.check import NoLog, toy_dataset
+from bench.contract import Budget
+from bench.encodings import remi
+from bench.music import Score
+
+
+def tiny(context: int = 64) -> GPTNetwork:
+    torch.manual_seed(0)
+    network = GPTNetwork(2, 16, 2, 24, 0.0, context, 50).double().eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)  # large enough for a difference to show
+    return network
+
+
+def test_it_has_the_size_that_it_says() -> None:
+    with torch.device("meta"):
+        network = GPTNetwork(8, 512, 8, 2048, 0.1, 512)
+    layer = 4 * 512 * 512 + 2 * 512 * 2048 + 2048 + 512 + 4 * 512
+    assert sum(p.numel() for p in network.parameters()) == 8 * layer + 2 * 512 + 2 * 218 * 512
+
+
+def test_shifting_all_positions_changes_nothing() -> None:
+    network, tokens = tiny(), torch.randint(50, (2, 30))
+    assert torch.allclose(network(tokens), network(tokens, shift=1000), atol=1e-9)
+    turned = network(tokens.flip(1)).flip(1)
+    assert not torch.allclose(network(tokens), turned, atol=1e-3)
+
+
+def test_rotation_keeps_lengths_and_sees_only_distances() -> None:
+    x, y = torch.randn(2, 1, 1, 1, 8, dtype=torch.double)
+    turn = torch.arange(4, dtype=torch.double)
+    assert torch.isclose(rotate(x, 3 * turn).norm(), x.norm())
+    near = (rotate(x, 5 * turn) * rotate(y, 2 * turn)).sum()
+    far = (rotate(x, 13 * turn) * rotate(y, 10 * turn)).sum()
+    assert torch.isclose(near, far)
+
+
+def test_changing_the_future_leaves_past_outputs_bit_equal() -> None:
+    network, tokens = tiny(), torch.randint(50, (1, 20))
+    changed = tokens.clone()
+    changed[0, 11:] = (tokens[0, 11:] + 1) % 50
+    assert torch.equal(network(tokens)[0, :11], network(changed)[0, :11])
+    assert not torch.equal(network(tokens)[0, 11:], network(changed)[0, 11:])
+
+
+@pytest.mark.parametrize("length", [3, 8, 13])
+def test_step_by_step_with_a_cache_equals_the_windows_it_stands_for(length: int) -> None:
+    network = tiny(context=8)
+    rng = np.random.default_rng(length)
+    sequences = [rng.integers(50, size=size) for size in (length, 1, 5)]
+    last, cache = network.read(sequences)
+    for _ in range(12):
+        for row, held in enumerate(network.hidden(sequences)):
+            assert torch.allclose(held[-1], last[row], atol=1e-9)
+        more = rng.integers(50, size=3)
+        sequences = [np.append(s, token) for s, token in zip(sequences, more, strict=True)]
+        last, cache = network.step(torch.from_numpy(more), cache)
+
+
+def test_transposed_tokens_say_the_transposed_piece() -> None:
+    score = Score.from_notes([2, 2, 20], [4, 30, 3], [60, 64, 50], length=50)
+    tokens = remi.encode(score)
+    transpose(tokens, 5)
+    assert (tokens == remi.encode(score.transpose(5))).all()
+    before = tokens.copy()
+    transpose(tokens, 45)  # off the keyboard
+    assert (tokens == before).all()
+
+
+def test_the_rate_rises_then_falls_to_a_tenth() -> None:
+    rates = [cosine(step, 1000, 100) for step in range(1000)]
+    assert np.argmax(rates) in (99, 100)
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
+    assert cosine(0, 1, 100) == 1.0
+
+
+def test_the_loss_falls() -> None:
+    toy, likely = toy_dataset(), []
+    for updates in (0, 60):
+        system = GPTRemi(layers=1, width=32, heads=2, full=32, context=64, rate=0.01)
+        system.fit(toy.split("train"), toy.split("valid"), Budget(updates), 0, NoLog())
+        likely.append(system.log_likelihood(toy.split("test")).sum())
+    assert likely[1] > 0.6 * likely[0]

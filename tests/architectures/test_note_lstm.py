@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.architectures.note_lstm import (
+    NoteLSTM,
+    NoteNetwork,
+    _between,
+    _draw,
+    bumps,
+    features,
+    polynomial,
+)
+from bench.check import NoLog, toy_dataset, toy_prompts
+from bench.contract import Budget
+from bench.errors import BenchError
+from bench.music import Score
+
+LOSSES = [bumps, polynomial]
+
+
+def cost(loss, *semitones: float) -> list[float]:
+    return loss(torch.tensor(semitones, dtype=torch.double)).tolist()
+
+
+def fitted(updates: int = 50, **settings: object) -> NoteLSTM:
+    system, toy = NoteLSTM(**settings), toy_dataset()  # type: ignore[arg-type]
+    system.fit(toy.split("train"), toy.split("valid"), Budget(updates), 0, NoLog())
+    return system
+
+
+def test_parameters_are_counted_as_in_the_paper() -> None:
+    network = NoteNetwork(48, 24, hard=False)
+    sizes = {
+        name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()
+    }
+    assert sizes["from_input"] + sizes["from_state"] == 9984
+    assert sizes["dense"] == 1176
+    assert sizes["out"] == 75
+    assert fitted(0).parameter_count == 11_235
+
+
+def test_with_ordinary_gates_it_is_pytorchs_lstm() -> None:
+    network, lstm = NoteNetwork(6, 4, hard=False).double(), nn.LSTM(3, 6, batch_first=True).double()
+    with torch.no_grad():
+        lstm.weight_ih_l0.copy_(network.from_input.weight)
+        lstm.weight_hh_l0.copy_(network.from_state.weight)
+        lstm.bias_ih_l0.copy_(network.from_input.bias)
+        lstm.bias_hh_l0.zero_()
+    past = torch.randn(5, 3, 3, dtype=torch.double)
+    expected = network.out(network.dense(lstm(past)[1][0][0]))
+    assert torch.allclose(network(past), expected, atol=1e-14)
+
+
+def test_hard_gates_are_keras() -> None:
+    gate = NoteNetwork(2, 2, hard=True).gate(torch.tensor([-3.0, 0.0, 1.0, 4.0]))
+    assert torch.allclose(gate, torch.tensor([0.0, 0.5, 0.7, 1.0]))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_consonant_errors_cost_less_than_any_dissonant_one(loss) -> None:
+    good = cost(loss, 4, 7, -5, -8, 12, -12, 0)
+    bad = cost(loss, 1, 2, 3, 5, 6, 8, 9, 10, 11, -4, -7, -1, -2, -3, -6)
+    assert max(good) < min(bad)
+
+
+def test_the_truth_costs_least_and_lies_in_the_middle_of_a_hollow() -> None:
+    far = np.linspace(-60, 60, 12001)
+    costs = np.array(cost(bumps, *far))
+    assert far[costs.argmin()] == pytest.approx(0, abs=1e-9)
+    assert costs.min() == pytest.approx(0, abs=1e-6)
+    at = torch.zeros(1, requires_grad=True)
+    bumps(at).sum().backward()
+    assert at.grad is not None
+    assert abs(at.grad.item()) < 1e-6
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_is_finite_and_grows_with_every_octave(loss) -> None:
+    assert (np.diff(cost(loss, 12, 24, 36, 48, 600)) > 0).all()
+    assert (np.diff(cost(loss, -12, -24, -36, -48, -600)) > 0).all()
+    at = torch.linspace(-200, 200, 4001, requires_grad=True)
+    loss(at).sum().backward()
+    assert at.grad is not None
+    assert at.grad.isfinite().all()
+
+
+def test_the_polynomial_is_the_one_that_was_measured() -> None:
+    from numpy.polynomial import Polynomial
+
+    inside = np.linspace(-12, 12, 97)
+    values = np.array(cost(polynomial, *inside))
+    fit = Polynomial.fit(inside, values, 24)
+    assert np.abs(fit(inside) - values).max() < 1e-6  # of degree 24
+    whole = np.arange(-11, 12)
+    good = np.isin(whole % 12, (0, 4, 7))
+    at = np.array(cost(polynomial, *whole))
+    assert at[good].max() <= 0.41
+    assert at[~good].min() >= 0.69
+    assert cost(polynomial, 0)[0] > values.min()  # why it is not the corrected one
+    assert cost(polynomial, 12 + 1e-9)[0] == pytest.approx(cost(polynomial, 12)[0], abs=1e-6)
+
+
+def test_without_the_pitch_the_loss_is_a_fifth_of_the_squares() -> None:
+    system = fitted(0)
+    system.scale = np.ones(3)
+    target = torch.randn(7, 3)
+    predicted = target + torch.tensor([0.0, 2.0, 3.0])
+    assert float(system.cost(predicted, target)) == pytest.approx(0.2 * (4 + 9), abs=1e-4)
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(60.2, 3.0), (-40.0, 0.5), (300.0, 1.0), (5, 40)])
+def test_the_shares_of_all_numbers_sum_to_one(mean: float, spread: float) -> None:
+    numbers = np.arange(-3000, 3000)
+    shares = _between(numbers, numbers + 1, mean, spread)
+    assert np.isfinite(shares).all()
+    assert np.exp(shares).sum() == pytest.approx(1, abs=1e-12)
+    some = _between(numbers[numbers >= 10], numbers[numbers >= 10] + 1, mean, spread)
+    tail = float(_between(10, np.inf, mean, spread))
+    assert np.logaddexp.reduce(some) == pytest.approx(tail, abs=1e-9)
+
+
+def test_numbers_are_drawn_by_their_shares() -> None:
+    n, rng = 20000, np.random.default_rng(0)
+    drawn = np.array([_draw(number, 1, 1.3, 2.0) for number in rng.random(n)])
+    for number in range(1, 8):
+        share = np.exp(_between(number, number + 1, 1.3, 2.0) - _between(1, np.inf, 1.3, 2.0))
+        assert abs((drawn == number).mean() - share) < 4 * np.sqrt(share / n)
+    assert _draw(0.5, 900, 0.0, 1.0) == 900  # hardly anything is left above
+
+
+def test_pieces_of_one_step_have_at_most_probability_one() -> None:
+    system = fitted()
+    pieces = [Score.silence(1)]
+    for velocity in range(70, 91):
+        pieces += [Score.from_notes([0], [1], [p], [velocity], length=1) for p in range(21, 109)]
+    assert 0.1 < np.exp(system.log_likelihood(pieces)).sum() < 1
+
+
+def test_features_are_pitch_velocity_and_wait_in_quarters() -> None:
+    score = Score.from_notes([0, 2, 2], [1, 1, 1], [60, 64, 67], [70, 80, 90], length=8, grid=4)
+    assert features(score).tolist() == [[60, 70, 0], [64, 80, 0.5], [67, 90, 0]]
+
+
+def test_as_published_it_is_without_chance_but_for_the_notes_it_starts_from() -> None:
+    system = fitted(loss="polynomial", gates="hard-sigmoid", feedback="regression")
+    assert system.likelihood.kind == "none"
+    with pytest.raises(BenchError, match="a point, no distribution"):
+        system.log_likelihood([])
+    prompt = toy_prompts()[0]
+    assert len(prompt) >= 3
+    assert system.sample([prompt], 40, 0) == system.sample([prompt], 40, 1)
+    (sample,) = system.sample([prompt], 40, 0)
+    onsets = np.append(np.unique(sample.onset), 40)
+    following = onsets[np.searchsorted(onsets, sample.onset) + 1]
+    assert (sample.end <= following).all()  # until the next onset
+
+
+def test_the_loss_falls() -> None:
+    toy = toy_dataset().split("test")
+    assert fitted(400).log_likelihood(toy).sum() > fitted(0).log_likelihood(toy).sum()

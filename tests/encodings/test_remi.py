@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from bench.encodings import remi
+from bench.encodings.remi import BAR, DURATION, PITCH, POSITION, VELOCITY, Grammar, decode, encode
+from bench.errors import BenchError
+from bench.music import Score
+
+RNG = np.random.default_rng(0)
+
+
+def any_score(grid: int, longest: int = 60) -> Score:
+    notes, length = int(RNG.integers(1, 50)), int(RNG.integers(1, 180))
+    return Score.from_notes(
+        RNG.integers(0, length, notes),
+        RNG.integers(1, longest, notes),
+        RNG.integers(21, 109, notes),
+        RNG.integers(1, 128, notes),
+        length=length,
+        grid=grid,
+    )
+
+
+def timing(score: Score) -> list[list[int]]:
+    return np.stack([score.onset, score.duration, score.pitch]).tolist()
+
+
+def test_the_vocabulary_is_the_papers_218_tokens() -> None:
+    assert remi.TOKENS == 218
+    assert len(remi.KINDS) == 218
+    assert np.bincount(remi.KINDS).tolist() == [1, 1, 88, 32, 64, 32]
+
+
+def test_a_note_is_position_pitch_velocity_duration() -> None:
+    score = Score.from_notes([4, 4, 22], [2, 4, 1], [60, 64, 67], [80, 1, 127], length=40)
+    c, e, g = (PITCH + pitch - 21 for pitch in (60, 64, 67))
+    half, quarter, sixteenth = (DURATION + units - 1 for units in (4, 8, 2))
+    soft, middle, loud = VELOCITY, VELOCITY + 19, VELOCITY + 31  # 3, 79 and 127
+    assert encode(score).tolist() == [
+        *(BAR, POSITION + 8, c, middle, half, e, soft, quarter),
+        *(BAR, POSITION + 12, g, loud, sixteenth),
+        BAR,
+    ]
+
+
+@pytest.mark.parametrize("grid", [1, 2, 4])
+def test_onsets_durations_and_pitches_come_back(grid: int) -> None:
+    for _ in range(100):
+        score = any_score(grid, longest=12 * grid)  # just short of what a single token says
+        back = decode(encode(score), score.length, grid)
+        assert timing(back) == timing(score)
+        assert (back.length, back.grid) == (score.length, grid)
+        nearest = np.abs(remi.VELOCITIES - score.velocity[:, None]).min(axis=1)
+        assert (np.abs(back.velocity - score.velocity) == nearest).all()
+
+
+@pytest.mark.parametrize("quarters", [12, 13, 24, 31])
+def test_notes_longer_than_twelve_quarters_are_held_on(quarters: int) -> None:
+    score = Score.from_notes([0, 3], [4 * quarters, 2], [60, 70], length=4 * quarters + 5)
+    assert timing(decode(encode(score), score.length, 4)) == timing(score)
+
+
+def test_a_key_struck_anew_after_twelve_quarters_is_the_stated_loss() -> None:
+    score = Score.from_notes([0, 48], [48, 4], [60, 60], length=60)
+    assert timing(decode(encode(score), 60, 4)) == [[0], [52], [60]]
+
+
+def test_every_bar_has_its_token_also_when_empty() -> None:
+    assert encode(Score.silence(33)).tolist() == [BAR] * 3
+    assert len(encode(Score.silence(0))) == 0
+
+
+def test_a_grid_that_cannot_be_said_is_refused() -> None:
+    with pytest.raises(BenchError, match="grid of 1, 2 or 4"):
+        encode(Score.silence(4, grid=3))
+
+
+def test_ill_formed_tokens_are_no_notes() -> None:
+    c, v, d = PITCH + 39, VELOCITY + 19, DURATION + 7
+    lost = [c, v, d]  # before the first bar
+    broken = [BAR, POSITION, c, d, v, POSITION + 8, c, v, d, BAR, c, v, d, c, v]
+    assert timing(decode(np.array([*lost, *broken]), 32, 4)) == [[4, 16], [4, 4], [60, 60]]
+    assert len(decode(np.array([c, v]), 32, 4)) == 0
+
+
+def walk(lengths: list[int], grid: int, rng: np.random.Generator) -> list[list[int]]:
+    """Tokens drawn evenly from those that the grammar allows, until every piece is done."""
+    rules, said = Grammar(lengths, grid), [[] for _ in lengths]
+    while not rules.done.all():
+        legal = rules.legal()
+        assert legal.any(axis=1)[~rules.done].all()
+        chances = legal * rng.random(legal.shape)
+        chances[:, DURATION:POSITION] *= np.linspace(1, 0.1, 64)  # short notes, so that many fit
+        tokens = chances.argmax(axis=1)
+        alive = ~rules.done
+        rules.take(tokens)
+        for row in np.flatnonzero(alive & ~rules.done):
+            said[row].append(int(tokens[row]))
+    return said
+
+
+@pytest.mark.parametrize("grid", [1, 2, 4])
+def test_what_the_grammar_allows_is_said_in_just_one_way(grid: int) -> None:
+    lengths = [40, 7, 33, 0, 1, 64]
+    for said, length in zip(walk(lengths, grid, RNG), lengths, strict=True):
+        score = decode(np.array(said, dtype=int), length, grid)
+        again = encode(score).tolist()
+        assert len(again) == len(said)
+        for one, other in zip(said, again, strict=True):
+            # A note may be meant to sound beyond the end, which then cuts it.
+            assert one == other or (other < one and remi.KINDS[one] == remi.IS_DURATION)
+
+
+@pytest.mark.parametrize("grid", [1, 2, 4])
+def test_the_grammar_allows_every_piece(grid: int) -> None:
+    scores = [any_score(grid) for _ in range(20)]
+    said = [encode(score) for score in scores]
+    for tokens, score in zip(said, scores, strict=True):
+        rules = Grammar([score.length], grid)
+        for token in tokens:
+            assert rules.legal()[0, token]
+            assert not rules.ending()[0, token]
+            rules.take(np.array([token]))
+        assert not rules.done[0]
+        assert (rules.legal() & rules.ending()).any()
+
+
+def test_after_a_prompt_nothing_begins_within_it() -> None:
+    prompt = encode(Score.from_notes([2], [3], [60], length=10))
+    rules = Grammar([32], 4)
+    rules.read([prompt])
+    rules.begin([10])
+    legal = np.flatnonzero(rules.legal()[0])
+    assert legal.tolist() == [BAR, *(POSITION + np.arange(20, 32, 2))]
