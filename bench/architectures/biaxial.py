@@ -123,8 +123,7 @@ class Biaxial:
         self.restrikes = any(note_states.restruck(piece).any() for piece in pieces)
         with training.seeded(seed):
             self.network = self._network().to(training.device())
-            if not self.settings["linear_candidate"]:
-                self._begin_at_the_rates(pieces)
+        self._begin_at_the_rates(pieces)
         self.go_on(train, valid, budget, seed, log)
 
     def go_on(
@@ -167,11 +166,11 @@ class Biaxial:
             music_steps=self.batch * self.segment,
         )
 
-    def reset_head(self, seed: int) -> None:
-        """Draw the dense layer anew."""
+    def reset_head(self, train: Sequence[Score], seed: int) -> None:
+        """Draw the dense layer anew, for these pieces."""
         with training.seeded(seed):
-            fresh = self._network().dense
-        self.network.dense.load_state_dict(fresh.state_dict())
+            self.network.dense = self._network().dense.to(training.device())
+        self._begin_at_the_rates([self._states(score) for score in train])
 
     def _network(self) -> BiaxialNetwork:
         chosen = self.settings
@@ -187,6 +186,8 @@ class Biaxial:
 
     def _begin_at_the_rates(self, pieces: Sequence[Roll]) -> None:
         """Let the dense layer's biases say how often a key sounds, and is struck again."""
+        if self.settings["linear_candidate"]:
+            return  # the original's begin anywhere
         cells = sum(piece[..., 0].size for piece in pieces)
         sounds = sum(int(piece[..., 0].sum()) for piece in pieces)
         again = sum(int(note_states.restruck(piece).sum()) for piece in pieces)

@@ -162,7 +162,11 @@ class FrameSystem(ABC, Generic[Settings]):
         self.keys = train[0].shape[1]
         with training.seeded(seed):
             self.network = self.build().to(training.device())
+        self.begin(train)
         self.train(train, [piece for piece in valid if len(piece)], budget, seed, log)
+
+    def begin(self, train: Sequence[Roll]) -> None:
+        """Set what the fresh network owes to the training pieces; of most, nothing."""
 
     def minimise(
         self,

@@ -29,6 +29,7 @@ from bench.architectures.frame_system import (
 )
 from bench.contract import Budget, Log
 from bench.errors import BenchError
+from bench.music import Score
 from bench.music.score import Roll
 
 EPSILON = 1e-7  # of Keras
@@ -154,13 +155,23 @@ class LSTM2x512(FrameSystem[Settings]):
         s = self.settings
         return StatefulNetwork(self.keys, s.hidden, s.dropout, s.batch)
 
+    def begin(self, train: Sequence[Roll]) -> None:
+        """Let the keys' biases be their log-odds in the training pieces."""
+        if not self.settings.as_published:
+            self.network.out.bias.data.copy_(log_odds(train))
+
+    def go_on(
+        self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
+    ) -> None:
+        """Train the network that there is: for what is learnt in stages."""
+        held_out = [score.sounding() for score in valid if score.length]
+        self.train([score.sounding() for score in train], held_out, budget, seed, log)
+
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
         """RMSprop; one update per window of every lane."""
         s = self.settings
-        if not s.as_published:
-            self.network.out.bias.data.copy_(log_odds(train))
         overlapping = starts(train, s.sequence, STRIDE)
         lengths = np.array([len(piece) for piece in train])
         overlapping = overlapping[overlapping[:, 1] + s.sequence <= lengths[overlapping[:, 0]]]

@@ -53,7 +53,7 @@ def learn(
         if stage.fresh_head:
             if not hasattr(system, "reset_head"):
                 raise BenchError(f"{name} has no head to draw anew: it has no reset_head().")
-            system.reset_head(step_seed(seed, len(stages) + number))
+            system.reset_head(stage.pieces, step_seed(seed, len(stages) + number))
         if told.enter(number):
             last = number == len(stages) - 1
             held_out = valid if last else []

@@ -428,7 +428,7 @@ def test_a_second_fit_that_goes_on_keeps_the_weights_and_a_reset_only_changes_th
     before = {name: value.clone() for name, value in system.network.state_dict().items()}
     system.go_on([TUNE], [], Budget(0), 1, Log())
     assert all(torch.equal(before[k], v) for k, v in system.network.state_dict().items())
-    system.reset_head(1)
+    system.reset_head([REPEATS], 1)
     changed = {k for k, v in system.network.state_dict().items() if not torch.equal(before[k], v)}
     assert changed == {"dense.weight", "dense.bias"}
 

@@ -68,7 +68,7 @@ class Pupil:
     def go_on(self, train, valid, budget, seed, log) -> None:
         self.lessons.append((train, valid, budget.amount))
 
-    def reset_head(self, seed) -> None:
+    def reset_head(self, train, seed) -> None:
         self.heads += 1
         self.lessons.append("head")
 
