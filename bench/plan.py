@@ -33,7 +33,7 @@ class Preset(BaseModel):
 
 PRESETS: dict[PresetName, Preset] = {
     "smoke": Preset(
-        about="does everything run? under 3 minutes on 2 cores; its figures mean nothing",
+        about="does everything run? small networks, under 3 minutes on 2 cores; no figures",
         samples=4,
         bars=4,
         seeds=1,
@@ -166,7 +166,8 @@ def jobs_of(options: Options) -> list[Job]:
                         variant=variant,
                         class_path=spec.class_path,
                         source=registry.source_hash(spec),
-                        settings=spec.settings_of(variant),
+                        # Whether everything runs shows at any size.
+                        settings=spec.settings_of(variant, small=options.preset == "smoke"),
                         budget=spec.budget.of(options.preset),
                         dataset=name,
                         dataset_version=dataset.version,
