@@ -2,7 +2,7 @@
 
 (Boulanger-Lewandowski et al. 2012, section 4; NADE: Larochelle & Murray 2011.)
 
-    frames before -> LSTM 3 x 128 -> b(t), c(t)
+    frames before -> LSTM 2 x 256 -> b(t), c(t)
     h_i = sigmoid(c(t) + sum over j < i of v_j W_j),  p(v_i | v_<i, past) = sigmoid(b_i(t) + V_i h_i)
 
 The keys of a frame are decided one after the other, from the lowest up, so that the likelihood of
@@ -92,15 +92,15 @@ class RnnNadeNetwork(FrameNetwork):
 
 @dataclass(frozen=True)
 class Settings:
-    """Magenta's pianoroll_rnn_nade, but for the keys."""
+    """Between the paper's RNN-RBM and Magenta's RNN-NADE; the catalogue says why."""
 
-    hidden: int = 128
-    layers: int = 3
-    units: int = 128
-    dropout: float = 0.5
-    batch: int = 64
+    hidden: int = 256
+    layers: int = 2
+    units: int = 150
+    dropout: float = 0.3
+    batch: int = 16
     sequence: int = 64
-    rate: float = 0.001
+    rate: float = 0.002
     decay: float = 0.95
     clip: float = 5.0
     patience: int | None = 10
