@@ -156,6 +156,13 @@ class Table:
         return self.title.replace(" ", "-")
 
     @property
+    def contestants(self) -> list[Cells]:
+        """The rows to begin with: those that ended well, floors and ceiling last."""
+        ended = [row for row in self.rows if row["seeds"]]
+        scale = ("floor", "ceiling")
+        return sorted(ended or self.rows, key=lambda row: row["kind"] in scale)
+
+    @property
     def names(self) -> list[str]:
         """The contestants."""
         return [name_of(row) for row in self.rows]

@@ -20,7 +20,7 @@ KINDS = {
 }
 SERIES = ("#2f81f7", "#d29922", "#2da44e", "#e5534b", "#bf68d9", "#8b949e")
 GREY = "#8b949e"
-ROW = 26  # pixels
+ROW = 26  # pixels; the room that axes and legends take is added to each chart's height
 WORST = -0.5  # skill: what lies below is shown at the edge, with its figure
 
 COSTS = {
@@ -63,7 +63,7 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
         "system:N",
         sort=list(table["system"]),
         title=None,
-        axis=alt.Axis(labelLimit=190, ticks=False, domain=False),
+        axis=alt.Axis(labelLimit=190, labelOverlap=False, ticks=False, domain=False),
     )
     tips = [
         *("system:N", "kind:N", alt.Tooltip("rank:N", title="rank")),
@@ -99,7 +99,7 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
         x=alt.value("width"), text="rank:N"
     )
     return alt.layer(band, ends, line, point, arrow, figure, rank).properties(
-        height=ROW * len(there)
+        height=ROW * len(there) + 110
     )
 
 
@@ -233,7 +233,7 @@ def differences(table: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("low:Q", title="difference in skill", axis=alt.Axis(tickCount=8)), x2="high:Q"
     )
     point = base.mark_point(filled=True, size=60, opacity=1).encode(x="difference:Q")
-    height = 14 * max(2, len(others)) * len(order)
+    height = 14 * max(2, len(others)) * len(order) + 110
     return alt.layer(zero, line, point).properties(height=height)
 
 
@@ -241,13 +241,15 @@ def correlations(table: pd.DataFrame) -> alt.LayerChart:
     """A matrix of rank correlations; columns: one, other, rho."""
     names = list(dict.fromkeys(table["one"]))
     base = alt.Chart(table).encode(
-        x=alt.X("one:N", sort=names, title=None, axis=alt.Axis(labelAngle=-60, labelLimit=200)),
-        y=alt.Y("other:N", sort=names, title=None, axis=alt.Axis(labelLimit=200)),
+        x=alt.X("one:N", sort=names, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=200)),
+        y=alt.Y(
+            "other:N", sort=names, title=None, axis=alt.Axis(labelLimit=200, labelOverlap=False)
+        ),
         tooltip=["one:N", "other:N", alt.Tooltip("rho:Q", format=".2f", title="correlation")],
     )
     cells = base.mark_rect().encode(color=signed("rho", "correlation"))
     texts = base.mark_text(fontSize=10, color="white").encode(text=alt.Text("rho:Q", format=".1f"))
-    return alt.layer(cells, texts).properties(height=28 * len(names))
+    return alt.layer(cells, texts).properties(height=28 * len(names) + 210)
 
 
 def ladders(table: pd.DataFrame) -> alt.LayerChart:
@@ -255,12 +257,14 @@ def ladders(table: pd.DataFrame) -> alt.LayerChart:
     names = list(dict.fromkeys(table["metric"]))
     base = alt.Chart(table).encode(
         x=alt.X("ladder:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=200)),
-        y=alt.Y("metric:N", sort=names, title=None, axis=alt.Axis(labelLimit=200)),
+        y=alt.Y(
+            "metric:N", sort=names, title=None, axis=alt.Axis(labelLimit=200, labelOverlap=False)
+        ),
         tooltip=["metric:N", "ladder:N", alt.Tooltip("monotone:Q", format=".2f"), "detected:N"],
     )
     cells = base.mark_rect().encode(color=signed("monotone", "gets worse along with the music"))
     texts = base.mark_text(fontSize=10, color="white").encode(text="detected:N")
-    return alt.layer(cells, texts).properties(height=24 * len(names))
+    return alt.layer(cells, texts).properties(height=24 * len(names) + 190)
 
 
 def signed(name: str, title: str) -> alt.Color:

@@ -30,7 +30,7 @@ FLAGS = {
     "runner.magicEnabled": "false",
     "logger.level": "error",
     "theme.light.primaryColor": "#1f6feb",
-    "theme.dark.primaryColor": "#6cb0ff",
+    "theme.dark.primaryColor": "#2f7de1",
     "theme.baseRadius": "0.4rem",
 }
 

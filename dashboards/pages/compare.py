@@ -19,15 +19,14 @@ REAL = "the composer"
 
 def pick(table: Table) -> list[Cells]:
     """The rows to compare."""
-    ended = [row for row in table.rows if row["seeds"] and row["kind"] not in ("floor", "ceiling")]
-    default = [name_of(row) for row in (*ended, *table.rows)]
+    default = [name_of(row) for row in table.contestants[:2]]
     if "systems" in st.session_state:  # of another table, perhaps
         kept = [name for name in st.session_state["systems"] if name in table.names]
         st.session_state["systems"] = kept
     chosen = st.multiselect(
         "Systems, two to four",
         table.names,
-        default=list(dict.fromkeys(default))[:2],
+        default=default,
         max_selections=4,
         key="systems",
         bind="query-params",

@@ -211,6 +211,12 @@ else:
         )
     plain = [{k: v for k, v in row.items() if k != "date"} for row in rows]
     downloads(plain, headline)
+    stale = [name_of(row) for row in rows if row.get("stale")]
+    if stale:
+        st.warning(
+            f"Scored by older metrics than those installed: {', '.join(stale)}. `bench all` scores"
+            " them anew."
+        )
     failed = [row for row in rows if row.get("failure")]
     if failed:
         with st.expander(f"{counted(len(failed), 'row')} with failures", expanded=False):

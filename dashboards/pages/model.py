@@ -20,9 +20,7 @@ def pick(table: Table) -> Cells:
     parts.remembered("system")
     if st.session_state.get("system", table.names[0]) not in table.names:
         st.info(f"{st.session_state.pop('system')} is not in this table.")
-    first = next(
-        (i for i, row in enumerate(table.rows) if row["kind"] not in ("floor", "ceiling")), 0
-    )
+    first = table.names.index(name_of(table.contestants[0]))
     name = st.selectbox("System", table.names, first, key="system", bind="query-params")
     parts.remember("system", name)
     return table.rows[table.names.index(name)]

@@ -105,7 +105,6 @@ VIEWS = [f"?view={view}" for view in ("Loss", "Listeners", "Speed")]
 def test_every_page_renders_without_complaint_or_outside_request(watched, path):
     page = watched.go(path)
     assert page.locator("[data-testid=stException]").count() == 0
-    assert page.get_by_text("Traceback").count() == 0 or "system=Raises" in path
     watched.clean()
 
 
