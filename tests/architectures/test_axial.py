@@ -9,6 +9,11 @@ ALL = (np.arange(2**8)[:, None] >> np.arange(8) & 1).astype(bool)
 RNG = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 class Log:
     def record(self, step, **values): ...
     def progress(self, done, total, music_steps=0): ...

@@ -51,6 +51,11 @@ SYSTEMS: dict[str, Callable[..., FrameSystem[Any]]] = {
 NAMES = list(SYSTEMS)
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 class Log:
     """Keeps the curves, and nothing to resume from."""
 

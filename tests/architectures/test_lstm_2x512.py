@@ -15,6 +15,11 @@ RNG = np.random.default_rng(0)
 PIECES = [RNG.random((length, 8)) < 0.3 for length in (9, 14, 3, 21, 12, 5)]
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 class Log:
     """Keeps the last state offered."""
 

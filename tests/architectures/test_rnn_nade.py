@@ -1,10 +1,16 @@
 import numpy as np
+import pytest
 import torch
 
 from bench.architectures.frame_system import independent
 from bench.architectures.rnn_nade import RnnNadeNetwork
 
 ALL = torch.from_numpy((np.arange(2**8)[:, None] >> np.arange(8) & 1).astype(float))
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
 
 
 def network(keys: int = 8) -> RnnNadeNetwork:

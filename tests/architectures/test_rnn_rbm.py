@@ -20,6 +20,11 @@ ALL = torch.from_numpy((np.arange(2**8)[:, None] >> np.arange(8) & 1).astype(flo
 HIDDEN = ALL[: 2**5, :5]  # every state of 5 hidden units
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 def rbm(scale: float = 0.7) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     random = torch.Generator().manual_seed(1)
     drawn = [torch.randn(8, size, generator=random, dtype=torch.double) for size in (5, 1)]

@@ -1,6 +1,12 @@
+import pytest
 import torch
 
 from bench.architectures.sigmoid_lstm import SigmoidNetwork
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
 
 
 def test_parameters_are_counted_as_on_the_poster() -> None:
