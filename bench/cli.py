@@ -538,9 +538,9 @@ def dashboard(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8501,
 ) -> None:
     """Open the dashboard in a browser: compare systems, listen, look at a run."""
-    from dashboards.serve import serve
+    from bench import registry
 
-    raise typer.Exit(serve(out, board, host, port, console.print))
+    raise typer.Exit(registry.app("dashboard")(out, board, host, port, console.print))
 
 
 @app.command("list", rich_help_panel="Look")

@@ -259,6 +259,14 @@ def metric(name: str) -> type[Metric]:
     return known[name]
 
 
+def app(name: str) -> Any:
+    """What starts an application that stands on top of us, such as the dashboard."""
+    known = {entry.name: entry for entry in _entry_points("apps")}
+    if name not in known:
+        raise unknown("application", name, known)
+    return load_object(known[name].value)
+
+
 @cache
 def report_parts() -> dict[str, Any]:
     """What installed packages add to reports, by name:

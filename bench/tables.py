@@ -32,8 +32,8 @@ def span(rank: int | None, low: int | None, high: int | None) -> str:
     return "" if rank is None else f"{rank}" if low == high else f"{rank} ({low}–{high})"
 
 
-def cells_of(row: Mapping[str, Any], headline: Sequence[str]) -> list[str]:
-    """A row of the board as people read it."""
+def cells_of(row: Mapping[str, Any], headline: Sequence[str], intervals: bool = True) -> list[str]:
+    """A row of the board as people read it; without intervals the metrics are bare figures."""
 
     def figure(name: str) -> str:
         return number(row.get(name), row.get(f"{name}_low"), row.get(f"{name}_high"))
@@ -46,7 +46,7 @@ def cells_of(row: Mapping[str, Any], headline: Sequence[str]) -> list[str]:
         row["kind"],
         figure("skill"),
         f"{likelihood} {row['likelihood_kind']}" if likelihood else "",
-        *(figure(name) for name in headline),
+        *(figure(name) if intervals else number(row.get(name)) for name in headline),
         "" if row["train_seconds"] is None else duration(row["train_seconds"]),
         row["status"],
     ]
@@ -82,7 +82,7 @@ def print_board(
             style = (
                 "dim" if row["kind"] in ("floor", "ceiling") else "red" if row["failure"] else None
             )
-            table.add_row(*cells_of(row, headline), style=style)
+            table.add_row(*cells_of(row, headline, intervals=False), style=style)
         console.print(table)
     failures = [row for row in rows if row["failure"]]
     for row in failures:
