@@ -1,0 +1,48 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parent.parent / "run"
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """The script beside an environment that is made already, whose programs say what they got."""
+    (tmp_path / "run").write_bytes(RUN.read_bytes())
+    (tmp_path / "run").chmod(0o755)
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "constraints.txt").write_text("")
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("bench", "python"):
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (programs / name).chmod(0o755)
+    stamp = subprocess.run(
+        "cat pyproject.toml constraints.txt | cksum",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (tmp_path / ".venv" / ".installed").write_text(stamp.stdout.strip())
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        ([], "bench all"),
+        (["--preset", "smoke"], "bench all --preset smoke"),
+        (["plan", "--data", "jsb"], "bench plan --data jsb"),
+        (["--version"], "bench --version"),
+        (["--help"], "bench --help"),
+        (["test"], "python -m pytest"),
+        (["test", "-k", "a b"], "python -m pytest -k a b"),
+    ],
+)
+def test_the_script_hands_on_what_it_is_given(installed, arguments, called):
+    done = subprocess.run([installed, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == called
+    assert done.stderr == ""
