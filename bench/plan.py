@@ -127,6 +127,7 @@ def protocol_of(options: Options, bar: int) -> Protocol:
 
 def card_of(spec: SystemSpec, preset: PresetName) -> Card:
     """What rows say of a system."""
+    small = preset == "smoke" and bool(spec.small or spec.wraps)
     return Card(
         title=spec.title,
         kind=spec.kind,
@@ -134,8 +135,8 @@ def card_of(spec: SystemSpec, preset: PresetName) -> Card:
         citation=spec.citation,
         anchor=spec.anchor,
         seconds=spec.cost.seconds.get(preset, 60.0),
-        memory_mb=spec.cost.memory_mb,
-        disk_mb=spec.cost.disk_mb,
+        memory_mb=min(spec.cost.memory_mb, 700) if small else spec.cost.memory_mb,
+        disk_mb=min(spec.cost.disk_mb, 5) if small else spec.cost.disk_mb,
     )
 
 
