@@ -8,7 +8,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,9 @@ class Entry:
     cells: dict[str, float | None]
     draws: dict[str, Floats]  # per metric
     anchor: int | None
+    exact: dict[str, float] = field(
+        default_factory=dict
+    )  # the cells that were rounded, as they were
 
     def value(self, figure: str) -> float:
         """The figure behind draws of that name."""
@@ -187,7 +190,8 @@ def entry(jobs: Sequence[tuple[Job, JobFolder]]) -> Entry:
         provenance(row, results)
         likelihood(row, draws, [result["likelihood"] for result in results])
         metrics(row, cells, draws, good)
-    return Entry(row, cells, draws, first.card.anchor)
+    exact = exact_values(good)
+    return Entry(row, cells, draws, first.card.anchor, exact)
 
 
 def state_of(folder: JobFolder) -> str:
@@ -271,6 +275,14 @@ def metrics(
             cells[f"{name}_low"], cells[f"{name}_high"] = rounded(low), rounded(high)
 
 
+def exact_values(good: Sequence[JobFolder]) -> dict[str, float]:
+    """Every metric's mean over seeds, not rounded: small gaps between anchors need the digits."""
+    scores = [read_scores(folder) for folder in good]
+    names = [name for name in scores[0] if all(name in one for one in scores)] if scores else []
+    values = {name: [one[name]["value"] for one in scores] for name in names}
+    return {name: float(np.mean(found)) for name, found in values.items() if None not in found}
+
+
 def rank(rows: Sequence[Entry]) -> None:
     """Fill in skills and ranks within one group of comparable rows."""
     headline = {
@@ -321,7 +333,7 @@ def skill_draws(
     """
     if zero is None or best is None or name not in one.draws:
         return None
-    floor, top, value = zero.cells.get(name), best.cells.get(name), one.cells.get(name)
+    floor, top, value = zero.exact.get(name), best.exact.get(name), one.exact.get(name)
     if floor is None or top is None or value is None:
         return None
     gain = top - floor

@@ -50,10 +50,10 @@ def test_transposing_moves_the_tonic_and_keeps_mode_and_clarity(classes, up):
 
 def clear(score):
     """Whether one key is ahead of all others: ties go by the order of names, not of sound."""
-    from bench.music.key import _PROFILES
+    from bench.music.key import PROFILES
 
     weights = np.bincount(score.pitch % 12, score.duration, minlength=12)
-    first, second = np.sort(np.corrcoef(weights, _PROFILES)[0, 1:])[::-1][:2]
+    first, second = np.sort(np.corrcoef(weights, PROFILES)[0, 1:])[::-1][:2]
     return first - second > 1e-9
 
 
