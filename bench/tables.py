@@ -14,6 +14,7 @@ from bench.plan import Planned, time_left
 from bench.progress import duration
 from bench.reproduce import Claim
 
+WIDE = 150  # columns of a terminal that shows the metrics too
 LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$", "–": "--"})
 
 
@@ -71,24 +72,30 @@ def grouped(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[s
 def print_board(
     console: Console, rows: Sequence[Mapping[str, Any]], headline: Sequence[str]
 ) -> None:
-    """The board on a terminal, one table per data set, preset and protocol."""
+    """The board on a terminal, one table per data set, preset and protocol.
+
+    A narrow terminal has no room for the metrics behind the skill.
+    """
+    wide = console.width >= WIDE
+    shown = headline if wide else ()
     for title, members in grouped(rows):
         table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-        for place, head in enumerate(heads(headline)):
-            table.add_column(
-                head, justify="left" if place in (1, 2, len(headline) + 6) else "right"
-            )
+        for place, head in enumerate(heads(shown)):
+            left = place in (1, 2, len(shown) + 6)
+            table.add_column(head, justify="left" if left else "right", no_wrap=place in (0, 1))
         for row in members:
             style = (
                 "dim" if row["kind"] in ("floor", "ceiling") else "red" if row["failure"] else None
             )
-            table.add_row(*cells_of(row, headline, intervals=False), style=style)
+            table.add_row(*cells_of(row, shown, intervals=False), style=style)
         console.print(table)
-    failures = [row for row in rows if row["failure"]]
-    for row in failures:
-        console.print(
-            f"[red]{row['system']}[/] on {row['dataset']}: {row['failure']}", highlight=False
-        )
+    if not wide:
+        console.print("`bench board --format csv` has every figure; `bench dashboard` shows them.")
+    for row in rows:
+        if row["failure"]:
+            console.print(
+                f"[red]{row['system']}[/] on {row['dataset']}: {row['failure']}", highlight=False
+            )
 
 
 def to_markdown(rows: Sequence[Mapping[str, Any]], headline: Sequence[str]) -> str:
