@@ -79,7 +79,8 @@ class System(Protocol):
     else it needs it learns in `fit`. It never sees the test split. Nothing it does may depend
     on anything but its settings, its data and the seed.
 
-    Three things a system may have beside: `parameter_count`, an int once it is fitted;
+    Four things a system may have beside: `parameter_count`, an int once it is fitted;
+    `note_embedding()`, labels and vectors of what it learnt of notes or chords, for reports to draw;
     `provide(others: Mapping[str, Sequence[Score]])`, called before `fit` with the training pieces
     of the other data sets that its catalogue names in `also`; and, for a ceiling alone,
     `reveal(continuations)`, called before `sample` with what truly follows each prompt.

@@ -18,11 +18,11 @@ from bench import data, registry, sampling, statistics, tables
 from bench.board import Entry, build, ranked
 from bench.errors import BenchError
 from bench.music import Score, from_midi
+from bench.music.key import CLASSES
 from bench.scoring import read_arrays
 from bench.store import JobFolder, Store
 
 SHOWN = 12  # systems in figures that cannot show all of them
-CLASSES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto; }
@@ -262,9 +262,9 @@ def embeddings(group: Group) -> Iterator[Figure]:
         if job is None or not job.class_path:
             continue
         cls = registry.load_object(job.class_path)
-        if not hasattr(cls, "embedding"):
+        if not hasattr(cls, "note_embedding"):
             continue
-        labels, vectors = cls.load(folder.system).embedding()
+        labels, vectors = cls.load(folder.system).note_embedding()
         labels, vectors = labels[:400], np.asarray(vectors)[:400]
         if len(labels) < 10:
             continue

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("suite", deadline=None)  # a busy machine is no counterexample
+settings.load_profile("suite")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CONTESTANTS = Path(__file__).parent / "contestants.py"

@@ -26,6 +26,7 @@ from bench.encodings.chords import ChordVocabulary
 from bench.encodings.escape import Spelling, likeliest_bias, mixture
 from bench.errors import BenchError
 from bench.music import Score
+from bench.music.key import note_name
 from bench.music.score import Roll
 from bench.seeds import generators
 
@@ -314,6 +315,16 @@ class ChordLSTM:
         if self.sampler == "mixed":
             return np.where(draws[:, 1] < 0.5, best, drawn)
         return best if self.sampler == "argmax" else drawn
+
+    def note_embedding(self) -> tuple[list[str], Floats]:
+        """The most frequent chords by their notes, and (chords, size) what was learnt of them."""
+        order = np.argsort(-self.vocabulary.counts, kind="stable")[:400]
+        names = [
+            "-".join(note_name(int(key)) for key in np.flatnonzero(self.vocabulary.chords[c]))
+            for c in order
+        ]
+        weights = self.network.embed.weight.detach()[_tensor(order)]
+        return [name or "silence" for name in names], weights.double().cpu().numpy()
 
     # -- keeping ------------------------------------------------------------------------------
 

@@ -25,7 +25,8 @@ from bench.architectures.frame_system import (
     log_odds,
     starts,
 )
-from bench.contract import Budget, Log
+from bench.contract import Budget, Floats, Log
+from bench.music.key import note_name
 from bench.music.score import Roll
 
 MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch: the rate decays by it
@@ -85,6 +86,11 @@ class SigmoidLSTM(FrameSystem[Settings]):
     """The piano-roll sigmoid model of the poster."""
 
     Settings = Settings
+
+    def note_embedding(self) -> tuple[list[str], Floats]:
+        """The keys by name, and (keys, size) what was learnt of them."""
+        weights = self.network.embed.weight.detach().double().cpu().numpy()
+        return [note_name(key) for key in range(self.keys)], weights.T
 
     def build(self) -> SigmoidNetwork:
         """The network, freshly drawn."""

@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from bench.music.score import Score
+from bench.music.score import LOWEST, Score
 
+CLASSES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 Mode = Literal["major", "minor"]
 
 # How well each degree fits a key, rated by listeners: Krumhansl (1990), Cognitive Foundations of
@@ -16,6 +17,12 @@ Mode = Literal["major", "minor"]
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 PROFILES = np.array([np.roll(p, tonic) for p in (_MAJOR, _MINOR) for tonic in range(12)])
+
+
+def note_name(key: int) -> str:
+    """The name of a key of the keyboard, counted from 0: 39 is C4, middle C."""
+    octave, pitch_class = divmod(key + LOWEST, 12)
+    return f"{CLASSES[pitch_class]}{octave - 1}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.music import Score
-from bench.music.key import key
+from bench.music.key import key, note_name
 
 SCALE = {"major": [0, 2, 4, 5, 7, 9, 11, 12], "minor": [0, 2, 3, 5, 7, 8, 11, 12]}
 
@@ -75,3 +75,8 @@ def test_music21_finds_the_same_keys_in_chorales():
         ours = key(score)
         assert (ours.tonic, ours.mode) == (theirs.tonic.pitchClass, theirs.mode)
         assert np.isclose(ours.clarity, theirs.correlationCoefficient)
+
+
+@pytest.mark.parametrize(("key", "name"), [(0, "A0"), (39, "C4"), (48, "A4"), (87, "C8")])
+def test_keys_are_named_as_on_the_keyboard(key, name):
+    assert note_name(key) == name
