@@ -38,8 +38,8 @@ def installed(tmp_path):
         (["plan", "--data", "jsb"], "bench plan --data jsb"),
         (["--version"], "bench --version"),
         (["--help"], "bench --help"),
-        (["test"], "python -m pytest"),
-        (["test", "-k", "a b"], "python -m pytest -k a b"),
+        (["test"], "python -m pytest -n auto"),
+        (["test", "-k", "a b"], "python -m pytest -n auto -k a b"),
     ],
 )
 def test_the_script_hands_on_what_it_is_given(installed, arguments, called):
