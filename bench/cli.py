@@ -476,7 +476,9 @@ def check(
     ):
         findings = checks.check_metric(cast(type[Metric], cls))
     elif target in registry.systems() or ".py:" in target:
-        findings = checks.check_system(registry.system(target), chosen, small)
+        findings = checks.check_system(
+            registry.system(target), chosen, "small" if small else "full"
+        )
     else:
         raise unknown("system or metric", target, [*registry.systems(), *registry.metrics()])
     broken = 0

@@ -21,6 +21,7 @@ from bench.errors import BenchError, unknown
 Kind = Literal["paper", "baseline", "reference", "floor", "ceiling", "external"]
 Variant = Literal["corrected", "as-published"]
 PresetName = Literal["smoke", "quick", "standard", "paper"]
+Size = Literal["full", "reduced", "small"]  # of a network: the paper's, or what the preset affords
 
 
 class _Block(BaseModel):
@@ -68,7 +69,8 @@ class SystemSpec(_Block):
     class_path: Annotated[str, Field(alias="class")]  # module:Class, or path/to/file.py:Class
     version: int = 1  # raise it when the code changes what the system does
     settings: dict[str, Any] = Field(default_factory=dict)
-    small: dict[str, Any] = Field(default_factory=dict)  # sizes at which tests can afford it
+    reduced: dict[str, Any] = Field(default_factory=dict)  # at which a CPU learns something: quick
+    small: dict[str, Any] = Field(default_factory=dict)  # at which tests can afford it: smoke
     about: str = ""
     paper: str = ""  # short form, as the board shows it
     citation: str = ""
@@ -91,24 +93,30 @@ class SystemSpec(_Block):
             raise ValueError('published: give the figures, or none = "the reason"')
         return self
 
-    def settings_of(self, variant: Variant, small: bool = False) -> dict[str, Any]:
-        """The constructor's keywords for a variant; `wrapped` describes the system it treats.
+    def size_of(self, preset: PresetName) -> Size:
+        """At which size the system runs under a preset: the paper's wherever that can be afforded."""
+        treated = [self, system(self.wraps)] if self.wraps else [self]
+        if preset == "smoke" and any(spec.small for spec in treated):
+            return "small"
+        if preset == "quick" and any(spec.reduced for spec in treated):
+            return "reduced"
+        return "full"
 
-        With `small` the same at the sizes that tests can afford.
-        """
+    def settings_of(self, variant: Variant, size: Size = "full") -> dict[str, Any]:
+        """The constructor's keywords for a variant; `wrapped` describes the system it treats."""
         settings = dict(self.settings)
         if variant == "as-published":
             if self.as_published is None:
                 raise BenchError(f"{self.id} has no as-published variant: no defect of it matters.")
             settings |= self.as_published.settings
-        if small:
-            settings |= self.small
+        if size != "full":
+            settings |= self.small if size == "small" else self.reduced
         if self.wraps:
             inner = system(self.wraps)
             inside: Variant = variant if variant in inner.variants() else "corrected"
             settings["wrapped"] = {
                 "class": inner.class_path,
-                "settings": inner.settings_of(inside, small),
+                "settings": inner.settings_of(inside, size),
                 "source": source_hash(inner),
             }
         return settings
@@ -122,9 +130,9 @@ class SystemSpec(_Block):
         named = self.data if self.data is not None else tuple(self.also) or None
         return named is None or dataset in named
 
-    def build(self, variant: Variant = "corrected", small: bool = False) -> System:
+    def build(self, variant: Variant = "corrected", size: Size = "full") -> System:
         """An unfitted system."""
-        return build(self.class_path, self.settings_of(variant, small), self.id)
+        return build(self.class_path, self.settings_of(variant, size), self.id)
 
 
 def build(class_path: str, settings: dict[str, Any], name: str) -> System:

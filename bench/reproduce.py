@@ -73,8 +73,10 @@ def claim(
         note = f"not run{f' on {dataset}' if dataset else ''}"
     else:
         cells = rows[-1].flat()
-        ours = cells.get(figure)
+        reduced = rows[-1].row.size != "full"
+        ours = None if reduced and figure == "parameters" else cells.get(figure)
         note = "" if ours is not None else cells.get("likelihood_note") or "no value"
+        note = f"{rows[-1].row.size} network" if reduced else note
     number = isinstance(value, int | float) and not isinstance(value, bool)
     last = rows[-1].row if rows else None
     return Claim(
