@@ -160,7 +160,7 @@ def jobs_of(options: Options) -> list[Job]:
         for spec in specs:
             if not spec.learns_from(name):
                 continue
-            also = {other: found(other).fingerprint for other in spec.also.get(name, ())}
+            also = {other: found(other).fingerprint for other in spec.also_for(name)}
             for variant in variants_of(spec, options.variant):
                 jobs += [
                     Job(

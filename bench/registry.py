@@ -10,6 +10,7 @@ import importlib.util
 import sys
 import tomllib
 from functools import cache
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -78,9 +79,8 @@ class SystemSpec(_Block):
     anchor: Literal[0, 1] | None = None  # the system that is skill 0, and the one that is skill 1
     data: tuple[str, ...] | None = None  # the data sets it can learn from; none: any
     wraps: str | None = None  # the system that this one treats
-    also: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict
-    )  # other sets it learns from first
+    # Other sets it learns from first, by data set; "*" stands for all that are not named.
+    also: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     budget: BudgetBlock = Field(default_factory=BudgetBlock)
     cost: CostBlock = Field(default_factory=CostBlock)
     published: dict[str, Any]  # the paper's figures; or {none = "reason"}
@@ -128,7 +128,11 @@ class SystemSpec(_Block):
     def learns_from(self, dataset: str) -> bool:
         """Whether the system can be trained on the data set."""
         named = self.data if self.data is not None else tuple(self.also) or None
-        return named is None or dataset in named
+        return named is None or dataset in named or "*" in named
+
+    def also_for(self, dataset: str) -> tuple[str, ...]:
+        """The other sets that it learns from first, beside this one."""
+        return self.also.get(dataset, self.also.get("*", ()))
 
     def build(self, variant: Variant = "corrected", size: Size = "full") -> System:
         """An unfitted system."""
@@ -170,12 +174,57 @@ def read_catalogue(text: str, where: str) -> dict[str, SystemSpec]:
     return specs
 
 
+class ClaimBlock(_Block):
+    """What a paper says of two systems, or of one, so that rows can be asked whether it holds."""
+
+    paper: str = ""  # short form
+    section: str = ""
+    says: str
+    published: str = ""  # the figures or words that it rests on
+    first: str = ""  # a system's id, or id:as-published
+    second: str = ""
+    by: tuple[str, ...] = ()  # columns of the board, or of the training curves
+    expects: Literal["better", "worse", "higher", "lower", "no different", "above"] = "better"
+    than: float | None = None  # what the first is to be above, where it is compared to no system
+    untestable: str = ""  # why no row can answer it
+    note: str = ""  # what to know when reading the answer
+
+
+def read_claims(text: str, where: str) -> list[ClaimBlock]:
+    """The claims of a catalogue's paper; BenchError says what is wrong with which."""
+    content = tomllib.loads(text)
+    short = content.get("paper", {}).get("short", "")
+    found = []
+    for number, block in enumerate(content.get("claims", []), 1):
+        try:
+            found.append(ClaimBlock(**{"paper": short} | block))
+        except (ValidationError, TypeError) as error:
+            raise BenchError(f"{where}, claim {number}: {error}") from None
+    return found
+
+
+@cache
+def claims() -> list[ClaimBlock]:
+    """What the papers of every installed catalogue claim."""
+    return [
+        claim
+        for file in _catalogues()
+        for claim in read_claims(file.read_text(encoding="utf-8"), str(file))
+    ]
+
+
+def _catalogues() -> list[Traversable]:
+    return [
+        importlib.resources.files(entry.value) / f"{entry.name.replace('-', '_')}.toml"
+        for entry in _entry_points("catalogues")
+    ]
+
+
 @cache
 def systems() -> dict[str, SystemSpec]:
     """Every system of every installed catalogue, by id, in catalogue order."""
     found: dict[str, SystemSpec] = {}
-    for entry in _entry_points("catalogues"):
-        file = importlib.resources.files(entry.value) / f"{entry.name.replace('-', '_')}.toml"
+    for file in _catalogues():
         for name, spec in read_catalogue(file.read_text(encoding="utf-8"), str(file)).items():
             if name in found:
                 raise BenchError(

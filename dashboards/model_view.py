@@ -49,7 +49,7 @@ def published(spec: SystemSpec, rows: Sequence[Cells]) -> list[dict[str, Any]]:
         entries.append(Entry(fixed, cells, {}, None))
     found = []
     for figure in reproduce.flatten(spec.published):
-        one = reproduce.claim(spec, entries, *figure)
+        one = reproduce.beside(spec, entries, *figure)
         found.append(
             {
                 "figure": one.figure.replace("_", " "),
