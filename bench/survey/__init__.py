@@ -1,1 +1,1 @@
-"""The blind listening survey: made from a run's samples, taken in a browser, analysed here."""
+"""The blind listening survey: making one, taking one, keeping what people said."""

@@ -90,7 +90,7 @@ def from_pilot(ratings: pd.DataFrame) -> Components:
             " who heard two clips or more of one system."
         )
     fitted = crossed(main, tastes=True)
-    if fitted is None:
+    if fitted is None or fitted.components is None:
         raise BenchError(
             "The pilot's ratings vary too little, or too oddly, for a model of them: use the"
             " default components."

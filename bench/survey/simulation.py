@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.contract import Floats
+from bench.errors import BenchError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -73,13 +76,17 @@ def simulate(
     """
     import pandas as pd
 
+    unknown = sorted(set(trials["system"]) - set(effects))
+    if unknown:
+        raise BenchError(f"Give a true mean for {', '.join(unknown)} too.")
     components = components or Components()
     rng = np.random.default_rng(seed)
 
-    def each(keys: pd.Series, sd: float) -> np.ndarray:
+    def each(keys: pd.Series, sd: float) -> Floats:
         """One draw per distinct key, in the order of the table."""
         codes, levels = pd.factorize(keys)
-        return rng.normal(0, sd, len(levels))[codes]
+        drawn: Floats = rng.normal(0, sd, len(levels))[codes]
+        return drawn
 
     pairs = trials["rater"].astype(str) + " "
     latent = (
