@@ -42,21 +42,38 @@ class Estimates:
         variance = float(self.covariance[system, system])
         own = max(variance - self.shared, 0.0)
         # Satterthwaite's degrees of freedom for a sum of two estimated variances
-        parts = self.shared**2 / (self.raters - 1) + own**2 / self.freedom
+        parts = self.shared**2 / max(self.raters - 1, 1) + own**2 / self.freedom
         freedom = variance**2 / parts if parts > 0 else self.freedom
         half = float(t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
         return float(self.means[system] - half), float(self.means[system] + half)
 
     def contrast(self, first: int, second: int) -> tuple[float, float, float, float]:
         """(difference, low, high, p) of two systems' means."""
+        v = self.covariance
+        variance = v[first, first] + v[second, second] - 2 * v[first, second]
+        return self._test(float(self.means[first] - self.means[second]), float(variance))
+
+    def coefficient(self, place: int) -> tuple[float, float, float, float]:
+        """(value, low, high, p) of a covariate's coefficient."""
+        return self._test(float(self.means[place]), float(self.covariance[place, place]))
+
+    def equivalent(self, first: int, second: int, margin: float) -> float:
+        """p that the two differ by `margin` or more: two one-sided tests, the worse of them."""
         from scipy.stats import t
 
-        difference = float(self.means[first] - self.means[second])
-        v = self.covariance
-        error = float(np.sqrt(max(v[first, first] + v[second, second] - 2 * v[first, second], 0)))
+        difference, low, high, _ = self.contrast(first, second)
+        error = (high - low) / 2 / float(t.ppf((1 + LEVEL) / 2, self.freedom))
+        if not error > 0:
+            return float(abs(difference) >= margin)
+        return float(t.sf((margin - abs(difference)) / error, self.freedom))
+
+    def _test(self, value: float, variance: float) -> tuple[float, float, float, float]:
+        from scipy.stats import t
+
+        error = float(np.sqrt(max(variance, 0.0)))
         half = float(t.ppf((1 + LEVEL) / 2, self.freedom)) * error
-        p = float(2 * t.sf(abs(difference) / error, self.freedom)) if error else 1.0
-        return difference, difference - half, difference + half, p
+        p = float(2 * t.sf(abs(value) / error, self.freedom)) if error else float(value == 0)
+        return value, value - half, value + half, p
 
     def draws(self, n: int, seed: int) -> Floats:
         """(n, systems) means as they might as well be, given what was heard."""
@@ -139,3 +156,44 @@ def crossed(
         raters,
         found,
     )
+
+
+def from_clips(ratings: pd.DataFrame, value: str = "score") -> Estimates | None:
+    """Estimates from the means of clips alone, which know nothing of listeners; none for too few."""
+    per_clip = ratings.groupby(["system", "clip"])[value].mean().groupby("system")
+    count, means = per_clip.size(), per_clip.mean()
+    freedom = float((count - 1).sum())
+    spread = float((per_clip.var(ddof=1).fillna(0.0) * (count - 1)).sum())
+    if freedom < 1 or spread <= 0 or ratings["rater"].nunique() < 2:
+        return None
+    covariance = np.diag(spread / freedom / count.to_numpy(float))
+    raters = int(ratings["rater"].nunique())
+    return Estimates(
+        tuple(means.index), means.to_numpy(float), covariance, 0.0, freedom, raters, None,
+        "means of clips",
+    )  # fmt: skip
+
+
+def estimate(ratings: pd.DataFrame, value: str = "score") -> Estimates | None:
+    """The model's estimates, those of clip means where it cannot be fitted, or none for too few."""
+    return crossed(ratings, value) or from_clips(ratings, value)
+
+
+def t_interval(values: Floats) -> tuple[float, float] | None:
+    """Student's interval of a mean, which takes the values for independent; none for less than two."""
+    from scipy.stats import t
+
+    if len(values) < 2 or np.ptp(values) == 0:
+        return None
+    half = t.ppf((1 + LEVEL) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def t_difference(a: Floats, b: Floats) -> tuple[float, float] | None:
+    """Welch's interval of a difference of means of independent values; none for less than two."""
+    from scipy.stats import ttest_ind
+
+    if min(len(a), len(b)) < 2 or np.ptp(a) + np.ptp(b) == 0:
+        return None
+    low, high = ttest_ind(a, b, equal_var=False).confidence_interval(LEVEL)
+    return float(low), float(high)
