@@ -20,7 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "plays": np.nan, "answer_seconds": np.nan, "clip_seconds": np.nan, "date": "",
     "finished": True, "excluded": "", "flags": "",
 }  # fmt: skip
-YES = {True: 1.0, "True": 1.0, "true": 1.0, 1: 1.0, False: 0.0, "False": 0.0, "false": 0.0, 0: 0.0}
+YES = {True: 1.0, "True": 1.0, "true": 1.0, False: 0.0, "False": 0.0, "false": 0.0}
 
 # Of screening, fixed before anybody listened.
 COMPLETE = 0.8  # of the trials

@@ -56,10 +56,9 @@ def alpha(
     sizes = counts.sum(axis=1, keepdims=True)
     coincidences = (counts / (sizes - 1)).T @ counts - np.diag((counts / (sizes - 1)).sum(axis=0))
     each = coincidences.sum(axis=1)
+    place = levels.astype(float)
     if metric == "ordinal":
         place = np.cumsum(each) - each / 2  # the middle of a level's ranks
-    else:
-        place = levels.astype(float)
     distance = (place[:, None] - place[None]) ** 2
     expected = (np.outer(each, each) * distance).sum() / (each.sum() - 1)
     if not expected > 0:
