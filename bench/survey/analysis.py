@@ -65,6 +65,7 @@ def analyze(
     return Results(
         about=about,
         simulated=bool(table["simulated"].any()),
+        ended=max(table["date"]),
         listeners=table["rater"].nunique(),
         screening=[
             Listeners(rule=r.name, text=r.text, raters=len(r.raters), excludes=r.excludes)

@@ -120,6 +120,7 @@ class Results(BaseModel):
 
     about: About
     simulated: bool
+    ended: str  # day of the last rating
     listeners: int  # whose ratings were given
     screening: list[Listeners]
     left_out: int  # listeners that screening left out
