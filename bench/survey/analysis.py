@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -388,8 +389,9 @@ def methods(about: About, table: pd.DataFrame, counted: pd.DataFrame) -> str:
         " crossed random effects (restricted maximum likelihood, Student's t); pairs are corrected"
         " after Holm."
     )
-    used = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "torch")
-    said.append(f"Computed with {used}.")
+    used = {name: number for name, number in versions().items() if name != "torch"}
+    used["statsmodels"] = version("statsmodels")
+    said.append("Computed with " + ", ".join(f"{k} {v}" for k, v in used.items()) + ".")
     if about.config_hash:
         said.append(f"Configuration {about.config_hash}.")
     if table["simulated"].any():
