@@ -1,12 +1,12 @@
 import csv
 import io
 
-import numpy as np
 import pytest
 
 from bench import board
 from bench.board import Entry, Row
-from bench.store import Store
+from bench.scoring import read_arrays
+from bench.store import JobFolder, Store
 from bench.survey.agreement import clip_figures, figures_of
 from bench.survey.analysis import analyze
 from bench.survey.results import About, save
@@ -122,19 +122,7 @@ def test_metrics_come_from_the_rows_whose_samples_were_rated(entries):
     assert figures_of(entries, table.assign(job="another.job")) == ({}, {})
 
 
-def test_metrics_of_clips_are_those_of_their_samples(tmp_path):
-    folder = tmp_path / "jobs" / "a.toy"
-    folder.mkdir(parents=True)
-    values = {"polyphony.per_piece": np.array([1.0, 2.0, np.nan]), "polyphony.draws": np.ones(9)}
-    np.savez(folder / "scores.npz", **values)
-    (folder / "scores.json").write_text('{"metrics": {"polyphony": {"version": 1}}}')
-    found = clip_figures(Store(tmp_path), {"x": ("a.toy", 1), "y": ("a.toy", 2), "human": ("", 0)})
-    assert list(found.index) == ["x", "y"]
-    assert list(found) == ["polyphony"]
-    assert found.loc["x", "polyphony"] == 2.0
-
-
-def test_a_run_with_a_closed_survey_has_it_on_its_board_and_still_verifies(home):
+def test_a_run_with_a_closed_survey_has_it_on_its_board_and_gives_metrics_of_clips(home):
     done = home.bench(*home.arguments("noise", "human", "random-chords"))
     assert done.returncode == 0, done.stderr
     store = Store(home.runs)
@@ -151,3 +139,11 @@ def test_a_run_with_a_closed_survey_has_it_on_its_board_and_still_verifies(home)
         "autumn",
         "",
     ]
+
+    # the metrics of single clips, as the job has them
+    job = jobs["random-chords"]
+    found = clip_figures(store, {"x": (job, 0), "y": (job, 3), "of a human": ("", 0)})
+    arrays = read_arrays(JobFolder(store.root / "jobs" / job))
+    assert list(found.index) == ["x", "y"]
+    assert {f"{name}.per_piece" for name in found} <= set(arrays)
+    assert found.loc["y", "polyphony"] == arrays["polyphony.per_piece"][3]
