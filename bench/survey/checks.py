@@ -62,18 +62,23 @@ class Checks(BaseModel):
     ordinal_agreement: float | None  # Kendall's tau of those with the means
 
 
-def order_effects(main: pd.DataFrame, estimates: Estimates) -> Order | None:
-    """The model again with the position, and with the mean score of the system heard before."""
+def order_effects(
+    main: pd.DataFrame, everything: pd.DataFrame, estimates: Estimates
+) -> Order | None:
+    """The model again with the position, and with the mean score of what was heard before.
+
+    `everything` holds the references too, which may have come before.
+    """
     last = main["position"].max() - main["position"].min()
     if last == 0:
         return None
-    means = main.groupby("name")["score"].mean()
+    means = everything.groupby("name")["score"].mean()
     before = main["previous_system"].map(means - means.mean()).fillna(0.0).to_numpy(float)
     position = (main["position"] / last).to_numpy(float)
     covariates = {"position": position - position.mean()}
     if np.ptp(before) > 0:
         covariates["previous"] = before - before.mean()
-    found = crossed(main, covariates=covariates)
+    found = crossed(main, covariates=covariates, near=estimates.components)
     if found is None:
         return None
     n = len(estimates.systems)
@@ -154,8 +159,9 @@ def ordinal(main: pd.DataFrame) -> dict[str, float] | None:
     return dict(zip(systems, (odds - odds.mean()).tolist(), strict=True))
 
 
-def checks(main: pd.DataFrame, estimates: Estimates | None) -> Checks:
-    """All of them."""
+def checks(main: pd.DataFrame, everything: pd.DataFrame, estimates: Estimates | None) -> Checks:
+    """All of them on the ratings of systems: with human music and noise among them any test would
+    find that something differs. `everything` holds those too."""
     from scipy.stats import kendalltau
 
     friedman, pairs, kruskal = nonparametric(main)
@@ -165,7 +171,7 @@ def checks(main: pd.DataFrame, estimates: Estimates | None) -> Checks:
         tau = kendalltau([odds[name] for name in estimates.systems], estimates.means).statistic
         agreement = float(tau) if np.isfinite(tau) else None
     return Checks(
-        order=None if estimates is None else order_effects(main, estimates),
+        order=None if estimates is None else order_effects(main, everything, estimates),
         friedman=friedman,
         signed_rank=pairs,
         kruskal=kruskal,

@@ -8,7 +8,7 @@ from bench.survey.report import OPEN, SIMULATED, write_report
 from bench.survey.results import About, read
 from bench.survey.simulation import survey
 
-EFFECTS = {"human": 8.0, "chord-lstm": 6.5, "<b>bold</b>|x": 5.0, "anchor": 2.0}
+EFFECTS = {"human": 8.0, "chord-lstm": 6.5, "<b>bold</b>|x": 5.0, "c": 4.0, "anchor": 2.0}
 ABOUT = About(name="toy", title="A toy & its survey", state="closed")
 
 
