@@ -196,7 +196,7 @@ def _job(config: SurveyConfig, name: str) -> tuple[JobFolder, Job]:
         raise BenchError(
             f"{config.run} has {'no finished' if found else 'no'} job of '{name}'"
             f"{f' on {config.dataset}' if config.dataset else ''}"
-            f"{f' under {config.preset}' if config.preset else ''}. Its systems:"
+            f"{f' under {config.preset}' if config.preset else ''}. Systems there:"
             f" {', '.join(there) or 'none'}. `bench all --systems {system} --out {config.run}` makes"
             " one."
         )
