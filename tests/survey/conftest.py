@@ -65,6 +65,11 @@ class Study:
     def codes(self, n: int = 1) -> list[str]:
         return admin.codes(self.store, self.name, n)
 
+    def draft(self, name: str) -> None:
+        """Another survey of the same kind, not open yet."""
+        config = self.config.model_copy(update={"name": name})
+        admin.create(self.store, config, cast=cast_of(config))
+
     def join(self, code: str | None = None) -> str:
         """A listener who has come as far as the first clip."""
         listener = listening.enter(self.store, code or self.codes()[0])

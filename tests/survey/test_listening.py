@@ -11,7 +11,6 @@ from bench.survey import admin, listening
 from bench.survey.listening import Refused
 from bench.survey.tables import belief, participant, rating, trial
 
-
 on_both = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 
 
@@ -320,6 +319,17 @@ def test_nothing_that_a_listener_gets_names_a_system_a_file_or_a_run(study):
         said.append(repr(dataclasses.asdict(listening.standing(it.store, listener))))
         listening.believe(it.store, listener, token, True)
     files = [path.stem for path in it.store.clips.iterdir()]
-    hidden = ["alpha", "beta", "human/", "random notes", "job-", "runs", "toy", "c0", ".mp3", *files]
+    hidden = [
+        "alpha",
+        "beta",
+        "human/",
+        "random notes",
+        "job-",
+        "runs",
+        "toy",
+        "c0",
+        ".mp3",
+        *files,
+    ]
     for word in hidden:
         assert not any(word in text for text in said), word
