@@ -6,7 +6,7 @@ import hashlib
 import io
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +91,7 @@ def make_clip(source: Source, config: SurveyConfig) -> Clip | None:
 
 
 def choose(
-    who: str, sources: Sequence[Source], wanted: int, config: SurveyConfig, order: Iterable[int]
+    who: str, sources: Sequence[Source], wanted: int, config: SurveyConfig, order: Sequence[int]
 ) -> tuple[list[Clip], int]:
     """The first so many clips in that order of samples, and how many silent ones were passed over.
 
@@ -102,8 +102,6 @@ def choose(
     for number in order:
         if len(made) == wanted:
             break
-        if number >= len(sources):
-            continue
         clip = make_clip(sources[number], config)
         if clip is None:
             short += 1
@@ -122,7 +120,7 @@ def choose(
             " make longer samples with `bench all --steps`."
         )
     raise BenchError(
-        f"{who} has {len(sources) - silent} samples that can be heard and {wanted} clips are asked"
+        f"{who} has {len(order) - silent} samples that can be heard and {wanted} clips are asked"
         f" for. Lower clips, or make more samples with `bench all --samples`."
     )
 
