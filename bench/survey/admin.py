@@ -138,6 +138,7 @@ def create(
                     "sha256": made.sha256,
                     "content": made.content,
                     "source": made.source,
+                    "sample": made.sample,
                     "seconds": made.seconds,
                     "lufs": made.lufs,
                     "practice": any(made is other for other in one.practice),

@@ -25,8 +25,9 @@ NEAR = 0.5  # LU that a clip's loudness may differ from what was asked
 class Source:
     """A piece of music that a clip may be cut from."""
 
-    name: str  # which sample, for the record
+    name: str  # for the record
     score: Score
+    sample: int | None = None  # its number among the job's samples
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Clip:
     seconds: float
     lufs: float
     peak: float  # 1 being full scale
+    sample: int | None = None  # its number among the job's samples
 
     @property
     def sha256(self) -> str:
@@ -87,6 +89,7 @@ def make_clip(source: Source, config: SurveyConfig) -> Clip | None:
         seconds=len(level) / rate,
         lufs=loudness(heard, rate),
         peak=true_peak(heard),
+        sample=source.sample,
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from bench.errors import BenchError
 from bench.survey import admin, listening
 from bench.survey.clips import Source
+from bench.survey.conclude import conclude
 from bench.survey.config import MOST_TRIALS, PER_REPEAT, Consent, SurveyConfig
 from bench.survey.contestants import Cast, Samples, cast
 from bench.survey.store import Store
@@ -60,7 +61,7 @@ def demo(
     if not 2 <= listeners <= 500:
         raise BenchError(f"Simulate 2 to 500 listeners, not {listeners}.")
     if run is None:
-        config = _config(name, Path(), _RUINS, seed)
+        config = _config(name, store.folder / "demo", _RUINS, seed)
         admin.create(store, config, progress, BY, _ruins(config, progress))
     else:
         config = _config(name, run, _systems(run), seed)
@@ -71,6 +72,8 @@ def demo(
     clock = Clock(store.now() - timedelta(days=2))
     _take_part(replace(store, now=clock), codes, name, clock, seed)
     admin.close(store, name, BY)
+    progress("analysing")
+    conclude(store, name)
     return admin.summary(store, name)
 
 

@@ -33,7 +33,7 @@ def test_markdown_shows_the_same_tables_and_finds_its_pictures(simulated, tmp_pa
     files = {path.name for path in write_report(simulated, tmp_path)}
     text = (tmp_path / "report.md").read_text()
     assert set(re.findall(r"\]\((.*?\.png)\)", text)) == {f for f in files if f.endswith(".png")}
-    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.M)
+    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
     for table in tables:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(widths) == 1, table
