@@ -208,7 +208,8 @@ def analyze(name: Name) -> None:
     for study in results.studies:
         for line in [*study.conclusions, *study.lacking]:
             typer.echo(line)
-    typer.echo(f"\nThe report is {files[0]}. `bench board` takes the means up.")
+    taken = " `bench board` takes the means up." if results.counts else ""
+    typer.echo(f"\nThe report is {files[0]}.{taken}")
 
 
 @app.command()

@@ -33,7 +33,6 @@ from bench.survey.limits import Limits
 
 URL = "BENCH_SURVEY_URL"
 FOLDER = "BENCH_SURVEY_DIR"
-CODE_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: none looks like another
 
 
 def now() -> datetime:
