@@ -22,7 +22,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
-from bench.errors import BenchError
 from bench.files import read_json
 from bench.store import cannot_write
 
@@ -132,11 +131,9 @@ class Claims:
     def refresh(self) -> None:
         """Look at how all jobs stand now."""
         try:
-            names = [entry.name for entry in os.scandir(self.folder)]
-        except OSError as error:
-            raise BenchError(
-                f"The claims in {self.folder} cannot be read: {error.strerror or error}."
-            ) from None
+            names = {entry.name for entry in os.scandir(self.folder)}
+        except OSError:
+            return  # the next look may tell more
         latest: dict[str, int] = {}
         for name in names:
             job, _, number = name.rpartition(".")
@@ -145,14 +142,13 @@ class Claims:
         makers = {job: self.maker(job, number) for job, number in latest.items()}
         living = {shard: self.lives(shard) for shard, _ in makers.values()}
         self.latest, self.standings = latest, {}
-        known = set(names)
         for job, (shard, run) in makers.items():
             claim = f"{job}.{latest[job]}"
-            if f"{claim}.ended" in known:
+            if f"{claim}.ended" in names:
                 here = living[shard] and self.seen.get(shard, (0,))[0] != GONE
                 if here or (self.run and run == self.run):
                     self.standings[job] = "ended"
-            elif living[shard] and f"{claim}.left" not in known:
+            elif living[shard] and f"{claim}.left" not in names:
                 self.standings[job] = "mine" if shard == self.name else "held"
 
     def standing(self, job: str) -> Standing:
@@ -166,10 +162,12 @@ class Claims:
         """
         claim = (job, number)
         if claim not in self.makers:
-            content = read_json(self.folder / f"{job}.{number}")
+            content = None
+            with suppress(OSError):
+                content = read_json(self.folder / f"{job}.{number}")
             made = content if isinstance(content, dict) else {}
-            shard = str(made.get("shard", ""))
-            if not shard or Path(shard).name != shard:
+            shard = made.get("shard")
+            if not isinstance(shard, str) or not shard or Path(shard).name != shard:
                 return f"?{job}.{number}", ""
             self.makers[claim] = (shard, str(made.get("run", "")))
         return self.makers[claim]
@@ -190,7 +188,7 @@ class Claims:
             return now - since <= 2 * self.beat
         if now - since <= self.expiry:
             return True
-        if stamp == 0:
+        if shard.startswith("?"):
             return False
         with suppress(OSError):
             sign.unlink(missing_ok=True)
