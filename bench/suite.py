@@ -14,6 +14,7 @@ from bench.engines import EngineName
 from bench.engines.claims import Claims
 from bench.engines.local import run
 from bench.engines.machine import imagined, places
+from bench.errors import BenchError
 from bench.files import write
 from bench.plan import PRESETS, Options, Planned, refuse_impossible
 from bench.progress import Watch
@@ -39,6 +40,8 @@ class Engine:
 
     def places(self, options: Options) -> list[Place]:
         """Where jobs run: here, or for a cluster on as many GPUs or processors as were named."""
+        if self.gpus and options.device == "cpu":
+            raise BenchError("--gpus asks for GPUs, and --device cpu for none.")
         workers = 1 if self.name == "in-turn" else self.workers
         if self.name in ENGINES_HERE:
             return places(workers, options.device, self.gpus, self.gpu_memory)

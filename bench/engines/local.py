@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import psutil
@@ -29,8 +31,7 @@ from bench.plan import Planned
 from bench.schedule import Line, Place
 from bench.store import BUSY, UNFINISHED, JobFolder, State, Status, Store, cannot_write
 
-# What nearly every job needs, and what takes longest to load.
-PRELOADED = ["__main__", "bench.worker", "torch", "scipy.stats", "muspy"]
+PRELOADED = ["bench.engines.preloaded"]
 POLL_SECONDS = 0.1
 BUSY_SECONDS = 2.0  # before looking again at a job that another run has in hand
 GRACE_SECONDS = 5.0  # between asking a process to end and ending it
@@ -134,6 +135,17 @@ def server() -> ForkServerContext:
     return context
 
 
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Hide the main module: each process that is started meanwhile would run it anew."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 def start(work: Planned, place: int, slot: Slot, store: Store, claims: Claims | None) -> Running:
     """Start the job's worker."""
     folder = store.begin(work.job)
@@ -148,7 +160,8 @@ def start(work: Planned, place: int, slot: Slot, store: Store, claims: Claims | 
         str(folder.path.resolve()), slot.environment(work.job), slot.share, held, theirs
     )  # fmt: skip
     process = context.Process(target=worker_process, args=arguments)
-    process.start()
+    with without_main():
+        process.start()
     theirs.close()
     return Running(work, place, folder, process, ours)
 
@@ -305,11 +318,13 @@ def run(
             if now - guarded > 0.5:
                 guard_memory(running, job_memory)
                 guarded = now
+            ended = False
             for one in list(running):
                 if timeout and one.ended_as is None and now - one.begun > timeout:
                     one.end("timeout", f"it took longer than {timeout / 60:g} minutes (--timeout)")
                 if one.process.exitcode is None:
                     continue
+                ended = True
                 running.remove(one)
                 line.room.give(one.place, one.work.memory_mb)
                 one.close()
@@ -320,5 +335,6 @@ def run(
                     continue
                 settle(one.job, "finished", outcome(one))
             tick(running)
-            wait([one.process.sentinel for one in running], POLL_SECONDS)
+            if not ended:  # else there is room to begin another at once
+                wait([one.process.sentinel for one in running], POLL_SECONDS)
     return outcomes

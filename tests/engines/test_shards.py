@@ -12,11 +12,13 @@ import psutil
 import pytest
 
 from bench import board
+from bench.cli import shard_of
+from bench.errors import BenchError
 from bench.files import read_json
 from bench.store import Store, is_finished
 
 # Shards that were killed are soon taken for dead.
-BRISK = {"BENCH_CLAIM_SECONDS": "3"}
+BRISK = {"BENCH_CLAIM_SECONDS": "6"}
 
 
 def wait_for(condition, seconds=60.0):
@@ -76,6 +78,7 @@ def end(processes, codes):
 SYSTEMS = ("noise", "markov-chain", "human", "Learner")
 
 
+@pytest.mark.slow
 def test_tables_are_the_same_in_turn_in_processes_and_in_shards(home):
     ways = {"in-turn": ["--engine", "in-turn"], "processes": ["--workers", "2"]}
     for name, how in ways.items():
@@ -99,6 +102,7 @@ def test_tables_are_the_same_in_turn_in_processes_and_in_shards(home):
     assert not any((home.runs / "shards").iterdir())
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_fails_once_for_all_shards(home):
     outputs = end(shards(home, 2, "Raises", "Segfaults", "Quiet"), [1, 1])
     assert all("2 of 3 jobs did not end well" in output for output in outputs)
@@ -139,6 +143,7 @@ def test_a_killed_shards_job_is_taken_over_and_goes_on_where_it_was(home):
     assert (home.runs / "claims" / f"{folder.path.name}.2").exists()
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_told_to_end_hands_its_job_over_at_once(home):
     processes = shards(
         home, 2, "Learner", "Quiet",
@@ -154,6 +159,7 @@ def test_a_shard_that_is_told_to_end_hands_its_job_over_at_once(home):
     assert rounds(folder) == 2
 
 
+@pytest.mark.slow
 def test_a_shard_that_sleeps_too_long_loses_its_job_and_nothing_is_done_twice(home):
     processes = shards(home, 2, "Learner", "Quiet", BENCH_CHECKPOINT_SECONDS="0", TEST_PACE="0.15")
     folder, worker, shard = working_on(home, "Learner", processes)
@@ -169,6 +175,7 @@ def test_a_shard_that_sleeps_too_long_loses_its_job_and_nothing_is_done_twice(ho
     assert rounds(folder) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_a_row_for_all_shards(home):
     processes = shards(home, 2, "Learner", "Quiet", BENCH_CHECKPOINT_SECONDS="0", TEST_PACE="0.15")
     folder, worker, _ = working_on(home, "Learner", processes)
@@ -199,6 +206,7 @@ def mounted(*arguments):
         pytest.skip("this test mounts a disk, which takes root on Linux")
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing_and_with_room_the_same_command_finishes(home, small_disk):
     home.environment |= BRISK
     runs = small_disk / "runs"
@@ -218,6 +226,7 @@ def test_a_full_disk_loses_nothing_and_with_room_the_same_command_finishes(home,
     assert after | before == after, "what was finished was done again"
 
 
+@pytest.mark.slow
 def test_a_node_that_cannot_write_says_so_and_the_others_do_everything(home):
     """One node's mount of the run folder is read-only."""
     (home.runs / "jobs").mkdir(parents=True)
@@ -242,11 +251,15 @@ def test_a_node_that_cannot_write_says_so_and_the_others_do_everything(home):
     assert {row["status"] for row in table(home.runs)} == {"ok"}
 
 
-@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2", ""])
-def test_a_shard_that_cannot_be_is_refused(home, text):
-    done = home.bench(*home.arguments("Quiet"), "--shard", text)
-    assert done.returncode == 2
-    assert "--shard takes i/n" in done.stderr
+@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2", "", "1/2/3"])
+def test_a_shard_that_cannot_be_is_refused(text):
+    with pytest.raises(BenchError, match="--shard takes i/n"):
+        shard_of(text)
+
+
+def test_a_shard_is_its_number_and_how_many_there_are():
+    assert shard_of("3/8") == (3, 8)
+    assert shard_of(None) is None
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "engines-slurm.md"
@@ -269,6 +282,7 @@ def test_the_documented_batch_script_is_sound(tmp_path):
     assert lines[1 : 1 + len(ahead)] == ahead, "Slurm reads no further than the first command"
 
 
+@pytest.mark.slow
 def test_the_documented_batch_script_runs_as_an_array_of_two(home, tmp_path):
     file = script(tmp_path)
     tools = tmp_path / "bin"
