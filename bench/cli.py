@@ -440,21 +440,30 @@ def reproduce(
     ] = None,
     out: Out = OUT,
     all_: Annotated[bool, typer.Option("--all", help="All papers.")] = False,
-    as_json: Json = False,
+    format: Annotated[
+        str | None, typer.Option("--format", help="markdown or json instead of tables.")
+    ] = None,
 ) -> None:
-    """Print the papers' own figures beside ours, with the gap and the budget spent."""
+    """Put the papers' claims to the board, and print their figures beside ours."""
     from dataclasses import asdict
 
     from bench import board as boards
     from bench import tables
-    from bench.reproduce import claims
+    from bench.claims import answers
+    from bench.reproduce import figures
     from bench.store import Store
 
-    found = claims(boards.build(Store(out)), None if all_ else paper)
-    if as_json:
-        print_json([asdict(one) for one in found])
-        return
-    tables.print_claims(console, found)
+    form = one_of("format", format, ("markdown", "json")) if format else None
+    store, named = Store(out), None if all_ else paper
+    entries = boards.build(store)
+    found, beside = answers(entries, store, named), figures(entries, named)
+    if form == "json":
+        said = [asdict(one) | {"claim": one.claim.model_dump()} for one in found]
+        print_json({"claims": said, "figures": [asdict(one) for one in beside]})
+    elif form == "markdown":
+        sys.stdout.write(tables.reproduction_markdown(found, beside))
+    else:
+        tables.print_reproduction(console, found, beside)
 
 
 @app.command(rich_help_panel="Look")
@@ -509,7 +518,9 @@ def check(
     ):
         findings = checks.check_metric(cast(type[Metric], cls))
     elif target in registry.systems() or ".py:" in target:
-        findings = checks.check_system(registry.system(target), chosen, small)
+        findings = checks.check_system(
+            registry.system(target), chosen, "small" if small else "full"
+        )
     else:
         raise unknown("system or metric", target, [*registry.systems(), *registry.metrics()])
     broken = 0

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from bench.contract import Budget
-from bench.registry import Kind, PresetName, Variant
+from bench.registry import Kind, PresetName, Size, Variant
 from bench.sampling import Protocol
 
 Device = Literal["cpu", "cuda"]
@@ -25,6 +25,7 @@ class Card(BaseModel):
     paper: str = ""
     citation: str = ""
     anchor: Literal[0, 1] | None = None  # the row that is skill 0, or skill 1
+    size: Size = "full"  # of its networks: the paper's, or what the preset affords
     seconds: float = 60.0  # estimated, on two CPU cores
     memory_mb: int = 700
     disk_mb: int = 5

@@ -121,6 +121,12 @@ FIXED = [
     Column("bits_range", "Bits per note, 95 %", "", span("bits_per_note")),
     Column("loss_note", "Why there is no loss", "", cell("likelihood_note")),
     Column("parameters", "Parameters", "Numbers it learns.", cell("parameters"), "whole"),
+    Column(
+        "size",
+        "Network",
+        "full: the paper's sizes. reduced, small: what the preset affords.",
+        cell("size"),
+    ),
     Column("train", "Training", "Seconds, mean of the seeds.", short("train_seconds"), "seconds"),
     Column(
         "sample",
