@@ -250,10 +250,11 @@ def refuse_impossible(planned: Sequence[Planned], places: Sequence[Place]) -> No
     never = [one for one in planned if not any(place.ever_fits(one.memory_mb) for place in places)]
     if never:
         most = max(never, key=lambda one: one.memory_mb)
-        room = max(place.memory_mb or 0 for place in places)
-        what = "no GPU has more than" if any(place.gpu for place in places) else "there are"
+        place = max(places, key=lambda place: place.memory_mb or 0)
+        where = "the largest GPU" if place.gpu else "this machine"
         raise BenchError(
-            f"{len(never)} of the jobs can never run here: {most.job.id} is expected to take"
-            f" {most.memory_mb} MB, and {what} {room} MB. Leave the system out (--systems), or run"
+            f"{len(never)} of the jobs can never run here: for {most.job.id}"
+            f" {place.kept_for(most.memory_mb)} MB are needed, and {where} has"
+            f" {place.memory_mb} MB. Leave the system out (--systems), or run"
             " it where there is more memory."
         )

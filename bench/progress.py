@@ -69,9 +69,8 @@ class Watch:
         if event.kind == "elsewhere":
             self.total -= 1
             self.expected.pop(event.job.id, None)
-            self.say(
-                f"{event.status.state if event.status else 'ended'} elsewhere   {name}   {len(self.ended)}/{self.total}, {self.left()}"
-            )
+            state = event.status.state if event.status else "ended"
+            self.say(f"{state} elsewhere   {name}   {len(self.ended)}/{self.total}, {self.left()}")
             return
         self.drop(event.job.id)
         took = time.monotonic() - self.begun.get(event.job.id, time.monotonic())

@@ -76,6 +76,7 @@ class Claims:
         self.standings: dict[str, Standing] = {}
         self.makers: dict[tuple[str, int], tuple[str, str]] = {}  # shard and run of each claim
         self.seen: dict[str, tuple[int, float]] = {}  # a sign's stamp, and since when
+        self.before: set[str] | None = None  # what had ended at the first look
         self.name = ""
         self.left = threading.Event()
 
@@ -134,6 +135,8 @@ class Claims:
             names = {entry.name for entry in os.scandir(self.folder)}
         except OSError:
             return  # the next look may tell more
+        if self.before is None:
+            self.before = {name for name in names if name.endswith(".ended")}
         latest: dict[str, int] = {}
         for name in names:
             job, _, number = name.rpartition(".")
@@ -146,7 +149,8 @@ class Claims:
             claim = f"{job}.{latest[job]}"
             if f"{claim}.ended" in names:
                 here = living[shard] and self.seen.get(shard, (0,))[0] != GONE
-                if here or (self.run and run == self.run):
+                since = f"{claim}.ended" not in self.before
+                if since or here or (self.run and run == self.run):
                     self.standings[job] = "ended"
             elif living[shard] and f"{claim}.left" not in names:
                 self.standings[job] = "mine" if shard == self.name else "held"

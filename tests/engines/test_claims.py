@@ -142,13 +142,21 @@ def test_what_ended_is_not_done_again_while_its_shard_is_there(shard):
     assert not other.take("a")
 
 
-def test_a_later_run_tries_again_what_ended_in_an_earlier_one(shard):
+def test_what_ended_is_not_done_again_by_who_was_there_though_its_shard_left_at_once(shard):
     one, other = shard(), shard()
     assert one.take("a")
     one.end("a")
     one.__exit__()
     other.refresh()
-    assert other.take("a")
+    assert other.standing("a") == "ended"
+
+
+def test_a_later_run_tries_again_what_ended_in_an_earlier_one(shard):
+    one = shard()
+    assert one.take("a")
+    one.end("a")
+    one.__exit__()
+    assert shard().take("a")
 
 
 def test_a_late_shard_of_the_same_run_does_not_try_again(shard):
