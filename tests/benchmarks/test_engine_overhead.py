@@ -1,14 +1,18 @@
 """What a job costs beside its own work. Run by hand: pytest tests/benchmarks -s"""
 
 import hashlib
+import os
 import time
 
 import numpy as np
+import psutil
+import pytest
 
 from bench import registry
 from bench.contract import Budget
 from bench.engines.claims import Claims
 from bench.engines.local import run
+from bench.engines.machine import cores
 from bench.files import write, write_json
 from bench.job import Card, Job
 from bench.plan import Planned
@@ -34,9 +38,15 @@ def trivial(store, seed):
     return Planned(job, "new", 1.0, 100, 1)
 
 
+def processor_seconds():
+    """Processor time of this process, of the server and of all jobs that ended."""
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return sum(sum(process.cpu_times()[:4]) for process in processes)
+
+
 def milliseconds(works, store, claims=None):
-    """Wall time from one job's end to the next one's, one job at a time."""
-    ends = []
+    """From one job's end to the next one's, one job at a time: on the wall, and of processors."""
+    ends, busy = [], processor_seconds()
     outcomes = run(
         works,
         store,
@@ -47,13 +57,14 @@ def milliseconds(works, store, claims=None):
         claims=claims,
     )
     assert {status.state for status in outcomes.values()} == {"ok"}
-    return 1000 * np.diff(ends)
+    return 1000 * np.diff(ends), 1000 * (processor_seconds() - busy) / len(works)
 
 
 def test_a_trivial_job_costs_less_than_50_ms(tmp_path, capsys):
-    """The least of many counts: what a busy machine adds is not ours."""
+    """Printed always, and asserted where nothing else keeps the processors busy."""
     store = Store(tmp_path)
     works = [trivial(store, seed) for seed in range(101)]
+    load = os.getloadavg()[0] / cores()
     begun = time.perf_counter()
     milliseconds(works[:1], store)
     first = time.perf_counter() - begun
@@ -61,8 +72,12 @@ def test_a_trivial_job_costs_less_than_50_ms(tmp_path, capsys):
     with Claims(tmp_path / "shared") as claims:
         found["a shard"] = milliseconds(works, store, claims)
     with capsys.disabled():
-        print(f"\nthe first job, with the start of the server: {first:.1f} s")
-        for name, times in found.items():
-            least, median = times.min(), np.median(times)
-            print(f"each further job, {name}: least {least:.0f} ms, median {median:.0f} ms")
-    assert all(times.min() < 50 for times in found.values())
+        print(f"\nthe first job, with the start of the server: {first:.1f} s; load {load:.1f}")
+        for name, (wall, own) in found.items():
+            print(
+                f"each further job, {name}: least {wall.min():.0f} ms, median"
+                f" {np.median(wall):.0f} ms, {own:.0f} ms of a processor"
+            )
+    if load > 0.5:
+        pytest.skip("the machine is busy: the figures tell of that, too")
+    assert all(np.median(wall) < 50 for wall, _ in found.values())
