@@ -103,6 +103,7 @@ class Claims:
             for job in [job for job, standing in self.standings.items() if standing == "mine"]:
                 if self.maker(job, self.latest[job])[0] == self.name:
                     (self.folder / f"{job}.{self.latest[job]}.left").touch()
+        with suppress(OSError):
             (self.signs / self.name).unlink(missing_ok=True)
 
     def join(self) -> None:
