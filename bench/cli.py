@@ -53,7 +53,19 @@ SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="How man
 SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Samples per job.")]
 StepsOption = Annotated[int | None, typer.Option("--steps", min=1, help="Steps per sample.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Jobs at a time.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="in-turn or processes.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="in-turn, processes or ray.")]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address", help="HOST:PORT of a Ray cluster. [default: a Ray on this machine]"
+    ),
+]
+GpusOption = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-job", min=0.01, help="With ray: a part of a GPU, or several. [default: 1/3]"
+    ),
+]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu or cuda. [default: cuda where there is one]")
 ]
@@ -122,13 +134,23 @@ def options_of(
 
 
 def engine_of(
-    engine: str, workers: int | None, timeout: float | None, job_memory: int | None
+    engine: str,
+    workers: int | None,
+    timeout: float | None,
+    job_memory: int | None,
+    ray_address: str | None = None,
+    gpus_per_job: float | None = None,
 ) -> Engine:
     """How jobs are run."""
     from bench.engines import ENGINES
     from bench.suite import Engine
 
-    return Engine(one_of("engine", engine, tuple(ENGINES)), workers, timeout, job_memory)
+    name = one_of("engine", engine, tuple(ENGINES))
+    if name != "ray" and (ray_address or gpus_per_job):
+        raise BenchError("--ray-address and --gpus-per-job are for --engine ray.")
+    if gpus_per_job and gpus_per_job > 1 and gpus_per_job % 1:
+        raise BenchError(f"--gpus-per-job {gpus_per_job:g}: a part of one GPU, or whole ones.")
+    return Engine(name, workers, timeout, job_memory, ray_address, gpus_per_job)
 
 
 def print_json(value: Any) -> None:
@@ -149,6 +171,8 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
         out: Out = OUT,
         workers: WorkersOption = None,
         engine: EngineOption = "processes",
+        ray_address: RayAddressOption = None,
+        gpus_per_job: GpusOption = None,
         device: DeviceOption = None,
         timeout: TimeoutOption = None,
         job_memory: MemoryOption = None,
@@ -170,7 +194,8 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
             unprompted,
             snapshots,
         )
-        action(options, engine_of(engine, workers, timeout, job_memory), as_json)
+        how = engine_of(engine, workers, timeout, job_memory, ray_address, gpus_per_job)
+        action(options, how, as_json)
 
     verb.__doc__ = action.__doc__
     return verb
@@ -186,7 +211,7 @@ def plan(options: Options, how: Engine, as_json: bool) -> None:
         print_json([plan_row(one) for one in planned])
         return
     tables.print_plan(console, planned)
-    console.print(tables.summary(planned, len(how.slots(options))), highlight=False)
+    console.print(tables.summary(planned, how.room(options, planned)), highlight=False)
     if not all(one.done for one in planned):
         console.print("`bench all` with the same options runs them.", highlight=False)
 
@@ -216,7 +241,7 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
     say = errors if as_json else console
     planned = plan_jobs(options)
     say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
-    say.print(tables.summary(planned, len(how.slots(options))), highlight=False)
+    say.print(tables.summary(planned, how.room(options, planned)), highlight=False)
     try:
         outcome = run_suite(options, how, say, planned)
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import bench
-from bench import data, distributed, likelihood, ranks, registry, sampling
+from bench import data, likelihood, ranks, registry, sampling
 from bench.checkpoint import load_tree
 from bench.contract import Log, System
 from bench.data.dataset import Dataset
@@ -65,6 +65,8 @@ def fit(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
 
 def learn(job: Job, folder: JobFolder, dataset: Dataset, log: JobLog, told: Log) -> dict[str, Any]:
     """Train the system and save it, in the first of the processes that train it together."""
+    from bench import distributed
+
     system = trained(job, dataset, told)
     if distributed.rank() > 0:
         return {}

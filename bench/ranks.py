@@ -84,12 +84,9 @@ def end_with(parent: int) -> None:
     """End this process when the one that asked for it is gone."""
 
     def watch() -> None:
-        while True:
+        while os.getppid() == parent:
             time.sleep(0.5)
-            try:
-                os.kill(parent, 0)
-            except ProcessLookupError:
-                os._exit(1)
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 

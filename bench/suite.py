@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import board, data
-from bench.engines import EngineName
+from bench.engines import EngineName, cluster, ray
+from bench.engines.cluster import Cluster
 from bench.engines.local import Slot, run, slots
 from bench.files import write
 from bench.plan import PRESETS, Options, Planned
@@ -26,9 +27,22 @@ class Engine:
     workers: int | None = None
     timeout: float | None = None  # minutes per job; none: the preset's
     job_memory: int | None = None  # MB per job
+    ray_address: str | None = None  # of the cluster; none: a Ray of our own on this machine
+    gpus_per_job: float | None = None  # a part of one, or whole ones
+
+    @property
+    def cluster(self) -> Cluster:
+        """Where the engine "ray" runs jobs."""
+        return Cluster(self.ray_address, self.workers, self.gpus_per_job)
+
+    def room(self, options: Options, planned: Sequence[Planned]) -> int:
+        """How many jobs run at a time."""
+        if self.name == "ray":
+            return cluster.room(self.cluster, planned, self.job_memory)
+        return len(self.slots(options))
 
     def slots(self, options: Options) -> list[Slot]:
-        """The room there is for jobs."""
+        """The room there is for jobs on this machine."""
         return slots(1 if self.name == "in-turn" else self.workers, options.device)
 
 
@@ -65,21 +79,33 @@ def run_all(
         # Every job has its folder before the first one runs: whoever looks sees the whole plan.
         for one in left:
             store.begin(one.job)
-        room = engine.slots(options)
-        watch = Watch(planned, len(room), console)
+        watch = Watch(planned, engine.room(options, planned), console)
         minutes = engine.timeout or PRESETS[options.preset].timeout
+        ordered = sorted(left, key=lambda one: -one.seconds)
 
         with watch.shown():
-            statuses = run(
-                [one.job for one in sorted(left, key=lambda one: -one.seconds)],
-                store,
-                room,
-                lambda job: is_done(job, store.folder(job)),
-                watch.tell,
-                watch.tick,
-                timeout=60 * minutes,
-                job_memory=engine.job_memory * 2**20 if engine.job_memory else None,
-            )
+            if engine.name == "ray":
+                statuses = ray.run(
+                    ordered,
+                    store,
+                    engine.cluster,
+                    lambda job: is_done(job, store.folder(job)),
+                    watch.tell,
+                    watch.tick,
+                    timeout=60 * minutes,
+                    job_memory=engine.job_memory,
+                )
+            else:
+                statuses = run(
+                    [one.job for one in ordered],
+                    store,
+                    engine.slots(options),
+                    lambda job: is_done(job, store.folder(job)),
+                    watch.tell,
+                    watch.tick,
+                    timeout=60 * minutes,
+                    job_memory=engine.job_memory * 2**20 if engine.job_memory else None,
+                )
     entries = board.build(store)
     path = options.out / "leaderboard.csv"
     try:
