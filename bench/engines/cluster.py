@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from bench.store import State
 
 SHARE = 1 / 3  # of a GPU per job: small nets leave most of one idle
 HOST_MB = 3000  # of the machine's memory that a job on a GPU takes beside the GPU's
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,25 @@ def connect(address: str | None) -> Any:
     elif address.startswith("127."):
         how["_node_ip_address"] = address.rpartition(":")[0]  # Ray looks at outside ones only
     try:
+        if address and address != "auto":
+            knock(address)
         ray.init(address=address or "local", **how)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         said = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
         raise BenchError(
-            f"No Ray cluster can be joined at {address or 'this machine'}: {said}"
+            f"No Ray cluster can be joined at {address or 'this machine'}: {said}."
             " Is it up (ray status)? Has it this Python and this Ray, and is RAY_AUTH_MODE what"
             " it was started with?"
         ) from None
     return ray
+
+
+def knock(address: str) -> None:
+    """OSError when nothing answers there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError("the address is HOST:PORT of the cluster's head, or auto")
+    socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 @contextmanager
