@@ -131,7 +131,7 @@ def test_with_dropout_padding_and_two_trainings_two_processes_learn_as_well(home
         alone, together = (curves(folder_of(root, system)) for root in (one, two))
         assert alone.keys() == together.keys()
         for point, loss in alone.items():
-            assert together[point] == pytest.approx(loss, rel=0.15), (system, point)
+            assert together[point] == pytest.approx(loss, rel=0.1), (system, point)
 
 
 def wait_for(condition, seconds=60.0):
