@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import tempfile
 from collections import Counter
@@ -26,6 +25,7 @@ from bench.store import State
 SHARE = 1 / 3  # of a GPU per job: small nets leave most of one idle
 HOST_MB = 3000  # of the machine's memory that a job on a GPU takes beside the GPU's
 CONNECT_SECONDS = 10.0
+SHORT = "/tmp"  # noqa: S108 - Ray's sockets lie deep below it, and a socket's path has 107 bytes
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,29 @@ class Cluster:
         return 1 if small else max(1, int(self.gpus_per_job or 1))
 
 
-def connect(address: str | None) -> Any:
-    """Ray, connected. BenchError with what to do where it is not installed or does not answer."""
+@contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """Ray while the block runs; a Ray of our own, without an address, leaves nothing behind.
+
+    BenchError with what to do where it is not installed or does not answer.
+    """
+    # A folder of our own: /tmp/ray belongs to whoever came first.
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=SHORT, ignore_cleanup_errors=True) as place:
+        ray = connect(address, place)
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def connect(address: str | None, place: str) -> Any:
+    """Ray, connected; one of our own keeps its files in `place`."""
     try:
         import ray
     except ImportError:
         raise BenchError(
             'The engine "ray" needs Ray, which is not installed: pip install "musicbench[ray]"'
         ) from None
-    if ray.is_initialized():
-        return ray
     if address and "://" in address:
         raise BenchError(
             f"--ray-address {address}: run this on a node of the cluster, and give HOST:PORT"
@@ -100,14 +113,13 @@ def connect(address: str | None) -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if not address:
-        # Always named: Ray by itself would join whatever cluster ran here last. And a folder of
-        # our own: /tmp/ray belongs to whoever came first.
-        how |= {"include_dashboard": False, "_temp_dir": tempfile.mkdtemp(prefix="ray-")}
+        how |= {"include_dashboard": False, "_temp_dir": place}
     elif address.startswith("127."):
         how["_node_ip_address"] = address.rpartition(":")[0]  # Ray looks at outside ones only
     try:
         if address and address != "auto":
             knock(address)
+        # Always named: Ray by itself would join whatever cluster ran here last.
         ray.init(address=address or "local", **how)
     except (OSError, RuntimeError, ValueError) as error:
         said = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
@@ -125,19 +137,6 @@ def knock(address: str) -> None:
     if not host or not port.isdigit():
         raise ValueError("the address is HOST:PORT of the cluster's head, or auto")
     socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-
-
-@contextmanager
-def connected(address: str | None) -> Iterator[Any]:
-    """Ray while the block runs; a Ray of our own leaves nothing behind."""
-    ray = connect(address)
-    own = None if address else ray._private.worker.global_worker.node.get_temp_dir_path()
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-        if own:
-            shutil.rmtree(own, ignore_errors=True)
 
 
 def nodes(ray: Any) -> list[dict[str, Any]]:
@@ -205,7 +204,7 @@ def shares_folder(ray: Any, mark: Path) -> bool:
         except ray.exceptions.RayError as error:
             if lost(ray, error):
                 continue  # it has just died; who comes later is looked at with its first job
-            raise stranger(address, f"it cannot run musicbench ({first_line(error)})") from None
+            raise stranger(address, f"it cannot run musicbench ({reason(error)})") from None
         if wrong:
             raise stranger(address, f"it has {wrong}")
         seen.append(sees)
@@ -220,7 +219,7 @@ def stranger(address: str, why: str) -> BenchError:
     )
 
 
-def first_line(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The last line of what Ray says, where the reason is."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

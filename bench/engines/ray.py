@@ -21,9 +21,9 @@ from bench.engines.cluster import (
     Cluster,
     Demand,
     connected,
-    first_line,
     lost,
     nodes,
+    reason,
     refuse,
     shares_folder,
     stranger,
@@ -35,7 +35,7 @@ from bench.errors import BenchError
 from bench.files import write
 from bench.job import Job
 from bench.plan import Planned
-from bench.store import JobFolder, Status, Store
+from bench.store import JobFolder, Status, Store, cannot_write
 
 RETRIES = 2  # of a job whose node or lease was lost, through no fault of its own
 POLL_SECONDS = 0.2
@@ -64,6 +64,8 @@ def data_files(jobs: Sequence[Job]) -> Files:
     files = {}
     for name in sorted({name for job in jobs for name in (job.dataset, *job.also)}):
         pieces = library.kept(name)
+        if not pieces.is_file():
+            raise BenchError(f"{pieces} cannot be kept; set BENCH_CACHE_DIR to a folder that can.")
         files[f"cache/{pieces.relative_to(data.cache_dir()).as_posix()}"] = pieces.read_bytes()
         manifest = library.source(name).manifest
         if manifest.is_relative_to(data.data_dir()):  # the user's own: no node has it installed
@@ -120,17 +122,20 @@ class Run:
         self.waiting = list(planned)
         demands = {one.job.id: self.cluster.demand(one, self.job_memory) for one in planned}
         refuse(nodes(self.ray), demands)
-        mark = self.place / f"mark-{os.getpid()}"
-        write(mark, "")
-        try:
-            seen = shares_folder(self.ray, mark)
-        finally:
-            mark.unlink()
         files = data_files([one.job for one in planned])
-        if seen if shared is None else shared:
-            unpack(files, self.place)
-        else:
-            self.sent = self.ray.put(files)
+        mark = self.place / f"mark-{os.getpid()}"
+        try:
+            write(mark, "")
+            seen = shares_folder(self.ray, mark)
+            if seen if shared is None else shared:
+                unpack(files, self.place)
+            else:
+                self.sent = self.ray.put(files)
+        except OSError as error:
+            raise cannot_write(self.store.root, error) from None
+        finally:
+            with suppress(OSError):
+                mark.unlink()
 
     def startable(self) -> Planned | None:
         """The next job, if there is room for it: the first in order, nobody overtakes."""
@@ -204,9 +209,13 @@ class Run:
             leased.held.close()
             self.came_back_empty(leased, error)
             return
-        if found.kind == "ended" and found.files:
-            bring_back(found.files, folder)
-        leased.held.close()
+        try:
+            if found.kind == "ended" and found.files:
+                bring_back(found.files, folder)
+        except OSError as error:
+            raise cannot_write(self.store.root, error) from None
+        finally:
+            leased.held.close()
         if found.kind == "refused":
             raise stranger("that was given " + job.id, found.why)
         if found.kind == "busy":
@@ -220,7 +229,9 @@ class Run:
         job = leased.job
         found = lost(self.ray, error)
         if found is None:
-            self.finish(job, record(leased.folder, "crashed", first_line(error), 0.0))
+            if not isinstance(error, OSError):  # it would spoil every job that it was given
+                raise stranger("that was given " + job.id, reason(error))
+            self.finish(job, record(leased.folder, "crashed", reason(error), 0.0))
             return
         self.lost[job.id] += 1
         if self.lost[job.id] <= RETRIES:

@@ -374,7 +374,7 @@ def test_a_cluster_has_room_for_what_fits_on_single_nodes():
 def test_without_ray_the_command_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(BenchError, match=r'pip install "musicbench\[ray\]"'):
-        clusters.connect(None)
+        clusters.connect(None, "")
 
 
 def test_an_address_where_nothing_answers_is_one_clear_sentence(home):
@@ -388,3 +388,13 @@ def test_options_of_ray_without_ray_are_refused(home):
     done = home.bench(*home.arguments("noise"), "--gpus-per-job", "2")
     assert done.returncode == 2
     assert "are for --engine ray" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_ray_of_its_own_on_this_machine_leaves_nothing_behind(home):
+    before = set(Path(clusters.SHORT).glob("ray-*"))
+    done = home.bench(*home.arguments("noise"), "--engine", "ray")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(Path(clusters.SHORT).glob("ray-*")) <= before
+    ours = [p for p in psutil.process_iter(["cmdline"]) if "/ray-" in str(p.info["cmdline"])]
+    assert not ours
