@@ -7,7 +7,7 @@ import socket
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,11 @@ def connected(address: str | None) -> Iterator[Any]:
 
     BenchError with what to do where it is not installed or does not answer.
     """
-    # A folder of our own: /tmp/ray belongs to whoever came first.
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=SHORT, ignore_cleanup_errors=True) as place:
+    with ExitStack() as left:
+        place = ""
+        if not address:  # /tmp/ray belongs to whoever came first
+            own = tempfile.TemporaryDirectory(prefix="ray-", dir=SHORT, ignore_cleanup_errors=True)
+            place = left.enter_context(own)
         ray = connect(address, place)
         try:
             yield ray
