@@ -94,30 +94,28 @@ def enter(store: Store, code: str) -> str:
     guessers out; the limit, which holds for wrong codes alone, only keeps them cheap.
     """
     now = store.now()
-    with store.writing() as connection:
-        row = (
-            connection.execute(
-                select(participant, survey.c.state)
-                .join(survey, survey.c.id == participant.c.survey_id)
-                .where(participant.c.code_hash == code_hash(store, code))
-            )
-            .mappings()
-            .first()
+    statement = (
+        select(participant, survey.c.state)
+        .join(survey, survey.c.id == participant.c.survey_id)
+        .where(participant.c.code_hash == code_hash(store, code))
+    )
+    with store.reading() as connection:
+        row = connection.execute(statement).mappings().first()
+    if row is None:
+        if not store.limits.allow("wrong codes", now.timestamp(), burst=30, per_second=0.5):
+            raise Refused("slow-down", "Too many wrong codes just now. Try again in a minute.")
+        raise Refused(
+            "unknown",
+            "This code is not known. Check it against your invitation, letter by letter.",
         )
-        if row is None:
-            if not store.limits.allow("wrong codes", now.timestamp(), burst=30, per_second=0.5):
-                raise Refused("slow-down", "Too many wrong codes just now. Try again in a minute.")
-            raise Refused(
-                "unknown",
-                "This code is not known. Check it against your invitation, letter by letter.",
-            )
-        if row["withdrawn_at"]:
-            raise Refused("used-up", "You have withdrawn with this code; your answers are deleted.")
-        if row["state"] == "draft":
-            raise Refused("not-open", "This study has not begun yet. Please come back later.")
-        if row["state"] != "open" and not row["entered_at"]:
-            raise Refused("closed", "This study is over. Thank you for your interest.")
-        if not row["entered_at"]:
+    if row["withdrawn_at"]:
+        raise Refused("used-up", "You have withdrawn with this code; your answers are deleted.")
+    if row["state"] == "draft":
+        raise Refused("not-open", "This study has not begun yet. Please come back later.")
+    if row["state"] != "open" and not row["entered_at"]:
+        raise Refused("closed", "This study is over. Thank you for your interest.")
+    if not row["entered_at"]:
+        with store.writing() as connection:
             _set(connection, row, entered_at=now)
     return str(row["listener"])
 
