@@ -1,6 +1,6 @@
 // Plays one clip from beginning to end, and reports how much of it was heard. There is nothing to
 // seek with, no address of the audio and no file to save. `data` is: the length of a description
-// (4 bytes), the description (JSON: label, seconds), the audio (MP3).
+// (4 bytes), the description (JSON: label, and seconds if they are known), the audio (MP3).
 
 const ENOUGH = 0.95; // of the clip, by the ranges that were played; browsers round the ends
 const players = new WeakMap(); // root element -> state, so that reruns do not interrupt playing
@@ -16,7 +16,7 @@ function unpack(bytes) {
 }
 
 function length({ audio, about }) {
-  return Number.isFinite(audio.duration) && audio.duration > 0 ? audio.duration : about.seconds;
+  return audio.duration > 0 && audio.duration < Infinity ? audio.duration : about.seconds || 1;
 }
 
 function coverage(state) {
@@ -28,7 +28,8 @@ function coverage(state) {
 
 function show(state) {
   const { audio, about, button, bar, time } = state;
-  const total = Math.round(about.seconds); // not the file's own, which the encoder pads
+  // What was announced: the file itself is a little longer, because encoders pad.
+  const total = Math.round(about.seconds || length(state));
   const share = audio.ended ? 1 : Math.min(1, audio.currentTime / length(state));
   bar.value = share;
   time.textContent = `${clock(share * total)} / ${clock(total)}`;

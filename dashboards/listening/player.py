@@ -53,7 +53,5 @@ def _is_number(value: object) -> bool:
 
 def player(sound: bytes, label: str, seconds: float, key: str) -> Report:
     """Show the player of one clip; what it has reported so far."""
-    state = _component()(
-        data=packed(sound, label, seconds), key=key, on_report_change=lambda: None
-    )
+    state = _component()(data=packed(sound, label, seconds), key=key, on_report_change=lambda: None)
     return report_of(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -13,25 +14,29 @@ from dashboards.listening.player import Report, player
 if TYPE_CHECKING:
     from bench.survey.store import Store
 
+STYLE = Path(__file__).parent / "page.css"
 ANSWERS = ("Yes", "No")
 LONGEST_COMMENT = 500
-VOLUME_SECONDS = 8.0
 
 
 def consent(store: Store, listener: str, now: Standing) -> None:
     """What the survey is about, and whether to take part."""
     texts = now.survey
     st.markdown(texts.introduction)
-    st.markdown(f"It takes about **{texts.minutes} minutes**, in a quiet place and best with "
-                "headphones. Every answer is kept at once: you may stop and go on later, on any "
-                "device, with the same link.")
-    st.subheader("Before you begin")
+    st.markdown(
+        f"It takes about **{texts.minutes} minutes**, in a quiet place and best with "
+        "headphones. Every answer is kept at once: you may stop and go on later, on any "
+        "device, with the same link."
+    )
+    st.subheader("Before you begin", anchor=False)
     st.markdown(texts.consent)
-    lines = [f"Contact: {texts.contact}"] if texts.contact else []
+    lines = [f"Contact: {texts.contact}"]
     lines += [f"Ethics approval: {texts.ethics}"] if texts.ethics else []
     st.caption("  \n".join([*lines, f"Version {texts.consent_version} of this text"]))
     with st.form("consent", border=False):
-        agreed = st.checkbox("I am at least 18 years old, I have read this, and I agree to take part.")
+        agreed = st.checkbox(
+            "I am at least 18 years old, I have read this, and I agree to take part."
+        )
         if st.form_submit_button("Begin", type="primary"):
             if not agreed:
                 st.warning("To take part, tick the box above. Otherwise just close this page.")
@@ -42,10 +47,10 @@ def consent(store: Store, listener: str, now: Standing) -> None:
 
 def volume(store: Store, listener: str, now: Standing) -> None:
     """A clip to set the volume with; going on takes having played it."""
-    st.subheader("Set your volume")
+    st.subheader("Set your volume", anchor=False)
     st.markdown("Play this, set a comfortable volume, and then leave it as it is.")
     sound = listening.volume_audio(store, listener)
-    told = player(sound, "Volume check", VOLUME_SECONDS, "volume")
+    told = player(sound, "Volume check", 0.0, "volume")
     if st.button("I hear it well", type="primary", disabled=not told.plays):
         listening.volume_set(store, listener)
         st.rerun()
@@ -55,7 +60,7 @@ def volume(store: Store, listener: str, now: Standing) -> None:
 
 def background(store: Store, listener: str, now: Standing) -> None:
     """A few questions about the listener."""
-    st.subheader("About you")
+    st.subheader("About you", anchor=False)
     with st.form("background", border=False):
         answers = {
             question.key: st.radio(
@@ -119,9 +124,7 @@ def wait() -> None:
     st.caption("One moment: your connection was interrupted.")
 
 
-def ask_score(
-    store: Store, listener: str, current: Trial, texts: Texts, heard: bool
-) -> None:
+def ask_score(store: Store, listener: str, current: Trial, texts: Texts, heard: bool) -> None:
     """The scale. It opens once the clip was heard."""
     labels = {value: f"{value} – {label}" if label else str(value) for value, label in texts.scale}
     with st.form(f"score-{current.token}", border=False, enter_to_submit=False):
@@ -164,15 +167,13 @@ def ask_belief(store: Store, listener: str, current: Trial, texts: Texts) -> Non
             if belief is None:
                 st.warning("Choose yes or no first.")
                 return
-            listening.believe(
-                store, listener, current.token, belief == "Yes", known, comment or ""
-            )
+            listening.believe(store, listener, current.token, belief == "Yes", known, comment or "")
             st.rerun()
 
 
 def finished(store: Store, listener: str, now: Standing) -> None:
     """Thanks, and the code that proves it."""
-    st.subheader("Thank you!")
+    st.subheader("Thank you!", anchor=False)
     st.markdown("You have rated every clip. All your answers are kept.")
     if now.completion_code:
         st.markdown("Your completion code, should you be asked for one:")
@@ -227,7 +228,9 @@ def foot(store: Store, listener: str, now: Standing) -> None:
     if now.stage in ("consent", "withdrawn"):
         return
     st.divider()
-    if now.survey.contact and now.stage != "consent":
-        st.caption(f"Questions? {now.survey.contact}")
+    st.caption(
+        f"Questions? {now.survey.contact}  \nYou may withdraw, here and with your code, until the"
+        " results are published."
+    )
     if st.button("Withdraw from the survey", type="tertiary", key="withdraw"):
         confirm_withdrawal(store, listener)

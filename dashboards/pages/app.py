@@ -14,7 +14,9 @@ LISTEN = st.Page("listen.py", title="Listening survey", icon="🎹", visibility=
 def dashboard() -> None:
     """The pages for whoever looks at results."""
     st.set_page_config(page_title="musicbench", page_icon="🎹", layout="wide")
-    survey = [st.Page("survey_results.py", title="Survey", icon=":material/hearing:", url_path="survey")]
+    survey = [
+        st.Page("survey_results.py", title="Survey", icon=":material/hearing:", url_path="survey")
+    ]
     # Who has not signed in meets another page at this address: the admin page is not registered.
     if sign_in.possible():
         survey.append(sign_in.page())
@@ -25,7 +27,9 @@ def dashboard() -> None:
             st.Page("model.py", title="Model", icon=":material/piano:"),
         ],
         "Behind them": [
-            st.Page("measures.py", title="Metrics", icon=":material/straighten:", url_path="metrics"),
+            st.Page(
+                "measures.py", title="Metrics", icon=":material/straighten:", url_path="metrics"
+            ),
             st.Page("pieces.py", title="Data", icon=":material/library_music:", url_path="data"),
             st.Page("live.py", title="Run", icon=":material/monitoring:", url_path="run"),
         ],

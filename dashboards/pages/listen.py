@@ -12,16 +12,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from bench.errors import BenchError
 from bench.survey import listening
 from bench.survey.listening import Refused
+from bench.survey.store import Store
 from dashboards import surveys
 from dashboards.listening import screens
 
 
 def ask_for_code(why: str = "") -> None:
     """A field for the invitation code, above it what was wrong with the last one."""
-    st.title("Listening survey")
+    st.title("Listening survey", anchor=False)
     if why:
         st.error(why)
-    with st.form("code", border=False):
+    with st.form("ask", border=False):
         typed = st.text_input(
             "Your invitation code", max_chars=60, autocomplete="off", key="typed-code"
         )
@@ -31,6 +32,14 @@ def ask_for_code(why: str = "") -> None:
     st.caption("It is in the message that invited you.")
 
 
+def known(store: Store, code: str) -> str:
+    """Who the code belongs to; asked of the database once in a session."""
+    if st.session_state.get("entered") != code:
+        st.session_state["listener"] = listening.enter(store, code)
+        st.session_state["entered"] = code
+    return str(st.session_state["listener"])
+
+
 def show(code: str) -> None:
     """The screen that the listener with this code is at."""
     store = surveys.store()
@@ -38,12 +47,12 @@ def show(code: str) -> None:
         ask_for_code("There is no survey here at this time.")
         return
     try:
-        listener = listening.enter(store, code)
+        listener = known(store, code)
     except Refused as no:
         ask_for_code(str(no))
         return
     now = listening.standing(store, listener)
-    st.title(now.survey.title)
+    st.title(now.survey.title, anchor=False)
     if now.survey.simulated:
         st.warning("A demonstration: no answer given here counts.")
     try:
@@ -55,6 +64,7 @@ def show(code: str) -> None:
         st.error(str(no))
 
 
+st.html(screens.STYLE)
 code = str(st.query_params.get("c") or st.session_state.get("code") or "").strip()
 st.session_state["code"] = code
 try:
