@@ -53,6 +53,7 @@ class Cast:
 
     contestants: list[Contestant]
     volume: Clip
+    embargo: tuple[str, ...]  # jobs whose samples can be heard in it
 
 
 def cast_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
@@ -67,6 +68,8 @@ def cast_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
         )
     found = [_job(config, name) for name in config.systems]
     jobs = [job for _, job in found]
+    if len({job.id for job in jobs}) < len(jobs):
+        raise BenchError("Two lines of systems mean the same job; take one out.")
     names = sorted({job.dataset for job in jobs})
     if len(names) > 1:
         raise BenchError(
@@ -98,7 +101,15 @@ def cast_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
         hashes = folder.read_result()["sample"]["hashes"]
         sources = [Source(f"sample {n}", s) for n, s in enumerate(read_samples(folder, hashes))]
         systems.append(Samples(job.system, sources, job.variant, job.preset, job.id))
-    return cast(config, systems, human, dataset.split("train"), dataset.name, progress)
+    made = cast(config, systems, human, dataset.split("train"), dataset.name, progress)
+    # What composers wrote is also what the ceiling's jobs show as their samples.
+    there = [folder.read_job() for folder in Store(config.run).folders()]
+    shown = [
+        one.id
+        for one in there
+        if one and one.card.kind == "ceiling" and one.dataset == dataset.name
+    ]
+    return Cast(made.contestants, made.volume, tuple({*made.embargo, *shown}))
 
 
 def cast(
@@ -132,7 +143,7 @@ def cast(
     made += _practice(config, train, like, chance, dataset)
     progress("checking the clips")
     check({one.samples.name: [*one.clips, *one.practice] for one in made}, config)
-    return Cast(made, volume_clip(config))
+    return Cast(made, volume_clip(config), tuple(one.job for one in systems if one.job))
 
 
 def _practice(
@@ -185,15 +196,12 @@ def _job(config: SurveyConfig, name: str) -> tuple[JobFolder, Job]:
         raise BenchError(
             f"{config.run} has {'no finished' if found else 'no'} job of '{name}'"
             f"{f' on {config.dataset}' if config.dataset else ''}"
-            f"{f' under {config.preset}' if config.preset else ''}. Its systems:"
+            f"{f' under {config.preset}' if config.preset else ''}. Systems there:"
             f" {', '.join(there) or 'none'}. `bench all --systems {system} --out {config.run}` makes"
             " one."
         )
-    if (
-        len({(job.dataset, job.preset) for _, job in done}) > 1
-        or len(done) > 1
-        and len({job.seed for _, job in done}) < len(done)
-    ):
+    seeds = {job.seed for _, job in done}
+    if len({(job.dataset, job.preset) for _, job in done}) > 1 or len(seeds) < len(done):
         ids = "\n  ".join(job.id for _, job in done)
         raise BenchError(
             f"'{name}' can mean several jobs of {config.run}; give one by id:\n  {ids}"

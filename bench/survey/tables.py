@@ -71,6 +71,7 @@ survey = Table(
     Column("run", Text, nullable=False),  # the run folder that it was made from
     Column("simulated", Boolean, nullable=False),
     Column("volume_file", String(40), nullable=False),
+    Column("embargo", Text, nullable=False),  # JSON: jobs whose samples are heard in it
     Column("created_at", Utc, nullable=False),
     Column("opened_at", Utc),
     Column("closed_at", Utc),

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("run", sa.Text(), nullable=False),
         sa.Column("simulated", sa.Boolean(), nullable=False),
         sa.Column("volume_file", sa.String(length=40), nullable=False),
+        sa.Column("embargo", sa.Text(), nullable=False),
         sa.Column("created_at", sa.String(length=32), nullable=False),
         sa.Column("opened_at", sa.String(length=32), nullable=True),
         sa.Column("closed_at", sa.String(length=32), nullable=True),
@@ -184,7 +185,7 @@ def upgrade() -> None:
 
     if op.get_bind().dialect.name == "postgresql":
         op.execute(
-            "CREATE FUNCTION audit_stays() RETURNS trigger LANGUAGE plpgsql AS"
+            "CREATE OR REPLACE FUNCTION audit_stays() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RAISE EXCEPTION 'the audit is only added to'; END $$"
         )
         op.execute(
