@@ -17,9 +17,12 @@ def dashboard() -> None:
     survey = [
         st.Page("survey_results.py", title="Survey", icon=":material/hearing:", url_path="survey")
     ]
-    # Who has not signed in meets another page at this address: the admin page is not registered.
     if sign_in.possible():
-        survey.append(sign_in.page())
+        # Before signing in another page stands at the same address: this one does not exist.
+        script = "survey_admin.py" if sign_in.signed_in() else "survey_login.py"
+        survey.append(
+            st.Page(script, title="Survey admin", icon=":material/lock:", url_path="survey-admin")
+        )
     pages = {
         "Results": [
             BOARD,
