@@ -91,11 +91,13 @@ def crossed(
     value: str = "score",
     tastes: bool = False,
     covariates: Mapping[str, Floats] | None = None,
+    near: Components | None = None,
 ) -> Estimates | None:
     """The model's estimates for the column `system`; none where it cannot be fitted.
 
     With `tastes` a listener's liking for a system is a third source of variation. `covariates` are
-    centred columns; their names and coefficients follow those of the systems.
+    centred columns; their names and coefficients follow those of the systems. `near` are the
+    components of a like model, which make the search short.
     """
     import pandas as pd
     from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams, VCSpec
@@ -119,15 +121,18 @@ def crossed(
     random = VCSpec(list(groups), names, [[block] for block in blocks])
     model = MixedLM(y, x, np.ones(len(y)), exog_vc=random)
     best: Any = None
-    # One start is not enough: from the default one the search may end, satisfied, where a variance
-    # is 0 although a greater likelihood lies elsewhere.
-    for start in (None, 0.3, (1.0, 0.1), (0.1, 1.0)):
-        given = None
-        if start is not None:
-            parts = np.resize(start, len(groups))
-            given = MixedLMParams.from_components(
-                fe_params=np.linalg.lstsq(x, y)[0], cov_re=np.zeros((0, 0)), vcomp=parts
-            )
+    # One start is not enough: from the library's own the search often ends, satisfied, where a
+    # variance is 0 although a greater likelihood lies elsewhere.
+    starts = [(0.3, 0.3), (1.0, 0.1), (0.1, 1.0)]  # variances, as shares of the residual's
+    if near is not None:
+        shares = (np.array([near.rater, near.clip]) / near.residual) ** 2
+        starts = [tuple(np.maximum(shares, 0.02))]  # at 0 the search would stay
+    for start in starts:
+        given = MixedLMParams.from_components(
+            fe_params=np.linalg.lstsq(x, y)[0],
+            cov_re=np.zeros((0, 0)),
+            vcomp=np.array([*start, 0.1][: len(groups)]),
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of variances on the boundary, which is no fault
             try:

@@ -76,6 +76,21 @@ def table(
     )
 
 
+def clips_needed(
+    difference: float,
+    raters: int,
+    heard: int = 3,
+    systems: int = 8,
+    components: Components | None = None,
+    comparisons: int = 1,
+) -> int | None:
+    """The smallest pool of clips with which such a difference is `detectable`; none up to 200."""
+    for clips in range(2, 201):
+        if detectable(clips, raters, heard, systems, components, comparisons) <= difference:
+            return clips
+    return None
+
+
 def from_pilot(ratings: pd.DataFrame) -> Components:
     """The components that a pilot's ratings show, by restricted maximum likelihood.
 
