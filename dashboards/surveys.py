@@ -12,7 +12,7 @@ from bench.survey.store import exists, open_store
 if TYPE_CHECKING:
     from bench.survey.store import Store
 
-HIDDEN = "In an open survey: hidden until it closes."
+HIDDEN = "in an open survey, hidden until it closes."
 
 
 def store() -> Store | None:

@@ -54,9 +54,7 @@ def piece(rng, length=64):
 def room(folder, people=4, per_system=1, practice=1, simulated=False, opened=True) -> Room:
     """Make it in a folder of its own."""
     rng = np.random.default_rng(7)
-    text = CONFIG.format(
-        per_system=per_system, practice=practice, simulated=str(simulated).lower()
-    )
+    text = CONFIG.format(per_system=per_system, practice=practice, simulated=str(simulated).lower())
     config = parse_config(text, "test").model_copy(update={"run": Path(folder) / "secret-runs"})
     train = [piece(rng) for _ in range(4)]
     sources = [[Source(f"sample {n}", piece(rng)) for n in range(5)] for _ in range(3)]
