@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bench.data.commands import app as data_app
 from bench.errors import BenchError, unknown
+from bench.survey.commands import app as survey_app
 
 if TYPE_CHECKING:
     from bench.plan import Options, Planned
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(data_app, name="data", help="The data sets: list, fetch, add, verify, audit.")
+app.add_typer(survey_app, name="survey", help="The blind listening survey: make, run, analyse one.")
 
 # Where there is no terminal, lines are as long as they are.
 console = Console(width=None if sys.stdout.isatty() else 160)

@@ -61,6 +61,7 @@ __all__ = [
     "publish",
     "restore",
     "status",
+    "summary",
     "surveys",
 ]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import select
 
 from bench.errors import BenchError
-from bench.survey.overview import named
+from bench.survey.overview import Status, named
 from bench.survey.store import Store
 from bench.survey.tables import belief, clip, exclusion, participant, rating, system, trial
 
@@ -48,6 +49,21 @@ CODEBOOK = {
     "comment": "what the listener wrote; read it before you give it away",
 }
 LONG, OFTEN = 600, 5  # seconds, plays
+
+
+def codebook(status: Status, columns: list[str]) -> dict[str, Any]:
+    """What goes with the table: what its columns mean, what was asked, and how many took part."""
+    about, config = status.summary, status.config
+    return {
+        "survey": about.name,
+        "simulated": about.simulated,
+        "config_hash": about.config_hash,
+        "config": config.model_dump(mode="json", exclude={"run"}),
+        "flow": asdict(about.flow),
+        "columns": {
+            name: CODEBOOK.get(name, "as answered: see config, background") for name in columns
+        },
+    }
 
 
 def export(store: Store, name: str, comments: bool = False) -> pd.DataFrame:
