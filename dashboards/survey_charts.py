@@ -37,7 +37,7 @@ def intervals(
     colour = alt.Color(
         "what:N",
         scale=alt.Scale(domain=[ROLES[r] for r in there], range=[COLOURS[r] for r in there]),
-        legend=alt.Legend(title=None, orient="top"),
+        legend=alt.Legend(title=None, orient="bottom", columns=2),
     )
     axis = alt.X(
         "low:Q", title=title, scale=alt.Scale(domain=list(bounds)), axis=alt.Axis(format=form)
@@ -77,7 +77,7 @@ def believable(study: Study) -> alt.LayerChart | None:
     there = [one for one in by_rating(study) if one.believable]
     if not there:
         return None
-    title = "share that says a human could have composed it, 95 %"
+    title = "share of yes, 95 %"
     return intervals(there, "believable", title, (0, 1), ".0%")
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.errors import BenchError
 from bench.survey.published import Published
+from bench.survey.report import p_value, span
 from bench.survey.results import FOLDER, Results, Span, Study, System, read
 
 if TYPE_CHECKING:
@@ -53,22 +54,13 @@ def found(runs: Path, store: Store | None) -> tuple[list[Results], list[str]]:
     return sorted(results, key=lambda one: one.ended, reverse=True), wrong
 
 
-def span(one: Span | None, digits: int = 2) -> str:
-    """A figure with its interval, in words."""
-    if one is None:
-        return ""
-    if one.low is None or one.high is None:
-        return f"{one.value:.{digits}f}"
-    return f"{one.value:.{digits}f} ({one.low:.{digits}f} to {one.high:.{digits}f})"
-
-
 def percent(one: Span | None) -> str:
     """A share with its interval, in words."""
     if one is None:
         return ""
     if one.low is None or one.high is None:
         return f"{one.value:.0%}"
-    return f"{one.value:.0%} ({one.low:.0%} to {one.high:.0%})"
+    return f"{one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
 
 
 def rank(one: System) -> str:
@@ -76,7 +68,7 @@ def rank(one: System) -> str:
     if one.rank is None:
         return ""
     same = one.rank_low == one.rank_high
-    return f"{one.rank}" if same else f"{one.rank} ({one.rank_low} to {one.rank_high})"
+    return f"{one.rank}" if same else f"{one.rank} [{one.rank_low}, {one.rank_high}]"
 
 
 def ratings(study: Study) -> pd.DataFrame:
@@ -85,14 +77,13 @@ def ratings(study: Study) -> pd.DataFrame:
         [
             {
                 "system": one.system,
-                "what": ROLES[one.role],
                 "rating, 95 %": span(one.rating),
                 "rank, 95 %": rank(one),
                 "believable, 95 %": percent(one.believable),
                 "ratings": one.ratings,
                 "clips": one.clips,
                 "listeners": one.raters,
-                "sd": one.sd,
+                "sd": round(one.sd, 2),
                 "median": one.median,
             }
             for one in by_rating(study)
@@ -153,13 +144,6 @@ def against_human(study: Study) -> pd.DataFrame:
     )
 
 
-def p_value(p: float | None) -> str:
-    """A p value as papers print it."""
-    if p is None:
-        return ""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def verdict(difference: float, first: str, second: str, p: float | None) -> str:
     """Who is rated higher, or that it is undecided."""
     if p is None or p >= 0.05:
@@ -167,7 +151,7 @@ def verdict(difference: float, first: str, second: str, p: float | None) -> str:
     return first if difference > 0 else second
 
 
-def reliability(study: Study) -> dict[str, str]:
+def reliability(study: Study) -> pd.DataFrame:
     """How far listeners agree."""
     one = study.reliability
     figures = {
@@ -186,7 +170,7 @@ def reliability(study: Study) -> dict[str, str]:
         found["Points between the two"] = f"{one.repeats.change:.2f}"
         if one.repeats.kappa is not None:
             found["Weighted kappa of the two"] = f"{one.repeats.kappa:.2f}"
-    return found
+    return pd.DataFrame({"measure": list(found), "value": list(found.values())})
 
 
 def screening(results: Results) -> pd.DataFrame:
@@ -213,7 +197,7 @@ def papers(rows: Sequence[Published]) -> pd.DataFrame:
                 "mean": one.mean,
                 "sd": one.sd,
                 "if ratings were independent (too narrow)": f"{one.low:.2f} to {one.high:.2f}",
-                "believable": None if one.believable is None else round(100 * one.believable, 1),
+                "believable": "" if one.believable is None else f"{one.believable:.0%}",
                 "clips": one.clips,
                 "listeners": one.raters,
                 "difference it could find": round(one.detectable, 1),

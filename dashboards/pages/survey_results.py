@@ -6,6 +6,7 @@ import streamlit as st
 
 from bench.errors import BenchError
 from bench.survey.published import published
+from bench.survey.report import blocks, to_html
 from bench.survey.results import Results, Study
 from dashboards import parts, sources, survey_charts, survey_view, surveys
 
@@ -66,7 +67,8 @@ def show(results: Results, study: Study, view: str) -> None:
         else:
             st.info("No human music was rated.")
     elif view == "Reliability":
-        parts.facts(survey_view.reliability(study))
+        st.dataframe(survey_view.reliability(study), hide_index=True)
+        st.caption("Tastes differ: a low alpha is no fault of the listeners.")
     else:
         st.dataframe(survey_view.screening(results), hide_index=True)
         st.caption(
@@ -94,6 +96,13 @@ def downloads(results: Results) -> None:
                     "text/csv",
                     on_click="ignore",
                 )
+        st.download_button(
+            "Report with all checks (HTML)",
+            lambda: to_html(blocks(results), results.about.title or name),
+            f"{name}.html",
+            "text/html",
+            on_click="ignore",
+        )
         st.download_button(
             "Results (JSON)",
             lambda: results.model_dump_json(indent=1),
