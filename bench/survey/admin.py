@@ -16,10 +16,10 @@ from sqlalchemy.exc import IntegrityError
 from bench.errors import BenchError
 from bench.files import write
 from bench.survey.backup import backup, restore
+from bench.survey.codes import code_hash, new_code
 from bench.survey.config import SurveyConfig
 from bench.survey.contestants import Cast, Contestant, cast_of_run
 from bench.survey.export import export
-from bench.survey.listening import code_hash
 from bench.survey.overview import (
     Flow,
     Gate,
@@ -34,7 +34,7 @@ from bench.survey.overview import (
     summary,
     surveys,
 )
-from bench.survey.store import CODE_LETTERS, Store, insert_once, record
+from bench.survey.store import Store, insert_once, record
 from bench.survey.tables import audit as audit_table
 from bench.survey.tables import clip, exclusion, participant, survey, system, trial
 
@@ -138,6 +138,7 @@ def create(
                     "sha256": made.sha256,
                     "content": made.content,
                     "source": made.source,
+                    "sample": made.sample,
                     "seconds": made.seconds,
                     "lufs": made.lufs,
                     "practice": any(made is other for other in one.practice),
@@ -218,8 +219,7 @@ def codes(store: Store, name: str, n: int, by: str = HERE) -> list[str]:
         if one.state not in ("draft", "open"):
             raise BenchError(f"'{name}' is {_VERBS[one.state]}: nobody can be invited any more.")
         while len(made) < n:
-            letters = "".join(secrets.choice(CODE_LETTERS) for _ in range(12))
-            code = "-".join(letters[at : at + 4] for at in (0, 4, 8))
+            code = new_code()
             if insert_once(
                 connection,
                 participant,

@@ -89,7 +89,9 @@ def study(
     estimates = estimate(main)
     believed = main.dropna(subset="believable")
     believed_model = crossed(believed, "believable") if len(believed) else None
-    unscreened = estimate(everyone[everyone["kind"] == "main"])
+    unscreened = estimates
+    if len(everyone) > len(part):
+        unscreened = estimate(everyone[everyone["kind"] == "main"])
     systems = [
         system(one, estimates, believed_model, unscreened) for _, one in main.groupby("system")
     ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from bench.music.loudness import CEILING, Samples, loudness, normalise, true_pea
 from bench.survey.config import SurveyConfig
 
 FADE_IN, FADE_OUT = 0.010, 0.300  # seconds
+ENCODER = 0.95  # what LAME multiplies every sample by
 NEAR = 0.5  # LU that a clip's loudness may differ from what was asked
 
 
@@ -23,8 +25,9 @@ NEAR = 0.5  # LU that a clip's loudness may differ from what was asked
 class Source:
     """A piece of music that a clip may be cut from."""
 
-    name: str  # which sample, for the record
+    name: str  # for the record
     score: Score
+    sample: int | None = None  # its number among the job's samples
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Clip:
     seconds: float
     lufs: float
     peak: float  # 1 being full scale
+    sample: int | None = None  # its number among the job's samples
 
     @property
     def sha256(self) -> str:
@@ -63,6 +67,8 @@ def steps_of(config: SurveyConfig, grid: int) -> int:
 
 def make_clip(source: Source, config: SurveyConfig) -> Clip | None:
     """The clip of a piece; none where the piece is too short."""
+    import soundfile
+
     cut = excerpt(source.score, config)
     if cut is None:
         return None
@@ -71,19 +77,24 @@ def make_clip(source: Source, config: SurveyConfig) -> Clip | None:
     fade_in, fade_out = round(FADE_IN * rate), round(FADE_OUT * rate)
     mono[:fade_in] *= np.linspace(0, 1, fade_in, dtype=np.float32)[:, None]
     mono[-fade_out:] *= np.linspace(1, 0, fade_out, dtype=np.float32)[:, None]
-    level = normalise(mono, config.loudness, rate)
+    level = mono
+    for _ in range(2):  # made louder, more of a sparse clip passes the meter's gate
+        level = normalise(level, config.loudness, rate)
+    audio = encode(level / ENCODER, rate, "mp3")
+    heard, _ = soundfile.read(io.BytesIO(audio), dtype="float32", always_2d=True)
     return Clip(
         source=source.name,
         content=cut.content_hash,
-        audio=encode(level, rate, "mp3"),
+        audio=audio,
         seconds=len(level) / rate,
-        lufs=loudness(level, rate),
-        peak=true_peak(level),
+        lufs=loudness(heard, rate),
+        peak=true_peak(heard),
+        sample=source.sample,
     )
 
 
 def choose(
-    who: str, sources: Sequence[Source], wanted: int, config: SurveyConfig, order: Iterable[int]
+    who: str, sources: Sequence[Source], wanted: int, config: SurveyConfig, order: Sequence[int]
 ) -> tuple[list[Clip], int]:
     """The first so many clips in that order of samples, and how many silent ones were passed over.
 
@@ -94,8 +105,6 @@ def choose(
     for number in order:
         if len(made) == wanted:
             break
-        if number >= len(sources):
-            continue
         clip = make_clip(sources[number], config)
         if clip is None:
             short += 1
@@ -114,7 +123,7 @@ def choose(
             " make longer samples with `bench all --steps`."
         )
     raise BenchError(
-        f"{who} has {len(sources) - silent} samples that can be heard and {wanted} clips are asked"
+        f"{who} has {len(order) - silent} samples that can be heard and {wanted} clips are asked"
         f" for. Lower clips, or make more samples with `bench all --samples`."
     )
 
@@ -180,7 +189,7 @@ def check(clips: dict[str, list[Clip]], config: SurveyConfig) -> None:
         "Set a lower loudness for all, such as loudness = -28.",
     )
     blame(
-        lambda clip: clip.peak > 10 ** (CEILING / 20) + 1e-3,
+        lambda clip: clip.peak > 10 ** ((CEILING + NEAR) / 20),
         "These clips would be clipped",
         "Set a lower loudness for all, such as loudness = -28.",
     )

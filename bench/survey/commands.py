@@ -115,7 +115,10 @@ def close(name: Name) -> None:
     from bench.survey.store import open_store
 
     admin.close(open_store(), name)
-    typer.echo(f"'{name}' is closed. `bench survey export {name}` writes the ratings.")
+    typer.echo(
+        f"'{name}' is closed. `bench survey analyze {name}` says what can be concluded,"
+        f" `bench survey export {name}` writes the ratings."
+    )
 
 
 @app.command()
@@ -191,6 +194,51 @@ def export(
     write(ratings, table.to_csv(index=False))
     write_json(about, codebook(admin.status(store, name), list(table.columns)))
     typer.echo(f"{len(table)} ratings are in {ratings}, what the columns mean in {about}.")
+
+
+@app.command()
+def analyze(name: Name) -> None:
+    """Say what can be concluded from a closed survey, and write the report."""
+    from bench.survey.conclude import conclude
+    from bench.survey.store import open_store
+
+    results, files = conclude(open_store(), name)
+    if results.simulated:
+        typer.echo("Simulated: nobody listened.\n")
+    for study in results.studies:
+        for line in [*study.conclusions, *study.lacking]:
+            typer.echo(line)
+    taken = " `bench board` takes the means up." if results.counts else ""
+    typer.echo(f"\nThe report is {files[0]}.{taken}")
+
+
+@app.command()
+def power(
+    systems: Annotated[int, typer.Option(min=2, help="Those who are compared, all in all.")] = 8,
+    heard: Annotated[int, typer.Option(min=1, help="Clips of each that one listener hears.")] = 3,
+    pairs: Annotated[int, typer.Option(min=1, help="Differences that are tested at once.")] = 1,
+    pilot: Annotated[
+        str, typer.Option(help="A closed survey to take the variation of ratings from.")
+    ] = "",
+) -> None:
+    """Show which difference so many clips and listeners can find, before anybody listens."""
+    from bench.survey import admin
+    from bench.survey.power import from_pilot, table
+    from bench.survey.store import open_store
+
+    components = from_pilot(admin.export(open_store(), pilot)) if pilot else None
+    found = table(heard, systems, components, pairs)
+    typer.echo(
+        "The least difference in points (of 1 to 10) that is found in 4 of 5 surveys, by listeners"
+        " (down) and clips per system (across):\n"
+    )
+    typer.echo(found.round(2).to_string())
+    source = (
+        f"The variation is that of '{pilot}'."
+        if pilot
+        else ("The variation of ratings is assumed; --pilot takes it from a closed survey.")
+    )
+    typer.echo(f"\n{source} More clips tell more than more listeners.")
 
 
 @app.command()
@@ -295,8 +343,8 @@ def demo(
     made = fill(open_store(), run, listeners, _note, name)
     typer.echo(
         f"'{name}' is closed, with {made.ratings} ratings that a program made: it is marked as"
-        f" simulated wherever it is shown. See it: `bench dashboard`, page Survey, or"
-        f" `bench survey status {name}`."
+        f" simulated wherever it is shown. Its report: {Path(made.run) / 'surveys' / name}. See it"
+        " in `bench dashboard`, page Survey."
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from bench.errors import BenchError
 from bench.survey import admin, listening
 from bench.survey.clips import Source
+from bench.survey.conclude import conclude
 from bench.survey.config import MOST_TRIALS, PER_REPEAT, Consent, SurveyConfig
 from bench.survey.contestants import Cast, Samples, cast
 from bench.survey.store import Store
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 BY = "demo"
 DATASET = "chorales"
+CLIPS, SECONDS = 8, 10.0  # few and short: it should not take long
 HUMAN, ANCHOR = 7.5, 1.8  # true means; systems lie between them
 CARELESS = 0.08  # of the listeners
 LEAVING = 0.1  # of the listeners, half-way
@@ -59,10 +61,10 @@ def demo(
     if not 2 <= listeners <= 500:
         raise BenchError(f"Simulate 2 to 500 listeners, not {listeners}.")
     if run is None:
-        config = _config(name, Path(), tuple(_RUINS), 8, seed)
+        config = _config(name, store.folder / "demo", _RUINS, seed)
         admin.create(store, config, progress, BY, _ruins(config, progress))
     else:
-        config = _config(name, run, _systems(run), 8, seed)
+        config = _config(name, run, _systems(run), seed)
         admin.create(store, config, progress, BY)
     codes = admin.codes(store, name, listeners, BY)
     admin.open_survey(store, name, BY)
@@ -70,10 +72,12 @@ def demo(
     clock = Clock(store.now() - timedelta(days=2))
     _take_part(replace(store, now=clock), codes, name, clock, seed)
     admin.close(store, name, BY)
+    progress("analysing")
+    conclude(store, name)
     return admin.summary(store, name)
 
 
-def _config(name: str, run: Path, systems: tuple[str, ...], clips: int, seed: int) -> SurveyConfig:
+def _config(name: str, run: Path, systems: tuple[str, ...], seed: int) -> SurveyConfig:
     most = MOST_TRIALS * PER_REPEAT // (PER_REPEAT + 1) // (len(systems) + 2)
     return SurveyConfig(
         name=name,
@@ -81,9 +85,9 @@ def _config(name: str, run: Path, systems: tuple[str, ...], clips: int, seed: in
         introduction="The answers of this survey were made by a program.",
         run=run,
         systems=systems,
-        clips=clips,
-        per_system=min(3, most),
-        seconds=10.0,
+        clips=CLIPS,
+        per_system=min(3, most, CLIPS),
+        seconds=SECONDS,
         skip_silent=True,
         seed=seed,
         consent=Consent(contact="nobody"),
@@ -107,23 +111,24 @@ def _ruins(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
     train = dataset.split("train")
     rng = np.random.default_rng(config.seed)
     steps = steps_of(config, dataset.grid)
-    long = [
-        dataset.pieces[piece] for piece in dataset.test if dataset.pieces[piece].length >= 2 * steps
+    cut = [
+        piece.slice(start, start + steps)
+        for piece in dataset.split("test")
+        for start in range(0, piece.length - steps + 1, steps)
     ]
-    # Systems and the hidden reference start from different pieces: nobody hears one twice.
-    parts = [long[i :: len(_RUINS) + 1] for i in range(len(_RUINS) + 1)]
-    cut = [[piece.slice(0, steps) for piece in part] for part in parts]
+    # Each has excerpts of its own: nobody hears the same music twice, whole and spoilt.
+    human, few, many, shuffled = (cut[i::4] for i in range(4))
     made = [
-        [pitch_jitter(piece, 0.1, rng) for piece in cut[1]],
-        [pitch_jitter(piece, 0.5, rng) for piece in cut[2]],
-        markov(Material(cut[3], train, [], dataset.bar), rng),
+        [pitch_jitter(piece, 0.1, rng) for piece in few],
+        [pitch_jitter(piece, 0.5, rng) for piece in many],
+        markov(Material(shuffled, train, [], dataset.bar), rng),
     ]
     systems = [
         Samples(name, [Source(f"{name} {n}", one) for n, one in enumerate(pieces)])
         for name, pieces in zip(_RUINS, made, strict=True)
     ]
-    human = [Source(f"test piece {n}", piece) for n, piece in enumerate(cut[0])]
-    return cast(config, systems, human, train, dataset.name, progress)
+    real = [Source(f"test excerpt {n}", piece) for n, piece in enumerate(human)]
+    return cast(config, systems, real, train, dataset.name, progress)
 
 
 def _systems(run: Path) -> tuple[str, ...]:

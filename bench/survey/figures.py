@@ -53,6 +53,7 @@ def scores(study: Study) -> Iterator[Figure]:
         share, ax=ax, cmap="viridis", vmin=0, annot=True, fmt=".0%", annot_kws={"size": 7},
         xticklabels=list(range(LOWEST, HIGHEST + 1)), yticklabels=[one.system for one in rows],
     )  # fmt: skip
+    ax.tick_params(axis="y", rotation=0)
     ax.set_xlabel("score")
     yield drawn("scores", "Share of each score.", canvas)
 
@@ -93,6 +94,7 @@ def pairs(study: Study) -> Iterator[Figure]:
         table, ax=ax, annot=words, fmt="", cmap="RdBu", vmin=-most, vmax=most,
         xticklabels=names, yticklabels=names, annot_kws={"size": 8},
     )  # fmt: skip
+    ax.tick_params(axis="y", rotation=0)
     caption = "Points by which the row is above the column; *: beyond doubt (5 %, Holm)."
     yield drawn("pairs", caption, canvas)
 
@@ -146,7 +148,9 @@ def papers(study: Study) -> Iterator[Figure]:
         bar(ax, Span(value=one.mean, low=one.low, high=one.high), place, "0.6", 1.0)
         if one.system in ours:
             bar(ax, ours[one.system].rating, place - 0.25, "C0")
-    labels = [f"{one.system}, {one.paper} ({one.clips} clips)" for one in rows]
+    labels = [
+        f"{one.system}, {one.paper} ({one.clips} clip{'s' * (one.clips > 1)})" for one in rows
+    ]
     ax.set_yticks(range(len(rows)), labels, fontsize=8)
     ax.set(xlabel="rating", xlim=(LOWEST - 0.2, HIGHEST + 0.2))
     caption = (

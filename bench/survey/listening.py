@@ -11,78 +11,41 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, select, update
 
-from bench.errors import BenchError
 from bench.survey.assignment import assign
-from bench.survey.config import HIGHEST, LOWEST, BackgroundQuestion, SurveyConfig
+from bench.survey.codes import code_hash, completion_code
+from bench.survey.config import HIGHEST, LOWEST, SurveyConfig
 from bench.survey.media import salted
-from bench.survey.store import CODE_LETTERS, Store, insert_once, record
+from bench.survey.standing import Refused, Stage, Standing, Texts, Trial, texts
+from bench.survey.store import Store, insert_once, record
 from bench.survey.tables import belief, clip, participant, rating, survey, trial
+
+__all__ = [
+    "Refused",
+    "Stage",
+    "Standing",
+    "Texts",
+    "Trial",
+    "audio",
+    "background",
+    "believe",
+    "consent",
+    "enter",
+    "heard",
+    "score",
+    "standing",
+    "started",
+    "volume_audio",
+    "volume_set",
+    "withdraw",
+]
 
 COVERED = 0.95  # of a clip is all of it: browsers report its end a little early
 LONGEST_COMMENT = 500
-
-Stage = Literal[
-    "consent", "volume", "background", "practice", "trials", "finished", "withdrawn", "closed"
-]
-Refusal = Literal["unknown", "used-up", "closed", "not-open", "slow-down", "not-now"]
-
-
-class Refused(BenchError):
-    """Why the service did not do what was asked, as a sentence for the listener."""
-
-    def __init__(self, kind: Refusal, sentence: str):
-        super().__init__(sentence)
-        self.kind: Refusal = kind
-
-
-@dataclass(frozen=True)
-class Texts:
-    """All that a survey says to its listeners."""
-
-    title: str
-    introduction: str
-    consent: str
-    consent_version: str
-    contact: str
-    ethics: str  # the approval's reference; empty where there is none
-    minutes: int  # it takes about
-    background: tuple[BackgroundQuestion, ...]
-    score_question: str
-    scale: tuple[tuple[int, str], ...]  # every value, with its label or ""
-    believable_question: str
-    known_question: str  # empty: not asked
-    comment_question: str  # empty: not asked
-    simulated: bool
-
-
-@dataclass(frozen=True)
-class Trial:
-    """The clip that a listener is at."""
-
-    token: str
-    question: Literal["score", "believable"]
-    seconds: float
-    practice: bool
-    heard: bool  # to its end, as far as the server knows
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a listener is."""
-
-    stage: Stage
-    survey: Texts
-    trial: Trial | None  # in practice and trials
-    done: int  # scored trials
-    total: int
-    completion_code: str | None  # when finished
-
 
 # -- coming in -------------------------------------------------------------------------------------
 
@@ -120,15 +83,6 @@ def enter(store: Store, code: str) -> str:
     return str(row["listener"])
 
 
-def code_hash(store: Store, code: str) -> str:
-    """What the database knows a code by. Case, spaces, dashes and look-alikes do not matter."""
-    if len(code) > 100:
-        return ""
-    plain = re.sub(r"[\s-]", "", code.upper()).translate(str.maketrans("OIL", "011"))
-    known = plain and set(plain) <= set(CODE_LETTERS)
-    return store.keyed("code", plain) if known else ""
-
-
 def standing(store: Store, listener: str) -> Standing:
     """Where the listener is."""
     with store.reading() as connection:
@@ -161,34 +115,6 @@ def _stage(who: RowMapping, current: RowMapping | None) -> Stage:
     if current is None:
         return "background"
     return "practice" if current["kind"] == "practice" else "trials"
-
-
-def texts(config: SurveyConfig) -> Texts:
-    """What a survey says to its listeners."""
-    asked, agreed = config.questions, config.consent
-    return Texts(
-        title=config.title,
-        introduction=config.introduction,
-        consent=agreed.text,
-        consent_version=agreed.version,
-        contact=agreed.contact,
-        ethics=agreed.ethics,
-        minutes=config.minutes,
-        background=config.background,
-        score_question=asked.score,
-        scale=tuple((v, asked.scale.get(v, "")) for v in range(LOWEST, HIGHEST + 1)),
-        believable_question=asked.believable,
-        known_question=asked.known,
-        comment_question=asked.comment,
-        simulated=config.simulated,
-    )
-
-
-def completion_code(store: Store, listener: str) -> str:
-    """What a listener who finished can show for it."""
-    number = int(store.keyed("completion", listener), 16)
-    letters = (CODE_LETTERS[number >> 5 * place & 31] for place in range(8))
-    return "".join(letters)
 
 
 # -- before the first clip -------------------------------------------------------------------------

@@ -122,25 +122,27 @@ def crossed(
     model = MixedLM(y, x, np.ones(len(y)), exog_vc=random)
     best: Any = None
     # One start is not enough: from the library's own the search often ends, satisfied, where a
-    # variance is 0 although a greater likelihood lies elsewhere.
-    starts = [(0.3, 0.3), (1.0, 0.1), (0.1, 1.0)]  # variances, as shares of the residual's
+    # variance is 0 although a greater likelihood lies elsewhere. Powell's needs no slope, but time.
+    shares = [(0.3, 0.3), (1.0, 0.1), (0.1, 1.0)]  # variances, as shares of the residual's
     if near is not None:
-        shares = (np.array([near.rater, near.clip]) / near.residual) ** 2
-        starts = [tuple(np.maximum(shares, 0.02))]  # at 0 the search would stay
-    for start in starts:
-        given = MixedLMParams.from_components(
+        first = (np.array([near.rater, near.clip]) / near.residual) ** 2
+        shares = [tuple(np.maximum(first, 0.02)), *shares]  # at 0 the search would stay
+    for share, method in [*((one, "lbfgs") for one in shares), (shares[0], "powell")]:
+        start = MixedLMParams.from_components(
             fe_params=np.linalg.lstsq(x, y)[0],
             cov_re=np.zeros((0, 0)),
-            vcomp=np.array([*start, 0.1][: len(groups)]),
+            vcomp=np.array([*share, 0.1][: len(groups)]),
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of variances on the boundary, which is no fault
             try:
-                fitted = model.fit(reml=True, method="lbfgs", start_params=given)
+                fitted = model.fit(reml=True, method=method, start_params=start)
             except (np.linalg.LinAlgError, ValueError):
                 continue
         if fitted.converged and (best is None or fitted.llf > best.llf + 1e-6):
             best = fitted
+        if best is not None and (method == "powell" or best.vcomp.min() > 1e-3 * best.scale):
+            break
     size = x.shape[1]
     covariance = None if best is None else np.asarray(best.cov_params())[:size, :size]
     if covariance is None or not np.isfinite(covariance).all() or (np.diag(covariance) <= 0).any():

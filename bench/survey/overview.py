@@ -11,8 +11,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, func, select
 
 from bench.errors import BenchError, unknown
+from bench.survey.codes import completion_code
 from bench.survey.config import SurveyConfig
-from bench.survey.listening import completion_code
 from bench.survey.store import Store
 from bench.survey.tables import belief, clip, exclusion, participant, rating, survey, system, trial
 

@@ -43,7 +43,7 @@ def tidy(ratings: pd.DataFrame) -> pd.DataFrame:
         if name not in table:
             table[name] = default
         elif isinstance(default, str):
-            table[name] = table[name].fillna("").astype(str)
+            table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
     for name in ("known", "finished", "simulated"):
         table[name] = table[name].map(YES).fillna(0.0).astype(bool)
     table["believable"] = table["believable"].map(YES).astype(float)

@@ -111,3 +111,53 @@ def simulate(
         },
         index=trials.index,
     )
+
+
+def survey(
+    effects: Mapping[str, float],
+    clips: int = 8,
+    raters: int = 16,
+    heard: int = 3,
+    repeats: int = 0,
+    seed: int = 0,
+    components: Components | None = None,
+    careless: float = 0.0,
+    drift: float = 0.0,
+) -> pd.DataFrame:
+    """The ratings of a whole simulated survey, as an export has them.
+
+    `effects` is the true mean of each system; those called human and anchor are the references.
+    The last `repeats` trials of every listener are clips of the beginning, heard again.
+    """
+    import pandas as pd
+
+    trials = design(len(effects), clips, raters, heard, seed)
+    names = {f"s{number}": name for number, name in enumerate(effects)}
+    trials["system"] = trials["system"].map(names)
+    if repeats:
+        again = trials[trials["position"] <= repeats].assign(kind="repeat")
+        again["position"] += trials["position"].max()
+        trials = pd.concat([trials, again])
+    trials = trials.sort_values(["rater", "position"], ignore_index=True)
+    answers = simulate(trials, effects, seed + 1, components, careless, drift)
+    references = {"human": "human", "anchor": "anchor"}
+    return trials.assign(
+        survey="simulated",
+        simulated=True,
+        variant="corrected",
+        dataset="toy",
+        preset="quick",
+        job=[f"{name}.toy" if name not in references else "" for name in trials["system"]],
+        role=[references.get(name, "system") for name in trials["system"]],
+        previous_system=trials.groupby("rater")["system"].shift().fillna(""),
+        known=False,
+        coverage=1.0,
+        plays=1,
+        answer_seconds=30.0,
+        clip_seconds=20.0,
+        date="2000-01-01",
+        finished=True,
+        excluded="",
+        flags="",
+        **answers,
+    )

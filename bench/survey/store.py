@@ -33,7 +33,6 @@ from bench.survey.limits import Limits
 
 URL = "BENCH_SURVEY_URL"
 FOLDER = "BENCH_SURVEY_DIR"
-CODE_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: none looks like another
 
 
 def now() -> datetime:
@@ -143,8 +142,14 @@ def _place(url: str | None) -> tuple[str, Path]:
 def exists(url: str | None = None) -> bool:
     """Whether there is a survey database; nothing is made by asking."""
     address, _ = _place(url)
-    parsed = make_url(address)
-    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file()
+    file = sqlite_file(address)
+    return file is None or file.is_file()
+
+
+def sqlite_file(address: str) -> Path | None:
+    """The database's file; none where it is on a server."""
+    url = make_url(address)
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
 
 def open_store(url: str | None = None, clock: Callable[[], datetime] = now) -> Store:
@@ -157,8 +162,9 @@ def open_store(url: str | None = None, clock: Callable[[], datetime] = now) -> S
 
     address, folder = _place(url)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "clips").mkdir(exist_ok=True)
+        (folder / "clips").mkdir(parents=True, exist_ok=True)
+        if file := sqlite_file(address):
+            file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(
             f"The survey cannot be kept in {folder}: {error.strerror}. Set {FOLDER} to a folder"
@@ -210,6 +216,7 @@ def connect(address: str) -> Engine:
             "synchronous = FULL",  # what was acknowledged outlives a power cut
             "busy_timeout = 30000",
             "foreign_keys = ON",
+            "secure_delete = ON",  # what people had deleted is overwritten
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -104,7 +104,8 @@ clip = Table(
     Column("file", String(40), nullable=False, unique=True),
     Column("sha256", String(64), nullable=False),  # of the audio
     Column("content", String(64), nullable=False),  # of the notes
-    Column("source", Text, nullable=False),  # which sample it is
+    Column("source", Text, nullable=False),  # what it was cut from
+    Column("sample", Integer),  # the number of the job's sample; none without a job
     Column("seconds", Float, nullable=False),
     Column("lufs", Float, nullable=False),
     Column("practice", Boolean, nullable=False),

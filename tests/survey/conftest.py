@@ -1,4 +1,4 @@
-"""Surveys without sound, on either database, and ratings whose truth is known."""
+"""A survey whose clips make no sound, on either database, with a clock of its own."""
 
 import os
 import shutil
@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from bench.survey import admin, listening
 from bench.survey.clips import Clip
 from bench.survey.config import Consent, SurveyConfig
 from bench.survey.contestants import Cast, Contestant, Samples
-from bench.survey.simulation import Components, design, simulate
 from bench.survey.store import Store, open_store
 
 
@@ -66,6 +64,11 @@ class Study:
 
     def codes(self, n: int = 1) -> list[str]:
         return admin.codes(self.store, self.name, n)
+
+    def draft(self, name: str) -> None:
+        """Another survey of the same kind, not open yet."""
+        config = self.config.model_copy(update={"name": name})
+        admin.create(self.store, config, cast=cast_of(config))
 
     def join(self, code: str | None = None) -> str:
         """A listener who has come as far as the first clip."""
@@ -189,57 +192,3 @@ def postgres_database(postgres_server) -> str:
     with server.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     server.dispose()
-
-
-# -- ratings whose truth is known --------------------------------------------------------------------
-
-ROLES = {"human": "human", "anchor": "anchor"}
-
-
-@pytest.fixture
-def survey():
-    """Make the ratings of a simulated survey: true means by system, clips, listeners, heard."""
-
-    def make(
-        effects: dict[str, float],
-        clips: int = 8,
-        raters: int = 16,
-        heard: int = 3,
-        seed: int = 0,
-        components: Components | None = None,
-        repeats: bool = False,
-        **others,
-    ) -> pd.DataFrame:
-        trials = design(len(effects), clips, raters, heard, seed)
-        names = {f"s{n}": name for n, name in enumerate(effects)}
-        trials["system"] = trials["system"].map(names)
-        if repeats:
-            again = trials.groupby("rater").head(2).assign(kind="repeat")
-            last = trials["position"].max()
-            again["position"] = last + again.groupby("rater").cumcount() + 1
-            trials = pd.concat([trials, again], ignore_index=True)
-        trials = trials.sort_values(["rater", "position"], ignore_index=True)
-        before = trials.groupby("rater")["system"].shift().fillna("")
-        answers = simulate(trials, effects, seed + 1, components, **others)
-        return trials.assign(
-            survey="toy",
-            simulated=False,
-            variant="corrected",
-            dataset="toy",
-            preset="quick",
-            job=[f"{n}.job" if n not in ROLES else "" for n in trials["system"]],
-            role=[ROLES.get(n, "system") for n in trials["system"]],
-            previous_system=before,
-            known=False,
-            coverage=1.0,
-            plays=1,
-            answer_seconds=30.0,
-            clip_seconds=20.0,
-            date="2026-11-20",
-            finished=True,
-            excluded="",
-            flags="",
-            **answers,
-        )
-
-    return make

@@ -38,7 +38,7 @@ def test_forty_threads_that_send_everything_twice_leave_one_rating_per_clip(stud
                         call(now.token)
                     except Refused as refusal:  # the other tab was faster
                         assert refusal.kind == "not-now"  # noqa: PT017
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - a thread's error must reach the test
             errors.append(error)
 
     threads = [

@@ -11,7 +11,6 @@ from bench.survey import admin, listening
 from bench.survey.listening import Refused
 from bench.survey.tables import belief, participant, rating, trial
 
-
 on_both = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 
 
