@@ -89,12 +89,17 @@ def trial(store: Store, listener: str, now: Standing) -> None:
         st.progress(now.done / max(now.total, 1), f"Clip {now.done + 1} of {now.total}")
         label = f"Clip {now.done + 1}"
     sound = listening.audio(store, listener, current.token)
-    told = player(sound, label, current.seconds, f"clip-{current.token}")
+    told = player(sound, label, current.seconds, f"clip-{plain(current.token)}")
     heard = current.heard or take(store, listener, current, told)
     if current.question == "score":
         ask_score(store, listener, current, texts, heard)
     else:
         ask_belief(store, listener, current, texts)
+
+
+def plain(token: str) -> str:
+    """The token as part of a component's key, which may not hold two underscores in a row."""
+    return token.encode().hex()
 
 
 def take(store: Store, listener: str, current: Trial, told: Report) -> bool:

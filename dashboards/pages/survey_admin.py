@@ -13,6 +13,7 @@ import streamlit as st
 from bench.errors import BenchError
 from bench.survey import admin
 from bench.survey.admin import Status, Summary
+from bench.survey.conclude import conclude
 from bench.survey.config import EXAMPLE, parse_config
 from bench.survey.store import Store, open_store
 from dashboards import parts, sign_in, surveys
@@ -58,6 +59,12 @@ def make() -> None:
 
 def change_state(store: Store, one: Summary) -> None:
     """The one step that comes next, after a tick."""
+    if one.state in ("closed", "published"):
+        st.markdown("Say what can be concluded: it shows on the Survey page.")
+        if st.button("Analyse"):
+            with st.spinner("Analysing …"):
+                _, files = conclude(store, one.name)
+            st.success(f"Done. The report is {parts.plain(str(files[0]))}.")
     verb = NEXT.get(one.state)
     if verb is None:
         st.caption("Published: nothing about it changes any more.")

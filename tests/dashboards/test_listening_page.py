@@ -79,7 +79,7 @@ class Listener:
 
     def hear(self, page=None):
         page = page or self.page
-        key = f"clip-{self.standing.trial.token}"
+        key = f"clip-{self.standing.trial.token.encode().hex()}"
         page.session_state[key] = {"report": {"plays": 1, "coverage": 0}}
         sound(page.run())
         self.clock.wait(5)
@@ -158,11 +158,23 @@ def test_the_scale_opens_only_when_the_clip_was_heard_and_begins_empty(listener)
 
 def test_what_the_browser_claims_too_early_opens_nothing(listener):
     listener.to_the_trials()
-    key = f"clip-{listener.standing.trial.token}"
+    key = f"clip-{listener.standing.trial.token.encode().hex()}"
     listener.page.session_state[key] = {"report": {"plays": 1, "coverage": 1.0}}
     sound(listener.page.run())
     assert listener.page.radio[0].disabled
     assert not listener.standing.trial.heard
+
+
+def test_any_token_can_be_part_of_the_page(listener):
+    listener.to_the_trials()
+    with listener.store.writing() as connection:
+        connection.exec_driver_sql(
+            "update trial set token = 'a__b--c___' || id where token = ?",
+            (listener.standing.trial.token,),
+        )
+    sound(listener.page.run())
+    listener.hear()
+    assert not listener.page.radio[0].disabled
 
 
 def test_the_second_question_comes_once_the_score_is_locked(listener):
