@@ -44,6 +44,8 @@ def found(runs: Path, store: Store | None) -> tuple[list[Results], list[str]]:
         except BenchError as error:
             wrong.append(str(error))
             continue
+        if name in known:
+            one.about.state = known[name].state  # it may have been published since
         if one.about.state in ("closed", "published"):
             results.append(one)
     missing = [one.name for one in closed if one.name not in paths]

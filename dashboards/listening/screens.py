@@ -23,10 +23,10 @@ def consent(store: Store, listener: str, now: Standing) -> None:
     """What the survey is about, and whether to take part."""
     texts = now.survey
     st.markdown(texts.introduction)
+    time = f"{texts.minutes} minute{'s' if texts.minutes > 1 else ''}"
     st.markdown(
-        f"It takes about **{texts.minutes} minutes**, in a quiet place and best with "
-        "headphones. Every answer is kept at once: you may stop and go on later, on any "
-        "device, with the same link."
+        f"It takes about **{time}**, in a quiet place and best with headphones. Every answer is"
+        " kept at once: you may stop and go on later, on any device, with the same link."
     )
     st.subheader("Before you begin", anchor=False)
     st.markdown(texts.consent)
@@ -221,10 +221,15 @@ def confirm_withdrawal(store: Store, listener: str) -> None:
         "All your answers are **deleted** and your code stops working. This cannot be undone."
     )
     with st.container(horizontal=True):
-        if st.button("Delete my answers", type="primary"):
-            listening.withdraw(store, listener)
-            st.rerun()
+        sure = st.button("Delete my answers", type="primary")
         if st.button("Go on with the survey"):
+            st.rerun()
+    if sure:
+        try:
+            listening.withdraw(store, listener)
+        except Refused as no:
+            st.error(str(no))
+        else:
             st.rerun()
 
 

@@ -73,10 +73,10 @@ try:
         show(code)
     else:
         ask_for_code()
-except SQLAlchemyError:
+except Refused as no:
+    st.error(str(no))
+except (SQLAlchemyError, BenchError):  # whose words name files
     st.error(
         "The survey cannot be reached at this time. What you answered is kept: reload this page in"
         " a few minutes."
     )
-except BenchError as error:
-    st.error(str(error))

@@ -286,6 +286,16 @@ def test_a_database_that_does_not_answer_is_said_without_a_word_about_it(listene
     assert "secret" not in said
 
 
+def test_no_error_names_a_file_of_the_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_SURVEY_URL", f"sqlite:///{tmp_path / 'survey.db'}")
+    (tmp_path / "survey.db").write_bytes(b"no database" * 1000)
+    app = AppTest.from_file(str(PAGE), default_timeout=30)
+    app.query_params["c"] = "0000-0000-0000"
+    said = words(sound(app.run()))
+    assert "cannot be reached" in said
+    assert str(tmp_path) not in said
+
+
 @pytest.mark.parametrize(
     "claimed",
     [
