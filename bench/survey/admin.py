@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -34,6 +36,7 @@ from bench.survey.overview import (
     summary,
     surveys,
 )
+from bench.survey.results import FOLDER
 from bench.survey.store import Store, insert_once, record
 from bench.survey.tables import audit as audit_table
 from bench.survey.tables import clip, exclusion, participant, survey, system, trial
@@ -59,6 +62,7 @@ __all__ = [
     "flow",
     "open_survey",
     "publish",
+    "remove",
     "restore",
     "status",
     "summary",
@@ -188,6 +192,31 @@ def close(store: Store, name: str, by: str = HERE) -> None:
 def publish(store: Store, name: str, by: str = HERE) -> None:
     """Make it final: nobody can withdraw any more."""
     _change(store, name, "closed", "published", by, published_at=store.now())
+
+
+def remove(store: Store, name: str, by: str = HERE) -> None:
+    """Delete a survey that no person has answered: a simulated one, or a draft."""
+    with store.writing() as connection:
+        one = named(connection, name, lock=True)
+        if not one.simulated and one.state != "draft":
+            raise BenchError(
+                f"'{name}' is {_VERBS[one.state]}, and what people said is not deleted as a whole."
+                " Only drafts and simulated surveys can be removed."
+            )
+        people = select(participant.c.id).where(participant.c.survey_id == one.id)
+        files = connection.execute(select(clip.c.file).where(clip.c.survey_id == one.id))
+        kept = [one.volume_file, *files.scalars()]
+        connection.execute(delete(trial).where(trial.c.participant_id.in_(people)))
+        for table in (participant, clip, system):
+            connection.execute(delete(table).where(table.c.survey_id == one.id))
+        connection.execute(delete(survey).where(survey.c.id == one.id))
+        record(connection, store.now(), name, by, "remove")
+    for file in kept:
+        (store.clips / file).unlink(missing_ok=True)
+    if one.simulated:  # a draft has no results
+        results = Path(one.run) / FOLDER / name
+        results.with_suffix(".json").unlink(missing_ok=True)
+        shutil.rmtree(results, ignore_errors=True)
 
 
 _VERBS = {"draft": "not open yet", "open": "open", "closed": "closed", "published": "published"}

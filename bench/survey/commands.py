@@ -132,6 +132,16 @@ def publish(name: Name) -> None:
 
 
 @app.command()
+def remove(name: Name) -> None:
+    """Delete a draft or a simulated survey."""
+    from bench.survey import admin
+    from bench.survey.store import open_store
+
+    admin.remove(open_store(), name)
+    typer.echo(f"'{name}' is removed.")
+
+
+@app.command()
 def status(
     name: Name,
     listeners: Annotated[bool, typer.Option("--listeners", help="Each one, by number.")] = False,
@@ -344,7 +354,7 @@ def demo(
     typer.echo(
         f"'{name}' is closed, with {made.ratings} ratings that a program made: it is marked as"
         f" simulated wherever it is shown. Its report: {Path(made.run) / 'surveys' / name}. See it"
-        " in `bench dashboard`, page Survey."
+        f" in `bench dashboard`, page Survey. `bench survey remove {name}` takes it away."
     )
 
 

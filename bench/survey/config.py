@@ -164,8 +164,8 @@ class SurveyConfig(_Block):
 
     @property
     def sha256(self) -> str:
-        """The hash that stays the same only as long as nothing is changed."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """The hash of all but the run folder's place, which is another on every machine."""
+        content = json.dumps(self.model_dump(mode="json", exclude={"run"}), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -60,6 +60,11 @@ def demo(
     """
     if not 2 <= listeners <= 500:
         raise BenchError(f"Simulate 2 to 500 listeners, not {listeners}.")
+    if any(one.name == name for one in admin.surveys(store)):
+        raise BenchError(
+            f"There is a survey called '{name}'. `bench survey remove {name}` takes a demo away;"
+            " --name gives another name."
+        )
     if run is None:
         config = _config(name, store.folder / "demo", _RUINS, seed)
         admin.create(store, config, progress, BY, _ruins(config, progress))

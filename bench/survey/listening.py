@@ -200,7 +200,8 @@ def started(store: Store, listener: str, token: str) -> None:
 
 def heard(store: Store, listener: str, token: str, coverage: float, plays: int) -> None:
     """Note that the clip was heard. Refused before it can have been, or with coverage below 0.95."""
-    if not (math.isfinite(coverage) and COVERED <= coverage <= 1.05):
+    numbers = all(isinstance(one, int | float) and math.isfinite(one) for one in (coverage, plays))
+    if not numbers or not COVERED <= coverage <= 1.05:
         raise Refused("not-now", "Please listen to the end.")
     with _writing(store, listener) as (connection, who, _, now):
         one = _find(connection, who, token)
@@ -268,7 +269,7 @@ def believe(
 def withdraw(store: Store, listener: str) -> None:
     """Delete all that the listener said; possible until the survey is published."""
     with store.writing() as connection:
-        who, config = _who(connection, listener)
+        who, config = _who(connection, listener, lock=True)
         if who["withdrawn_at"]:
             return
         if who["state"] == "published":
@@ -292,7 +293,7 @@ def _writing(
     """A transaction for a listener of an open survey."""
     _paced(store, listener)
     with store.writing() as connection:
-        who, config = _who(connection, listener)
+        who, config = _who(connection, listener, lock=True)
         _open(who)
         yield connection, who, config, store.now()
 
@@ -315,18 +316,18 @@ def _plain(text: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z0-9_-]{1,40}", text))
 
 
-def _who(connection: Connection, listener: str) -> tuple[RowMapping, SurveyConfig]:
-    row = None
-    if _plain(listener):
-        row = (
-            connection.execute(
-                select(participant, survey.c.state, survey.c.config, survey.c.volume_file)
-                .join(survey, survey.c.id == participant.c.survey_id)
-                .where(participant.c.listener == listener)
-            )
-            .mappings()
-            .first()
-        )
+def _who(
+    connection: Connection, listener: str, lock: bool = False
+) -> tuple[RowMapping, SurveyConfig]:
+    """The listener and the survey. With `lock` their other tabs wait for this transaction."""
+    statement = (
+        select(participant, survey.c.state, survey.c.config, survey.c.volume_file)
+        .join(survey, survey.c.id == participant.c.survey_id)
+        .where(participant.c.listener == listener)
+    )
+    if lock:
+        statement = statement.with_for_update(of=participant)
+    row = connection.execute(statement).mappings().first() if _plain(listener) else None
     if row is None:
         raise Refused("unknown", "You are not known here. Please open your invitation link again.")
     return row, SurveyConfig.model_validate_json(row["config"])

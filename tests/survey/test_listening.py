@@ -95,6 +95,9 @@ def test_a_clip_that_was_not_heard_cannot_be_rated(study):
     for coverage in (0.0, 0.94, float("nan"), float("inf"), -1.0, 2.0):
         with refused("not-now"):
             listening.heard(it.store, listener, token, coverage, 1)
+    for coverage, plays in ((None, 1), ("1", 1), (1.0, None), (1.0, float("nan")), ([], {})):
+        with refused("not-now"):
+            listening.heard(it.store, listener, token, coverage, plays)
     assert not listening.standing(it.store, listener).trial.heard
     listening.heard(it.store, listener, token, 0.95, 1)
     assert listening.standing(it.store, listener).trial.heard

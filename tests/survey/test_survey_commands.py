@@ -173,7 +173,7 @@ def test_a_password_is_asked_for_twice(bench):
     assert printed.splitlines()[-1].startswith("scrypt$")
 
 
-def test_the_demo_fills_a_survey_that_says_it_is_simulated(bench, monkeypatch):
+def test_the_demo_fills_a_survey_that_says_it_is_simulated(home, bench, monkeypatch):
     monkeypatch.setattr(demo, "DATASET", "toy")
     monkeypatch.setattr(demo, "CLIPS", 2)
     monkeypatch.setattr(demo, "SECONDS", 3.0)
@@ -189,5 +189,10 @@ def test_the_demo_fills_a_survey_that_says_it_is_simulated(bench, monkeypatch):
     means = table.groupby("role")["score"].mean()
     assert means["anchor"] < means["system"] < means["human"]
     assert "simulated" in bench("list").stdout
+    assert "demo" in (home.path / "survey/demo/surveys/demo/index.html").read_text()
     with pytest.raises(BenchError, match="another name"):
         bench("demo", "--listeners", "12")
+    assert "removed" in bench("remove", "demo").stdout
+    assert admin.surveys(store) == []
+    assert list(store.clips.iterdir()) == []
+    assert list((home.path / "survey/demo/surveys").iterdir()) == []

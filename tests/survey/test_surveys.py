@@ -1,5 +1,7 @@
 """What researchers do: the life of a survey, what is counted, what is given away."""
 
+import hashlib
+import json
 from datetime import timedelta
 
 import pytest
@@ -38,6 +40,18 @@ def test_a_survey_goes_one_way_only(study):
     assert [line.action for line in admin.audit(it.store, "toy")] == [
         "published", "closed", "open", "create",
     ]  # fmt: skip
+
+
+def test_a_draft_can_be_removed_and_what_people_answered_cannot(study):
+    it = study()
+    before = sorted(it.store.clips.iterdir())
+    it.draft("second")
+    admin.codes(it.store, "second", 2)
+    admin.remove(it.store, "second")
+    assert [one.name for one in admin.surveys(it.store)] == ["toy"]
+    assert sorted(it.store.clips.iterdir()) == before
+    with pytest.raises(BenchError, match="not deleted as a whole"):
+        admin.remove(it.store, "toy")
 
 
 def test_a_draft_lets_nobody_in(study):
@@ -135,7 +149,8 @@ def test_an_export_holds_every_rating_and_nothing_that_identifies(study):
         assert word not in everything
     about = codebook(admin.status(it.store, "toy"), list(table.columns))
     assert set(about["columns"]) == set(table.columns)
-    assert about["config_hash"] == it.config.sha256
+    content = json.dumps(about["config"], sort_keys=True)  # anybody can check the hash
+    assert about["config_hash"] == hashlib.sha256(content.encode()).hexdigest()
     assert str(it.config.run) not in about["config"]
 
 
