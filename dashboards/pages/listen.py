@@ -6,6 +6,8 @@ every run, so that a reload, another device or a restarted server go on at the s
 
 from __future__ import annotations
 
+import gc
+
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,6 +17,16 @@ from bench.survey.listening import Refused
 from bench.survey.store import Store
 from dashboards import surveys
 from dashboards.listening import screens
+
+
+@st.cache_resource(show_spinner=False)
+def settle() -> None:
+    """Keep what is loaded for good out of the search for garbage.
+
+    Streamlit searches after every run of a page, which takes four fifths of the run's time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def ask_for_code(why: str = "") -> None:
@@ -64,6 +76,7 @@ def show(code: str) -> None:
         st.error(str(no))
 
 
+settle()
 st.html(screens.STYLE)
 code = str(st.query_params.get("c") or st.session_state.get("code") or "").strip()
 st.session_state["code"] = code

@@ -6,6 +6,7 @@ server's last word, the sound included.
 """
 
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ LISTENERS, CLIP, THINK = 30, 20.0, 7.0  # people; seconds of a clip; seconds bef
 
 
 def test_thirty_listeners_at_once_lose_no_rating(tmp_path):
+    import psutil
     import survey_room
     from raw_listener import RawListener
 
@@ -44,10 +46,13 @@ def test_thirty_listeners_at_once_lose_no_rating(tmp_path):
     async def everybody():
         return await asyncio.gather(*(listen(number) for number in range(LISTENERS)))
 
+    process = psutil.Process(server.process.pid)
     try:
+        busy = sum(process.cpu_times()[:2])
         begun = time.perf_counter()
         runs = np.concatenate([np.array(seconds) for seconds in asyncio.run(everybody())])
         took = time.perf_counter() - begun
+        busy = sum(process.cpu_times()[:2]) - busy
     finally:
         server.stop()
     with room.store.reading() as connection:
@@ -58,5 +63,7 @@ def test_thirty_listeners_at_once_lose_no_rating(tmp_path):
     print(
         f"\n{LISTENERS} listeners, {len(kept)} ratings, {len(runs)} runs in {took:.0f} s, clips of"
         f" {size / 1000:.0f} kB: a run takes {1000 * middle:.0f} ms (median), {1000 * slow:.0f} ms"
-        f" (95th percentile), {1000 * worst:.0f} ms (slowest)"
+        f" (95th percentile), {1000 * worst:.0f} ms (slowest); of the processor it takes"
+        f" {1000 * busy / len(runs):.0f} ms. This machine's load is {os.getloadavg()[0]:.1f} on"
+        f" {os.cpu_count()} processors."
     )

@@ -39,6 +39,7 @@ class RawListener:
         state.query_string = f"c={self.code}" if self.code else ""
         state.page_name, state.page_script_hash = self.place, self.page_hash
         state.context_info.url = f"{self.address}/{self.place}"
+        state.cached_message_hashes.extend(self.kept)
         state.widget_states.widgets.extend(self.states.values())
         for trigger in triggers:
             state.widget_states.widgets.append(WidgetState(id=trigger, trigger_value=True))
