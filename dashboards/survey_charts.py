@@ -37,7 +37,7 @@ def intervals(
     colour = alt.Color(
         "what:N",
         scale=alt.Scale(domain=[ROLES[r] for r in there], range=[COLOURS[r] for r in there]),
-        legend=alt.Legend(title=None, orient="bottom", columns=2),
+        legend=alt.Legend(title=None, orient="bottom", columns=1),
     )
     axis = alt.X(
         "low:Q", title=title, scale=alt.Scale(domain=list(bounds)), axis=alt.Axis(format=form)
@@ -63,7 +63,7 @@ def intervals(
         layers.append(
             base.mark_point(filled=False, size=130, shape="diamond").encode(x="everyone:Q")
         )
-    return alt.layer(*layers).properties(height=ROW * len(table) + 110)
+    return alt.layer(*layers).properties(height=ROW * len(table) + 160)
 
 
 def ratings(study: Study, lowest: int = 1, highest: int = 10) -> alt.LayerChart:
