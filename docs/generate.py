@@ -1,4 +1,4 @@
-"""Writes the pages of commands, metrics and systems out of what is installed: run it and commit.
+"""Writes the pages of commands, data sets, metrics and systems out of what is installed: run it and commit.
 
 python docs/generate.py                              # after any change of what they show
 python docs/generate.py --validity runs/validity.csv # after `bench validate`, too
@@ -25,6 +25,7 @@ from bench import registry, validity
 from bench.cli import app
 from bench.contract import Metric
 from bench.corruptions import LADDERS
+from bench.data.manifest import read_manifest
 from bench.files import write
 from bench.registry import SystemSpec
 
@@ -309,7 +310,42 @@ def training(spec: SystemSpec) -> str:
     return f"{', '.join(said)} ({spec.budget.unit})" if said else ""
 
 
-PAGES = {"commands.md": commands, "metrics.md": metrics, "systems.md": systems}
+# -- data sets -------------------------------------------------------------------------------------
+
+
+def data_sets() -> str:
+    """Every data set that is installed, with its terms."""
+    parts = [NOTE, "# Data\n", (PARTS / "data.md").read_text()]
+    known = registry.datasets()
+    counts = {name: read_manifest(source.manifest).counts for name, source in known.items()}
+    parts.append(
+        table(
+            ("name", "train / valid / test", "grid", "object", "what"),
+            (
+                (link(n), " / ".join(str(c) for c in counts[n].values()), s.grid, s.object, s.title)
+                for n, s in known.items()
+            ),
+        )
+    )
+    for name, source in known.items():
+        facts = {
+            "Terms": source.licence,
+            "After": source.citation,
+            "How to get it": source.obtain.replace("<", "&lt;"),
+            "Steps": f"{source.grid} per quarter, {source.bar} per bar",
+            "Version": source.version,
+        }
+        parts += [f"### `{name}`\n", f"{source.title}.\n"]
+        parts.append(bullets(f"**{key}:** {value}" for key, value in facts.items()))
+    return "\n".join(parts)
+
+
+PAGES = {
+    "commands.md": commands,
+    "data.md": data_sets,
+    "metrics.md": metrics,
+    "systems.md": systems,
+}
 
 
 def main() -> None:
