@@ -219,7 +219,9 @@ def measured(store: Store) -> dict[tuple[str, ...], tuple[float, int, int]]:
             continue
         result = folder.read_result()
         seconds = sum(
-            result.get(p, {}).get("seconds", 0.0) for p in ("fit", "sample", "likelihood")
+            # none for what `bench score` was given: nobody timed it
+            result.get(p, {}).get("seconds") or 0.0
+            for p in ("fit", "sample", "likelihood")
         )
         size = sum(f.stat().st_size for f in folder.path.rglob("*") if f.is_file())
         key = (job.system, job.variant, job.dataset, job.preset, job.device)
