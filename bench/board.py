@@ -8,6 +8,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ from bench.scoring import read_arrays, read_scores, stale_metrics
 from bench.store import JobFolder, Store, is_finished
 
 SCHEMA = 1
+# Columns that boards of an older version lack.
+SURVEYED = (
+    "human_rating", "human_rating_low", "human_rating_high", "believability", "survey",
+)  # fmt: skip
 
 
 class Row(BaseModel):
@@ -50,6 +55,11 @@ class Row(BaseModel):
     skill_low: float | None = None
     skill_high: float | None = None
     skill_coverage: str = ""  # headline metrics that have a skill, of all
+    human_rating: float | None = None  # by blind listeners, 1 to 10
+    human_rating_low: float | None = None
+    human_rating_high: float | None = None
+    believability: float | None = None  # share of answers that a human could have composed it
+    survey: str = ""  # where the ratings come from
     nats_per_step: float | None = None
     nats_per_step_low: float | None = None
     nats_per_step_high: float | None = None
@@ -132,9 +142,43 @@ def build(store: Store) -> list[Entry]:
         by_group[one.row.group].append(one)
     for rows in by_group.values():
         rank(rows)
+    listeners(entries, store.root)
     for one in entries:
         one.row.row_hash = hash_of(one.flat())
     return sorted(entries, key=order)
+
+
+def listeners(entries: Sequence[Entry], root: Path) -> None:
+    """Fill in what blind listeners said, in surveys that are closed; of several, the latest says it.
+
+    Human music was rated as such, whichever its excerpts: its ratings stand in the row of skill 1
+    beside rated systems. A file of results that cannot be read is as if it were not there.
+    """
+    from bench.survey import results
+
+    rated: dict[str, dict[str, Any]] = {}
+    found = []
+    for path in sorted((root / results.FOLDER).glob("*.json")):
+        with suppress(BenchError):
+            found.append(results.read(path))
+    for one in sorted(found, key=lambda one: one.ended):
+        rated.update(results.board_columns(one))
+    beside = set()
+    for entry in entries:
+        for job in entry.row.jobs.split():
+            if job in rated:
+                beside.add((entry.row.dataset, entry.row.preset))
+                fill(entry.row, rated[job])
+    for entry in entries:
+        human = rated.get(f"human.{entry.row.dataset}")
+        if human and entry.anchor == 1 and (entry.row.dataset, entry.row.preset) in beside:
+            fill(entry.row, human)
+
+
+def fill(row: Row, cells: Mapping[str, Any]) -> None:
+    """Put the cells of a survey into a row."""
+    for name, value in cells.items():
+        setattr(row, name, rounded(value) if isinstance(value, float) else value)
 
 
 def latest(store: Store) -> list[list[tuple[Job, JobFolder]]]:
@@ -386,7 +430,7 @@ def read_csv(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise BenchError(f"{path} cannot be read: {error.strerror}.") from None
     table = list(csv.DictReader(io.StringIO(lines)))
-    missing = set(Row.model_fields) - set(table[0]) if table else set()
+    missing = set(Row.model_fields) - set(SURVEYED) - set(table[0]) if table else set()
     if missing:
         raise BenchError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
     rows = []

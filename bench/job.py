@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -62,6 +63,13 @@ class Job(BaseModel):
         content = self.model_dump(mode="json", exclude={"card", "snapshots"})
         content["class_path"] = self.class_path.rpartition("/")[2]  # wherever a user's file lies
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def clock(self) -> float:
+        """Seconds that work is measured by: the processor's, or where a GPU works, the wall's.
+
+        A job on a CPU has one thread, and a machine that is busy with other things is not its fault.
+        """
+        return time.process_time() if self.device == "cpu" else time.monotonic()
 
     @property
     def id(self) -> str:

@@ -127,7 +127,13 @@ FIXED = [
         "full: the paper's sizes. reduced, small: what the preset affords.",
         cell("size"),
     ),
-    Column("train", "Training", "Seconds, mean of the seeds.", short("train_seconds"), "seconds"),
+    Column(
+        "train",
+        "Training",
+        "Seconds, mean of the seeds: the processor's, or the clock's where a GPU works.",
+        short("train_seconds"),
+        "seconds",
+    ),
     Column(
         "sample",
         "Sampling",

@@ -1,0 +1,1 @@
+"""The blind listening survey: making one, taking one, keeping what people said."""

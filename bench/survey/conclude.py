@@ -1,0 +1,56 @@
+"""From a closed survey to its results: the report, and the file that the board reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import select
+
+from bench.store import Store as Runs
+from bench.survey.export import export
+from bench.survey.overview import named, status
+from bench.survey.results import FOLDER, About, Results, save
+from bench.survey.store import Store
+from bench.survey.tables import clip, system
+
+
+def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
+    """Analyse a closed survey, and keep what was found in the run folder that it was made from.
+
+    The files are the report's; BenchError before the survey is closed.
+    """
+    from bench import board
+    from bench.survey.agreement import clip_figures
+    from bench.survey.analysis import analyze
+    from bench.survey.report import write_report
+
+    ratings = export(store, name)
+    found = status(store, name)
+    one, runs = found.summary, Runs(Path(found.summary.run))
+    about = About(
+        name=name,
+        title=one.title,
+        state=one.state,
+        scale=found.config.questions.scale,
+        config_hash=one.config_hash,
+        invited=one.flow.invited,
+        started=one.flow.started,
+        finished=one.flow.finished,
+        withdrawn=one.flow.withdrawn,
+    )
+    entries = board.build(runs) if runs.folders() else []
+    results = analyze(ratings, about, entries, clip_figures(runs, _samples(store, name)))
+    save(results, runs.root)
+    return results, write_report(results, runs.root / FOLDER / name)
+
+
+def _samples(store: Store, name: str) -> dict[str, tuple[str, int]]:
+    """The job and the number of the sample behind each clip that has them."""
+    with store.reading() as connection:
+        one = named(connection, name)
+        rows = connection.execute(
+            select(clip.c.label, system.c.job, clip.c.sample)
+            .join(system, system.c.id == clip.c.system_id)
+            .where(clip.c.survey_id == one.id, clip.c.sample.is_not(None), system.c.job != "")
+        ).all()
+    return {row.label: (row.job, row.sample) for row in rows}
