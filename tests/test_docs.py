@@ -235,6 +235,13 @@ def test_the_citation_names_the_version_that_is_installed():
     assert cited["license"] == project["license"]
 
 
+def test_the_container_holds_every_package_of_the_wheel():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    copied = (ROOT / "deploy" / "Containerfile").read_text()
+    for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+        assert f"COPY {package} {package}\n" in copied
+
+
 # -- the site --------------------------------------------------------------------------------------
 
 
