@@ -66,6 +66,18 @@ MemoryOption = Annotated[
     int | None,
     typer.Option("--job-memory", min=1, help="MB a job may hold. [default: what there is]"),
 ]
+GpusOption = Annotated[int | None, typer.Option("--gpus", min=1, help="GPUs. [default: all here]")]
+GpuMemoryOption = Annotated[
+    int | None,
+    typer.Option("--gpu-memory", min=1, help="MB of each GPU. [default: as the driver says]"),
+]
+PriceOption = Annotated[
+    float | None, typer.Option("--price", min=0, help="Of a GPU (or processor) for an hour.")
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", help="i/n: the i-th of n runs, anywhere, that share the run folder."),
+]
 VariantOption = Annotated[str, typer.Option("--variant", help="corrected, as-published or all.")]
 UnpromptedOption = Annotated[
     bool, typer.Option("--unprompted", help="Sample from nothing instead of continuing a bar.")
@@ -103,7 +115,7 @@ def options_of(
     snapshots: int = 0,
 ) -> Options:
     """The options of a run, checked, defaults filled in by what the machine has."""
-    from bench.engines.local import gpus
+    from bench.engines.machine import gpus
     from bench.plan import PRESETS, Options
 
     chosen = one_of("device", device or ("cuda" if gpus() else "cpu"), ("cpu", "cuda"))
@@ -123,14 +135,14 @@ def options_of(
     )
 
 
-def engine_of(
-    engine: str, workers: int | None, timeout: float | None, job_memory: int | None
-) -> Engine:
-    """How jobs are run."""
-    from bench.engines import ENGINES
-    from bench.suite import Engine
-
-    return Engine(one_of("engine", engine, tuple(ENGINES)), workers, timeout, job_memory)
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """`i/n` as two numbers."""
+    if text is None:
+        return None
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise BenchError(f"--shard takes i/n with i from 1 to n, as 2/8, not '{text}'.")
+    return int(number), int(count)
 
 
 def runs_in(out: Path) -> Path:
@@ -169,8 +181,25 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
         variant: VariantOption = "corrected",
         unprompted: UnpromptedOption = False,
         snapshots: SnapshotsOption = 0,
+        gpus: GpusOption = None,
+        gpu_memory: GpuMemoryOption = None,
+        price: PriceOption = None,
+        shard: ShardOption = None,
         as_json: Json = False,
     ) -> None:
+        from bench.engines import ENGINES
+        from bench.suite import Engine
+
+        how = Engine(
+            one_of("engine", engine, tuple(ENGINES)),
+            workers,
+            timeout,
+            job_memory,
+            gpus,
+            gpu_memory,
+            price,
+            shard_of(shard),
+        )
         options = options_of(
             preset,
             data,
@@ -179,12 +208,12 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
             samples,
             steps,
             out,
-            device,
+            device or ("cuda" if gpus else None),
             variant,
             unprompted,
             snapshots,
         )
-        action(options, engine_of(engine, workers, timeout, job_memory), as_json)
+        action(options, how, as_json)
 
     verb.__doc__ = action.__doc__
     return verb
@@ -193,6 +222,7 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
 def plan(options: Options, how: Engine, as_json: bool) -> None:
     """Print every job of a run, what it takes, and what is done already. Runs nothing."""
     from bench import tables
+    from bench.plan import forecast
     from bench.plan import plan as plan_jobs
 
     planned = plan_jobs(options)
@@ -200,8 +230,10 @@ def plan(options: Options, how: Engine, as_json: bool) -> None:
         print_json([plan_row(one) for one in planned])
         return
     tables.print_plan(console, planned)
-    console.print(tables.summary(planned, len(how.slots(options))), highlight=False)
+    expected = forecast(planned, how.places(options))
+    console.print(tables.summary(planned, expected), highlight=False)
     if not all(one.done for one in planned):
+        console.print(tables.costs(expected, how.price), highlight=False, soft_wrap=True)
         console.print("`bench all` with the same options runs them.", highlight=False)
 
 
@@ -224,13 +256,14 @@ def plan_row(one: Planned) -> dict[str, Any]:
 def run_all(options: Options, how: Engine, as_json: bool) -> None:
     """Train, sample and score every system; write the leaderboard. Run it again to go on."""
     from bench import tables
+    from bench.plan import forecast
     from bench.plan import plan as plan_jobs
     from bench.suite import run_all as run_suite
 
     say = errors if as_json else console
     planned = plan_jobs(options)
     say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
-    say.print(tables.summary(planned, len(how.slots(options))), highlight=False)
+    say.print(tables.summary(planned, forecast(planned, how.places(options))), highlight=False)
     try:
         outcome = run_suite(options, how, say, planned)
     except KeyboardInterrupt:

@@ -66,6 +66,12 @@ class Watch:
             if not self.console.is_terminal:
                 self.say(f"waits    {name}: another run has it in hand")
             return
+        if event.kind == "elsewhere":
+            self.total -= 1
+            self.expected.pop(event.job.id, None)
+            state = event.status.state if event.status else "ended"
+            self.say(f"{state} elsewhere   {name}   {len(self.ended)}/{self.total}, {self.left()}")
+            return
         self.drop(event.job.id)
         took = time.monotonic() - self.begun.get(event.job.id, time.monotonic())
         self.ended[event.job.id] = took

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,18 @@ from rich.console import Console
 
 from bench import board, data
 from bench.engines import EngineName
-from bench.engines.local import Slot, run, slots
+from bench.engines.claims import Claims
+from bench.engines.local import run
+from bench.engines.machine import imagined, places
+from bench.errors import BenchError
 from bench.files import write
-from bench.plan import PRESETS, Options, Planned
+from bench.plan import PRESETS, Options, Planned, refuse_impossible
 from bench.progress import Watch
+from bench.schedule import Place, longest_first, own_part_first
 from bench.scoring import is_done
 from bench.store import Status, Store, cannot_write
+
+ENGINES_HERE: tuple[str, ...] = ("in-turn", "processes")  # the others have machines of their own
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,19 @@ class Engine:
     workers: int | None = None
     timeout: float | None = None  # minutes per job; none: the preset's
     job_memory: int | None = None  # MB per job
+    gpus: int | None = None  # none: all there are
+    gpu_memory: int | None = None  # MB of each; none: what the driver says
+    price: float | None = None  # of a GPU or a processor for an hour
+    shard: tuple[int, int] | None = None  # its number, from 1, and how many share the run folder
 
-    def slots(self, options: Options) -> list[Slot]:
-        """The room there is for jobs."""
-        return slots(1 if self.name == "in-turn" else self.workers, options.device)
+    def places(self, options: Options) -> list[Place]:
+        """Where jobs run: here, or for a cluster on as many GPUs or processors as were named."""
+        if self.gpus and options.device == "cpu":
+            raise BenchError("--gpus asks for GPUs, and --device cpu for none.")
+        workers = 1 if self.name == "in-turn" else self.workers
+        if self.name in ENGINES_HERE:
+            return places(workers, options.device, self.gpus, self.gpu_memory)
+        return imagined(workers, options.device, self.gpus, self.gpu_memory)
 
 
 @dataclass(frozen=True)
@@ -65,13 +81,15 @@ def run_all(
         # Every job has its folder before the first one runs: whoever looks sees the whole plan.
         for one in left:
             store.begin(one.job)
-        room = engine.slots(options)
-        watch = Watch(planned, len(room), console)
+        room = engine.places(options)
+        refuse_impossible(left, room)
+        watch = Watch(planned, sum(place.slots for place in room), console)
         minutes = engine.timeout or PRESETS[options.preset].timeout
+        claims = Claims(options.out) if engine.shard else None
 
-        with watch.shown():
+        with watch.shown(), claims or nullcontext():
             statuses = run(
-                [one.job for one in sorted(left, key=lambda one: -one.seconds)],
+                own_part_first(left, *engine.shard) if engine.shard else longest_first(left),
                 store,
                 room,
                 lambda job: is_done(job, store.folder(job)),
@@ -79,6 +97,7 @@ def run_all(
                 watch.tick,
                 timeout=60 * minutes,
                 job_memory=engine.job_memory * 2**20 if engine.job_memory else None,
+                claims=claims,
             )
     entries = board.build(store)
     path = options.out / "leaderboard.csv"
