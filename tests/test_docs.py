@@ -143,7 +143,8 @@ def forget():
         known.cache_clear()
 
 
-SLOW = {"data.md", "survey.md", "tutorial.md"}  # several runs; audio
+# They run many jobs, or render audio. The others are what newcomers read first.
+SLOW = {"data.md", "engines-local.md", "engines-slurm.md", "survey.md", "tutorial.md"}
 
 
 @pytest.mark.parametrize(
