@@ -55,7 +55,19 @@ SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="How man
 SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Samples per job.")]
 StepsOption = Annotated[int | None, typer.Option("--steps", min=1, help="Steps per sample.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Jobs at a time.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="in-turn or processes.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="in-turn, processes or ray.")]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address", help="HOST:PORT of a Ray cluster. [default: a Ray on this machine]"
+    ),
+]
+GpusPerJobOption = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-job", min=0.01, help="With ray: a part of a GPU, or several. [default: 1/3]"
+    ),
+]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu or cuda. [default: cuda where there is one]")
 ]
@@ -175,6 +187,8 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
         out: Out = OUT,
         workers: WorkersOption = None,
         engine: EngineOption = "processes",
+        ray_address: RayAddressOption = None,
+        gpus_per_job: GpusPerJobOption = None,
         device: DeviceOption = None,
         timeout: TimeoutOption = None,
         job_memory: MemoryOption = None,
@@ -190,8 +204,15 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
         from bench.engines import ENGINES
         from bench.suite import Engine
 
+        name = one_of("engine", engine, tuple(ENGINES))
+        if name != "ray" and (ray_address or gpus_per_job):
+            raise BenchError("--ray-address and --gpus-per-job are for --engine ray.")
+        if name == "ray" and shard:
+            raise BenchError("--shard is for run folders without a cluster, not for --engine ray.")
+        if gpus_per_job and gpus_per_job > 1 and gpus_per_job % 1:
+            raise BenchError(f"--gpus-per-job {gpus_per_job:g}: a part of one GPU, or whole ones.")
         how = Engine(
-            one_of("engine", engine, tuple(ENGINES)),
+            name,
             workers,
             timeout,
             job_memory,
@@ -199,6 +220,8 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
             gpu_memory,
             price,
             shard_of(shard),
+            ray_address,
+            gpus_per_job,
         )
         options = options_of(
             preset,
@@ -230,7 +253,7 @@ def plan(options: Options, how: Engine, as_json: bool) -> None:
         print_json([plan_row(one) for one in planned])
         return
     tables.print_plan(console, planned)
-    expected = forecast(planned, how.places(options))
+    expected = forecast(planned, how.places(options, planned))
     console.print(tables.summary(planned, expected), highlight=False)
     if not all(one.done for one in planned):
         console.print(tables.costs(expected, how.price), highlight=False, soft_wrap=True)
@@ -263,7 +286,9 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
     say = errors if as_json else console
     planned = plan_jobs(options)
     say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
-    say.print(tables.summary(planned, forecast(planned, how.places(options))), highlight=False)
+    say.print(
+        tables.summary(planned, forecast(planned, how.places(options, planned))), highlight=False
+    )
     try:
         outcome = run_suite(options, how, say, planned)
     except KeyboardInterrupt:

@@ -26,10 +26,11 @@ import psutil
 
 from bench.engines.claims import Claims, watch
 from bench.engines.machine import MEMORY_FLOOR
+from bench.engines.outcome import judge
 from bench.job import Job
 from bench.plan import Planned
 from bench.schedule import Line, Place
-from bench.store import BUSY, UNFINISHED, JobFolder, State, Status, Store, cannot_write
+from bench.store import BUSY, JobFolder, State, Status, Store, cannot_write
 
 PRELOADED = ["bench.engines.preloaded"]
 POLL_SECONDS = 0.1
@@ -196,35 +197,9 @@ def cap_gpu_memory(share: float) -> None:
 
 
 def outcome(running: Running) -> Status:
-    """How the ended worker's job stands; what the worker could not say itself is added."""
-    code = running.process.exitcode or 0
-    folder, status = running.folder, running.folder.read_status()
+    """How the ended worker's job stands."""
     seconds = time.monotonic() - running.begun
-    if running.ended_as is None and code == 0:
-        return Status(state="ok", phase="done", error="", seconds=seconds)
-    if running.ended_as is None and code == 1 and status and status.error != UNFINISHED:
-        return status
-    state: State = "crashed"
-    if running.ended_as:
-        state, why = running.ended_as
-    elif code == -signal.SIGKILL:
-        state, why = "out-of-memory", "the system killed it (SIGKILL), most likely for its memory"
-    elif code < 0:
-        why = f"it crashed with {signal.Signals(-code).name}"
-    else:
-        why = f"it ended with exit status {code}: {folder.log_tail() or 'no message'}"
-    found = {
-        "state": state,
-        "phase": status.phase if status else "start",
-        "error": why,
-        "attempt": status.attempt if status else 1,
-        "seconds": seconds,
-    }
-    # A full disk: the folder still says failed, as it did from the start.
-    with folder.locked() as free, suppress(OSError):
-        if free:  # else another run has taken the job over
-            folder.write_status(**found)
-    return Status.model_validate(found)
+    return judge(running.folder, running.process.exitcode or 0, seconds, running.ended_as)
 
 
 def guard_memory(running: Sequence[Running], limit: int | None) -> None:
