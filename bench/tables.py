@@ -170,7 +170,7 @@ def claim_cells(one: Answer) -> tuple[str, ...]:
         f"{one.claim.second} {number(one.second)}".strip() if one.second is not None else "",
         gap,
         one.shares,
-        one.verdict,
+        one.verdict + (", one seed" if one.seeds == 1 else ""),
     )
 
 

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from bench import board
-from bench.cli import shard_of
 from bench.errors import BenchError
 from bench.files import read_json
+from bench.run_options import shard_of
 from bench.store import Store, is_finished
 
 # Shards that were killed are soon taken for dead.
