@@ -147,6 +147,7 @@ def forget():
 SLOW = {"data.md", "engines-local.md", "engines-slurm.md", "survey.md", "tutorial.md"}
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "page",
     [
