@@ -227,7 +227,8 @@ def measured(store: Store) -> dict[tuple[object, ...], tuple[float, int, int]]:
             continue
         result = folder.read_result()
         phases = [result.get(phase, {}) for phase in ("fit", "sample", "likelihood")]
-        seconds = sum(each.get("seconds", 0.0) for each in (*phases, *read_scores(folder).values()))
+        timed = [*phases, *read_scores(folder).values()]
+        seconds = sum(each.get("seconds") or 0.0 for each in timed)  # none: made outside
         size = sum(f.stat().st_size for f in folder.path.rglob("*") if f.is_file())
         # 1.5 s: the process itself, and loading the data
         figures = (seconds + 1.5, result.get("peak_memory_mb", 0), 1 + size // 2**20)
