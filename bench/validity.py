@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -79,28 +79,36 @@ def material(dataset: Dataset) -> tuple[Material, Reference]:
         dataset.bar,
         BARS * dataset.bar,
         train,
-        [excerpt for _, excerpt in tuning],
-        [excerpt for _, excerpt in test],
-        [prompt for prompt, _ in real],
+        [one.music for one in tuning],
+        [one.music for one in test],
+        [one.prompt for one in real],
+        [one.piece for one in test],
+        [one.piece for one in real],
     )
-    given = Material(
-        [excerpt for _, excerpt in real], train, [excerpt for _, excerpt in copies], dataset.bar
-    )
+    given = Material([one.music for one in real], train, [one.music for one in copies], dataset.bar)
     return given, compared
 
 
-def _excerpts(dataset: Dataset, names: Sequence[str]) -> list[tuple[Score, Score]]:
-    """Bars with the excerpts that follow them: a piece's first; further ones where they are few."""
+class _Excerpt(NamedTuple):
+    """Some bars of a piece, and the bar before them."""
+
+    piece: str
+    prompt: Score
+    music: Score
+
+
+def _excerpts(dataset: Dataset, names: Sequence[str]) -> list[_Excerpt]:
+    """Excerpts of the pieces: of each the first; further ones where they are few."""
     bar, steps = dataset.bar, BARS * dataset.bar
-    pieces = [dataset.pieces[name] for name in names]
-    found: list[tuple[Score, Score]] = []
-    longest = max((piece.length for piece in pieces), default=0)
+    pieces = {name: dataset.pieces[name] for name in names}
+    found: list[_Excerpt] = []
+    longest = max((piece.length for piece in pieces.values()), default=0)
     for start in range(bar, longest - steps + 1, steps):
         if len(found) >= ENOUGH:
             break
         found += [
-            (piece.slice(start - bar, start), piece.slice(start, start + steps))
-            for piece in pieces
+            _Excerpt(name, piece.slice(start - bar, start), piece.slice(start, start + steps))
+            for name, piece in pieces.items()
             if piece.length >= start + steps
         ]
     return found[:MOST]
