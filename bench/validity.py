@@ -26,6 +26,7 @@ from bench.errors import BenchError
 from bench.music import Score
 from bench.scoring import draws_of
 
+FILE = "validity.csv"  # beside the board
 BARS = 8  # of an excerpt
 MOST = 64  # excerpts on each side
 ENOUGH = 32  # so many come from as many pieces: excerpts of one piece are alike
@@ -286,6 +287,15 @@ def validated(metric: str, rows: Iterable[Row]) -> bool:
     """Whether the metric was put to the test and has every property required of it."""
     judged = [row for row in rows if row.metric == metric and row.kind == "property"]
     return bool(judged) and all(row.holds for row in judged)
+
+
+def lost(board: Path) -> set[str]:
+    """The metrics that lost a required property, says the table beside a board, if there is one."""
+    try:
+        rows = read_csv(board.with_name(FILE))
+    except (BenchError, UnicodeDecodeError):
+        return set()  # none was made, or by another version
+    return {row.metric for row in rows if row.kind == "property" and not row.holds}
 
 
 # -- files ----------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ import re
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from bench import board, statistics, tables
+from bench import board, statistics, tables, validity
 from bench.errors import BenchError
 from bench.store import Store
 
@@ -228,3 +229,29 @@ def test_all_seeds_of_a_system_are_one_row(home):
     assert done.returncode == 0, done.stderr
     (row,) = board.read_csv(home.runs / "leaderboard.csv")
     assert row["seeds"] == len(row["jobs"].split()) == 2
+
+
+def test_metrics_that_lost_a_required_property_are_starred_and_grey(tmp_path):
+    rows = [one.flat() for one in entries_of(20.0, 10.0, 12.0)]
+    (tmp_path / validity.FILE).write_text(
+        validity.to_csv(
+            [
+                validity.Row("gap", 1, "property", "human > noise", holds=False),
+                validity.Row("other", 1, "property", "human > noise", holds=True),
+            ]
+        )
+    )
+    lost = validity.lost(tmp_path / "leaderboard.csv")
+    assert lost == {"gap"}
+    assert validity.lost(tmp_path / "elsewhere" / "leaderboard.csv") == set()
+
+    def shown(lost):
+        console = Console(width=200, file=io.StringIO(), force_terminal=True)
+        tables.print_board(console, rows, ["gap", "other"], lost)
+        return console.file.getvalue()
+
+    assert "gap *" in shown(lost)
+    assert "other *" not in shown(lost)
+    assert "\x1b[90m" in shown(lost)
+    assert "* gap lost a property required of a metric" in shown(lost)
+    assert "*" not in shown(set())

@@ -51,4 +51,5 @@ def test_the_interval_covers_what_the_metric_is_on_average_for_so_many_samples(c
     ]
     true = np.mean([one.value for one in found])
     low, high = np.transpose([interval(draws_of(one)) for one in found])
-    assert 0.90 <= ((low <= true) & (true <= high)).mean() <= 0.98
+    covered = ((low <= true) & (true <= high)).mean()
+    assert 0.90 <= covered <= 0.98, (float(covered), np.mean(low > true), np.mean(high < true))
