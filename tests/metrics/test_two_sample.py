@@ -8,7 +8,16 @@ from sklearn.metrics import roc_auc_score
 from bench import corruptions, data, sampling
 from bench.contract import Reference
 from bench.music import Score
-from metrics.two_sample import NEIGHBOURS, Coverage, Density, TwoSample, logistic, parts, places
+from metrics.two_sample import (
+    NEIGHBOURS,
+    Coverage,
+    Density,
+    TwoSample,
+    left_out,
+    logistic,
+    parts,
+    places,
+)
 
 
 def piece(seed, wrong=0.0, like=None):
@@ -46,6 +55,18 @@ def test_the_classifier_is_that_of_scikit_learn():
     fit = LogisticRegression(C=1, tol=1e-10, max_iter=10_000)
     fit.fit(np.vstack([x, y]), np.repeat([1, 0], [60, 50]))
     assert np.allclose(logistic(x, y)[:-1], fit.coef_[0], atol=1e-5)
+
+
+def test_leaving_a_sample_out_is_nearly_learning_without_it():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0.3, 1, (80, 6)), rng.normal(0, 1, (80, 6))
+    owner = np.repeat(np.arange(40), 2)
+    fit = logistic(x, y)
+    found = left_out(x, y, fit, owner)
+    assert found.shape == (40, 7)
+    for one in range(5):
+        again = logistic(x[owner != one], y)
+        assert np.linalg.norm(found[one] - again) < 0.1 * np.linalg.norm(fit - again)
 
 
 def test_the_classifier_parts_what_is_wholly_apart():
