@@ -78,7 +78,7 @@ def test_what_can_never_run_is_refused_with_the_reason_and_a_way_out():
 
 def test_a_plan_past_one_machine_tells_the_end_the_price_and_what_bounds_it():
     places = Engine(name="ray", gpus=64, workers=64, gpu_memory=80_000).places(
-        type("Options", (), {"device": "cuda"})
+        type("Options", (), {"device": "cuda"}), []
     )
     plan = [planned(360, seed=seed) for seed in range(1000)]
     text = costs(forecast(plan, places), price=2.5)

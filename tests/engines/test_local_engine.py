@@ -24,7 +24,7 @@ def folder_of(home, system):
     return next(f for f in Store(home.runs).folders() if f.path.name.startswith(system + "."))
 
 
-def wait_for(condition, seconds=30.0):
+def wait_for(condition, seconds=90.0):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()
@@ -105,7 +105,7 @@ def worker_of(folder):
 
 def kill_while_learning(home, who):
     """Start a Learner, kill its driver or its worker on the way, and wait until both are gone."""
-    home.environment |= {"BENCH_CHECKPOINT_SECONDS": "0", "TEST_PACE": "0.1"}
+    home.environment |= {"BENCH_CHECKPOINT_SECONDS": "0", "TEST_PACE": "1"}
     driver = home.start(*home.arguments("Quiet", "Learner"), "--workers", "2")
     folder = wait_for(lambda: home.runs.exists() and any(home.runs.glob("jobs/Learner*/job.json")))
     folder = folder_of(home, "Learner")
