@@ -64,6 +64,8 @@ PRESETS: dict[PresetName, Preset] = {
     ),
 }
 
+SCORING_SECONDS = 5.0  # of samples that are there, with a few metrics
+
 VariantChoice = Literal["corrected", "as-published", "all"]
 
 
@@ -206,6 +208,8 @@ def plan(options: Options) -> list[Planned]:
         seconds, memory, disk = known.get(
             alike(job), (job.card.seconds, job.card.memory_mb, job.card.disk_mb)
         )
+        if state == "rescore":  # what it learnt and made is there already
+            seconds = min(seconds, SCORING_SECONDS)
         planned.append(Planned(job, state, seconds, memory, disk))
     return planned
 
