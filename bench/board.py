@@ -20,6 +20,7 @@ from bench import registry, statistics
 from bench.contract import Floats
 from bench.errors import BenchError
 from bench.job import Job
+from bench.registry import Size
 from bench.scoring import read_arrays, read_scores, stale_metrics
 from bench.store import JobFolder, Store, is_finished
 
@@ -73,6 +74,7 @@ class Row(BaseModel):
     pieces: int  # samples per seed
     steps: int  # per sample
     prompted: bool
+    size: Size = "full"  # of the networks: the paper's, or what the preset affords
     parameters: int | None = None
     budget: int
     budget_unit: str
@@ -84,6 +86,7 @@ class Row(BaseModel):
     device: str
     hardware: str = ""
     threads: int | None = None
+    date: str = ""  # of the last result
     commit: str = ""
     versions: str = ""
     dataset_fingerprint: str
@@ -220,6 +223,7 @@ def entry(jobs: Sequence[tuple[Job, JobFolder]]) -> Entry:
         pieces=first.protocol.samples,
         steps=first.protocol.steps,
         prompted=not first.protocol.unprompted,
+        size=first.card.size,
         budget=first.budget.amount,
         budget_unit=first.budget.unit,
         budget_share=rounded(first.budget.share),
@@ -232,6 +236,8 @@ def entry(jobs: Sequence[tuple[Job, JobFolder]]) -> Entry:
     draws: dict[str, Floats] = {}
     if results:
         provenance(row, results)
+        statuses = [folder.read_status() for folder in good]
+        row.date = max((status.changed[:10] for status in statuses if status), default="")
         likelihood(row, draws, [result["likelihood"] for result in results])
         metrics(row, cells, draws, good)
     exact = exact_values(good)

@@ -15,7 +15,7 @@ from bench import data, sampling
 from bench.contract import Budget, Floats, Measurement, Metric, Reference, System
 from bench.data.dataset import Dataset
 from bench.music import HIGHEST, LOWEST, Score
-from bench.registry import SystemSpec, Variant
+from bench.registry import Size, SystemSpec, Variant
 
 STEPS = 24  # of the samples that are asked for
 BUDGET = 3  # updates: enough to run every line of fit
@@ -271,7 +271,7 @@ SYSTEM_CHECKS: tuple[Callable[[Fitted], None], ...] = (
 
 
 def check_system(
-    spec: SystemSpec, variant: Variant = "corrected", small: bool = False
+    spec: SystemSpec, variant: Variant = "corrected", size: Size = "full"
 ) -> Iterator[Finding]:
     """The contract's promises one by one, and how the system, or a small one, keeps them."""
     promise = "It can be built and fitted, and reaches for no other data while it learns"
@@ -279,7 +279,7 @@ def check_system(
 
     def begin() -> None:
         nonlocal fitted
-        system = fit(lambda: spec.build(variant, small))
+        system = fit(lambda: spec.build(variant, size))
         if spec.kind == "ceiling" and hasattr(system, "reveal"):
             toy = toy_dataset().split("valid")[1]
             system.reveal([toy.slice(0, STEPS)] * len(toy_prompts()))
@@ -287,7 +287,7 @@ def check_system(
             isinstance(system, System), "It lacks one of fit, sample, log_likelihood, save, load."
         )
         fitted = Fitted(
-            lambda: spec.build(variant, small), system, system.sample(toy_prompts(), STEPS, 0)
+            lambda: spec.build(variant, size), system, system.sample(toy_prompts(), STEPS, 0)
         )
 
     yield found(promise, begin)

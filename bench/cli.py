@@ -133,6 +133,18 @@ def engine_of(
     return Engine(one_of("engine", engine, tuple(ENGINES)), workers, timeout, job_memory)
 
 
+def runs_in(out: Path) -> Path:
+    """The run folder to look at: the published one, and that is said, where there is none yet."""
+    from bench import published
+
+    table = published.shipped()
+    archive = published.archive_of(table) if table else None
+    if out != OUT or out.exists() or archive is None:
+        return out
+    errors.print(f"No {out}/ here: this is the published board. `bench all` makes your own.")
+    return published.unpacked(archive)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
@@ -330,11 +342,14 @@ def board(
     if file is not None:
         rows = boards.read_csv(file)
     else:
-        store = Store(out)
+        where = runs_in(out)
+        store = Store(where)
         rows = [one.flat() for one in boards.build(store)]
         if not rows:
             raise BenchError(f"There are no jobs in {out}. `bench all` runs some.")
-        write(write_to or out / "leaderboard.csv", boards.to_csv(rows))
+        path = write_to or (out / "leaderboard.csv" if where == out else None)
+        if path:
+            write(path, boards.to_csv(rows))
         old = boards.stale(store)
         if old:
             errors.print(f"{old} jobs have scores by older metrics; `bench all` scores them anew.")
@@ -349,8 +364,8 @@ def board(
         sys.stdout.write(tables.to_latex(rows, headline))
     else:
         show_board(console, rows)
-        if file is None:
-            console.print(f"Written to {write_to or out / 'leaderboard.csv'}.", highlight=False)
+        if file is None and path:
+            console.print(f"Written to {path}.", highlight=False)
 
 
 @app.command(rich_help_panel="Look")
@@ -369,7 +384,7 @@ def compare(
     from bench.compare import compare as compare_rows
     from bench.store import Store
 
-    pairs = comparable(boards.build(Store(out)), first, second)
+    pairs = comparable(boards.build(Store(runs_in(out))), first, second)
     found = [(tables.title_of(a.flat()), compare_rows(a, b)) for a, b in pairs]
     if as_json:
         print_json(
@@ -395,7 +410,7 @@ def report(
 
     folder = to or out / "report"
     with console.status("Drawing ..."):
-        files = files_of(Store(out))
+        files = files_of(Store(runs_in(out)))
     with replacing_folder(folder) as half:
         for name, content in files:
             (half / name).write_bytes(content)
@@ -409,21 +424,30 @@ def reproduce(
     ] = None,
     out: Out = OUT,
     all_: Annotated[bool, typer.Option("--all", help="All papers.")] = False,
-    as_json: Json = False,
+    format: Annotated[
+        str | None, typer.Option("--format", help="markdown or json instead of tables.")
+    ] = None,
 ) -> None:
-    """Print the papers' own figures beside ours, with the gap and the budget spent."""
+    """Put the papers' claims to the board, and print their figures beside ours."""
     from dataclasses import asdict
 
     from bench import board as boards
     from bench import tables
-    from bench.reproduce import claims
+    from bench.claims import answers
+    from bench.reproduce import figures
     from bench.store import Store
 
-    found = claims(boards.build(Store(out)), None if all_ else paper)
-    if as_json:
-        print_json([asdict(one) for one in found])
-        return
-    tables.print_claims(console, found)
+    form = one_of("format", format, ("markdown", "json")) if format else None
+    store, named = Store(runs_in(out)), None if all_ else paper
+    entries = boards.build(store)
+    found, beside = answers(entries, store, named), figures(entries, named)
+    if form == "json":
+        said = [asdict(one) | {"claim": one.claim.model_dump()} for one in found]
+        print_json({"claims": said, "figures": [asdict(one) for one in beside]})
+    elif form == "markdown":
+        sys.stdout.write(tables.reproduction_markdown(found, beside))
+    else:
+        tables.print_reproduction(console, found, beside)
 
 
 @app.command(rich_help_panel="Look")
@@ -435,20 +459,41 @@ def verify(
 ) -> None:
     """Check a leaderboard: its schema, its hashes, and that each row follows from its jobs."""
     from bench import board as boards
+    from bench import published
     from bench.store import Store
 
     if out is not None and not out.is_dir():
         raise BenchError(f"{out} is no run folder.")
     beside = file.parent if (file.parent / "jobs").is_dir() else None
-    runs = out or beside
+    archive = published.archive_of(file)
+    runs = out or beside or (published.unpacked(archive) if archive else None)
     wrong = boards.verify(file, Store(runs) if runs else None)
     for line in wrong:
         errors.print(line, style="red", highlight=False)
     if wrong:
         raise typer.Exit(1)
     count = len(boards.read_csv(file))
-    how = f"rebuilt from {runs}" if runs else "by schema and hashes; --out RUNS also rebuilds them"
+    how = f"rebuilt from {archive if archive and not out and not beside else runs}"
+    how = how if runs else "by schema and hashes; --out RUNS also rebuilds them"
     console.print(f"All {count} rows of {file} hold ({how}).", highlight=False)
+
+
+@app.command(rich_help_panel="Look")
+def publish(
+    out: Out = OUT,
+    to: Annotated[
+        Path, typer.Option("--to", help="The folder that board and archive go into.")
+    ] = Path(),
+) -> None:
+    """Write the board with an archive of all it follows from, to hand on: no networks in it."""
+    from bench.published import publish as published_in
+    from bench.store import Store
+
+    with console.status("Packing ..."):
+        table, archive = published_in(Store(out), to)
+    size = archive.stat().st_size / 2**20
+    console.print(f"{table} and {archive} ({size:.1f} MB).", highlight=False)
+    console.print(f"`bench verify {table}` rebuilds the one from the other.", highlight=False)
 
 
 @app.command(rich_help_panel="Enter")
@@ -478,7 +523,9 @@ def check(
     ):
         findings = checks.check_metric(cast(type[Metric], cls))
     elif target in registry.systems() or ".py:" in target:
-        findings = checks.check_system(registry.system(target), chosen, small)
+        findings = checks.check_system(
+            registry.system(target), chosen, "small" if small else "full"
+        )
     else:
         raise unknown("system or metric", target, [*registry.systems(), *registry.metrics()])
     broken = 0
@@ -542,7 +589,7 @@ def dashboard(
     """Open the dashboard in a browser: compare systems, listen, look at a run."""
     from bench import registry
 
-    raise typer.Exit(registry.app("dashboard")(out, board, host, port, console.print))
+    raise typer.Exit(registry.app("dashboard")(runs_in(out), board, host, port, console.print))
 
 
 @app.command("list", rich_help_panel="Look")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from bench.contract import Budget
-from bench.registry import Kind, PresetName, Variant
+from bench.registry import Kind, PresetName, Size, Variant
 from bench.sampling import Protocol
 
 Device = Literal["cpu", "cuda"]
@@ -25,6 +26,7 @@ class Card(BaseModel):
     paper: str = ""
     citation: str = ""
     anchor: Literal[0, 1] | None = None  # the row that is skill 0, or skill 1
+    size: Size = "full"  # of its networks: the paper's, or what the preset affords
     seconds: float = 60.0  # estimated, on two CPU cores
     memory_mb: int = 700
     disk_mb: int = 5
@@ -61,6 +63,13 @@ class Job(BaseModel):
         content = self.model_dump(mode="json", exclude={"card", "snapshots"})
         content["class_path"] = self.class_path.rpartition("/")[2]  # wherever a user's file lies
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def clock(self) -> float:
+        """Seconds that work is measured by: the processor's, or where a GPU works, the wall's.
+
+        A job on a CPU has one thread, and a machine that is busy with other things is not its fault.
+        """
+        return time.process_time() if self.device == "cpu" else time.monotonic()
 
     @property
     def id(self) -> str:

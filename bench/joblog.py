@@ -19,20 +19,22 @@ CHECKPOINT_SECONDS = 30.0
 class JobLog:
     """The contract's Log: curves as JSON lines, progress for whoever watches, checkpoints."""
 
-    def __init__(self, folder: JobFolder, snapshots: int = 0):
-        self.folder = folder
+    def __init__(
+        self, folder: JobFolder, snapshots: int = 0, clock: Callable[[], float] = time.monotonic
+    ):
+        self.folder, self.clock = folder, clock
         self.snapshots, self.passed, self.due = snapshots, 0, 0
         self.music_steps = 0
         self.before = 0.0  # seconds that earlier attempts spent on what they left behind
-        self.begun = time.monotonic()
+        self.begun = clock()
         self.every = float(os.environ.get("BENCH_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
-        self.saved = self.begun
+        self.saved = time.monotonic()
         self.shown = 0.0
 
     @property
     def seconds(self) -> float:
         """Seconds spent on what there is now, earlier attempts counted."""
-        return self.before + time.monotonic() - self.begun
+        return self.before + self.clock() - self.begun
 
     def record(self, step: int, **values: float) -> None:
         """Add a point to the curves."""
@@ -80,7 +82,7 @@ class JobLog:
                 print("The checkpoint is damaged; training begins anew.")
             self.folder.curves.unlink(missing_ok=True)
             return None
-        self.before, self.begun = float(tree["seconds"]), time.monotonic()
+        self.before, self.begun = float(tree["seconds"]), self.clock()
         self.music_steps, self.passed = int(tree["music_steps"]), int(tree["passed"])
         if self.folder.curves.exists():
             with self.folder.curves.open("rb+") as file:

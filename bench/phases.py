@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def fit(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
     if not folder.checkpoint.exists():
         folder.curves.unlink(missing_ok=True)  # of an attempt that left nothing to go on from
         shutil.rmtree(folder.snapshots, ignore_errors=True)
-    log = JobLog(folder, job.snapshots)
+    log = JobLog(folder, job.snapshots, job.clock)
     system = trained(job, dataset, log)
     with replacing_folder(folder.system) as half:
         system.save(half)
@@ -117,9 +116,9 @@ def sample(
     system = load_system(job, folder)
     if job.card.kind == "ceiling" and hasattr(system, "reveal"):
         system.reveal([prompt.continuation for prompt in prompts])
-    begun = time.monotonic()
+    begun = job.clock()
     samples = continuations(job, system, dataset, prompts)
-    seconds = time.monotonic() - begun
+    seconds = job.clock() - begun
     write_samples(folder.samples, samples)
     return {"seconds": seconds, "hashes": [score.content_hash for score in samples]}
 
@@ -146,12 +145,12 @@ def read_samples(folder: JobFolder, hashes: Sequence[str]) -> list[Score]:
 def test_likelihood(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
     """The system's likelihood of the test split, piece by piece."""
     system = load_system(job, folder)
-    begun = time.monotonic()
+    begun = job.clock()
     found = likelihood.evaluate(system, sampling.test_pieces(dataset, job.protocol))
     kind, described = likelihood.tag(system.likelihood, dataset.object)
     finite = bool(len(found.nats)) and bool(np.isfinite(found.nats).all())
     return {
-        "seconds": time.monotonic() - begun,
+        "seconds": job.clock() - begun,
         "kind": kind,
         "object": described,
         "reason": found.reason,

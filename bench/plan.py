@@ -41,7 +41,7 @@ PRESETS: dict[PresetName, Preset] = {
         test_pieces=2,
     ),
     "quick": Preset(
-        about="the default without a GPU: at most 15 minutes on 2 cores; short training",
+        about="the default without a GPU: at most 15 minutes on 2 cores; large networks reduced",
         samples=64,
         bars=8,
         seeds=1,
@@ -127,16 +127,17 @@ def protocol_of(options: Options, bar: int) -> Protocol:
 
 def card_of(spec: SystemSpec, preset: PresetName) -> Card:
     """What rows say of a system."""
-    small = preset == "smoke" and bool(spec.small or spec.wraps)
+    size = spec.size_of(preset)
     return Card(
         title=spec.title,
         kind=spec.kind,
         paper=spec.paper,
         citation=spec.citation,
         anchor=spec.anchor,
+        size=size,
         seconds=spec.cost.seconds.get(preset, 60.0),
-        memory_mb=min(spec.cost.memory_mb, 700) if small else spec.cost.memory_mb,
-        disk_mb=min(spec.cost.disk_mb, 5) if small else spec.cost.disk_mb,
+        memory_mb=min(spec.cost.memory_mb, 700) if size != "full" else spec.cost.memory_mb,
+        disk_mb=min(spec.cost.disk_mb, 5) if size != "full" else spec.cost.disk_mb,
     )
 
 
@@ -159,7 +160,7 @@ def jobs_of(options: Options) -> list[Job]:
         for spec in specs:
             if not spec.learns_from(name):
                 continue
-            also = {other: found(other).fingerprint for other in spec.also.get(name, ())}
+            also = {other: found(other).fingerprint for other in spec.also_for(name)}
             for variant in variants_of(spec, options.variant):
                 jobs += [
                     Job(
@@ -167,8 +168,7 @@ def jobs_of(options: Options) -> list[Job]:
                         variant=variant,
                         class_path=spec.class_path,
                         source=registry.source_hash(spec),
-                        # Whether everything runs shows at any size.
-                        settings=spec.settings_of(variant, small=options.preset == "smoke"),
+                        settings=spec.settings_of(variant, spec.size_of(options.preset)),
                         budget=spec.budget.of(options.preset),
                         dataset=name,
                         dataset_version=dataset.version,

@@ -10,6 +10,7 @@ import importlib.util
 import sys
 import tomllib
 from functools import cache
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,7 @@ from bench.errors import BenchError, unknown
 Kind = Literal["paper", "baseline", "reference", "floor", "ceiling", "external"]
 Variant = Literal["corrected", "as-published"]
 PresetName = Literal["smoke", "quick", "standard", "paper"]
+Size = Literal["full", "reduced", "small"]  # of a network: the paper's, or what the preset affords
 
 
 class _Block(BaseModel):
@@ -68,7 +70,8 @@ class SystemSpec(_Block):
     class_path: Annotated[str, Field(alias="class")]  # module:Class, or path/to/file.py:Class
     version: int = 1  # raise it when the code changes what the system does
     settings: dict[str, Any] = Field(default_factory=dict)
-    small: dict[str, Any] = Field(default_factory=dict)  # sizes at which tests can afford it
+    reduced: dict[str, Any] = Field(default_factory=dict)  # at which a CPU learns something: quick
+    small: dict[str, Any] = Field(default_factory=dict)  # at which tests can afford it: smoke
     about: str = ""
     paper: str = ""  # short form, as the board shows it
     citation: str = ""
@@ -76,9 +79,8 @@ class SystemSpec(_Block):
     anchor: Literal[0, 1] | None = None  # the system that is skill 0, and the one that is skill 1
     data: tuple[str, ...] | None = None  # the data sets it can learn from; none: any
     wraps: str | None = None  # the system that this one treats
-    also: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict
-    )  # other sets it learns from first
+    # Other sets it learns from first, by data set; "*" stands for all that are not named.
+    also: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     budget: BudgetBlock = Field(default_factory=BudgetBlock)
     cost: CostBlock = Field(default_factory=CostBlock)
     published: dict[str, Any]  # the paper's figures; or {none = "reason"}
@@ -91,24 +93,30 @@ class SystemSpec(_Block):
             raise ValueError('published: give the figures, or none = "the reason"')
         return self
 
-    def settings_of(self, variant: Variant, small: bool = False) -> dict[str, Any]:
-        """The constructor's keywords for a variant; `wrapped` describes the system it treats.
+    def size_of(self, preset: PresetName) -> Size:
+        """At which size the system runs under a preset: the paper's wherever that can be afforded."""
+        treated = [self, system(self.wraps)] if self.wraps else [self]
+        if preset == "smoke" and any(spec.small for spec in treated):
+            return "small"
+        if preset == "quick" and any(spec.reduced for spec in treated):
+            return "reduced"
+        return "full"
 
-        With `small` the same at the sizes that tests can afford.
-        """
+    def settings_of(self, variant: Variant, size: Size = "full") -> dict[str, Any]:
+        """The constructor's keywords for a variant; `wrapped` describes the system it treats."""
         settings = dict(self.settings)
         if variant == "as-published":
             if self.as_published is None:
                 raise BenchError(f"{self.id} has no as-published variant: no defect of it matters.")
             settings |= self.as_published.settings
-        if small:
-            settings |= self.small
+        if size != "full":
+            settings |= self.small if size == "small" else self.reduced
         if self.wraps:
             inner = system(self.wraps)
             inside: Variant = variant if variant in inner.variants() else "corrected"
             settings["wrapped"] = {
                 "class": inner.class_path,
-                "settings": inner.settings_of(inside, small),
+                "settings": inner.settings_of(inside, size),
                 "source": source_hash(inner),
             }
         return settings
@@ -120,11 +128,15 @@ class SystemSpec(_Block):
     def learns_from(self, dataset: str) -> bool:
         """Whether the system can be trained on the data set."""
         named = self.data if self.data is not None else tuple(self.also) or None
-        return named is None or dataset in named
+        return named is None or dataset in named or "*" in named
 
-    def build(self, variant: Variant = "corrected", small: bool = False) -> System:
+    def also_for(self, dataset: str) -> tuple[str, ...]:
+        """The other sets that it learns from first, beside this one."""
+        return self.also.get(dataset, self.also.get("*", ()))
+
+    def build(self, variant: Variant = "corrected", size: Size = "full") -> System:
         """An unfitted system."""
-        return build(self.class_path, self.settings_of(variant, small), self.id)
+        return build(self.class_path, self.settings_of(variant, size), self.id)
 
 
 def build(class_path: str, settings: dict[str, Any], name: str) -> System:
@@ -162,12 +174,57 @@ def read_catalogue(text: str, where: str) -> dict[str, SystemSpec]:
     return specs
 
 
+class ClaimBlock(_Block):
+    """What a paper says of two systems, or of one, so that rows can be asked whether it holds."""
+
+    paper: str = ""  # short form
+    section: str = ""
+    says: str
+    published: str = ""  # the figures or words that it rests on
+    first: str = ""  # a system's id, or id:as-published
+    second: str = ""
+    by: tuple[str, ...] = ()  # columns of the board, or of the training curves
+    expects: Literal["better", "worse", "higher", "lower", "no different", "above"] = "better"
+    than: float | None = None  # what the first is to be above, where it is compared to no system
+    untestable: str = ""  # why no row can answer it
+    note: str = ""  # what to know when reading the answer
+
+
+def read_claims(text: str, where: str) -> list[ClaimBlock]:
+    """The claims of a catalogue's paper; BenchError says what is wrong with which."""
+    content = tomllib.loads(text)
+    short = content.get("paper", {}).get("short", "")
+    found = []
+    for number, block in enumerate(content.get("claims", []), 1):
+        try:
+            found.append(ClaimBlock(**{"paper": short} | block))
+        except (ValidationError, TypeError) as error:
+            raise BenchError(f"{where}, claim {number}: {error}") from None
+    return found
+
+
+@cache
+def claims() -> list[ClaimBlock]:
+    """What the papers of every installed catalogue claim."""
+    return [
+        claim
+        for file in _catalogues()
+        for claim in read_claims(file.read_text(encoding="utf-8"), str(file))
+    ]
+
+
+def _catalogues() -> list[Traversable]:
+    return [
+        importlib.resources.files(entry.value) / f"{entry.name.replace('-', '_')}.toml"
+        for entry in _entry_points("catalogues")
+    ]
+
+
 @cache
 def systems() -> dict[str, SystemSpec]:
     """Every system of every installed catalogue, by id, in catalogue order."""
     found: dict[str, SystemSpec] = {}
-    for entry in _entry_points("catalogues"):
-        file = importlib.resources.files(entry.value) / f"{entry.name.replace('-', '_')}.toml"
+    for file in _catalogues():
         for name, spec in read_catalogue(file.read_text(encoding="utf-8"), str(file)).items():
             if name in found:
                 raise BenchError(

@@ -15,7 +15,7 @@ PRESETS = ("smoke", "quick", "standard", "paper")  # the dearest counts
 
 
 @dataclass(frozen=True)
-class Claim:
+class Figure:
     """One published figure of a system, and ours where there is one."""
 
     paper: str
@@ -60,10 +60,10 @@ def rows_of(entries: Sequence[Entry], system: str, dataset: str) -> list[Entry]:
     return sorted(rows, key=lambda one: PRESETS.index(one.row.preset))
 
 
-def claim(
+def beside(
     spec: SystemSpec, entries: Sequence[Entry], figure: str, dataset: str, value: Any
-) -> Claim:
-    """One claim with our figure, if it is one that we measure."""
+) -> Figure:
+    """A published figure with ours, if it is one that we measure."""
     rows = rows_of(entries, spec.id, dataset)
     ours, note = None, ""
     measured = figure == "parameters" or figure == "nats_per_step" or figure in registry.metrics()
@@ -73,11 +73,13 @@ def claim(
         note = f"not run{f' on {dataset}' if dataset else ''}"
     else:
         cells = rows[-1].flat()
-        ours = cells.get(figure)
+        reduced = rows[-1].row.size != "full"
+        ours = None if reduced and figure == "parameters" else cells.get(figure)
         note = "" if ours is not None else cells.get("likelihood_note") or "no value"
+        note = f"{rows[-1].row.size} network" if reduced else note
     number = isinstance(value, int | float) and not isinstance(value, bool)
     last = rows[-1].row if rows else None
-    return Claim(
+    return Figure(
         paper=spec.paper,
         system=spec.id,
         figure=figure,
@@ -91,15 +93,21 @@ def claim(
     )
 
 
-def claims(entries: Sequence[Entry], paper: str | None = None) -> list[Claim]:
+def chosen_paper(name: str | None) -> str | None:
+    """The paper whose short name begins so; none: all of them. BenchError when there is none."""
+    if name is None:
+        return None
+    matches = [paper for paper in papers() if paper.lower().startswith(name.lower())]
+    if not matches:
+        raise unknown("paper", name, papers())
+    return matches[0]
+
+
+def figures(entries: Sequence[Entry], paper: str | None = None) -> list[Figure]:
     """Every published figure of a paper's systems, or of all papers."""
-    if paper is not None:
-        matches = [name for name in papers() if name.lower().startswith(paper.lower())]
-        if not matches:
-            raise unknown("paper", paper, papers())
-        paper = matches[0]
+    paper = chosen_paper(paper)
     return [
-        claim(spec, entries, *figure)
+        beside(spec, entries, *figure)
         for spec in registry.systems().values()
         if spec.paper == paper or (paper is None and spec.paper)
         for figure in flatten(spec.published)

@@ -51,9 +51,7 @@ def measure(metric: Metric, compared: Reference, samples: Sequence[Score]) -> Me
 
 def draws_of(found: Measurement) -> Floats | None:
     """The value on each resample of the pieces; none where the metric gives nothing to resample."""
-    if found.value is None:
-        return None
-    if found.draws is not None:
+    if found.value is None or found.draws is not None:
         return found.draws
     return mean_draws(found.per_piece) if found.per_piece is not None else None
 
@@ -66,7 +64,7 @@ def score_samples(
     if not stale:
         return
     metrics = read_scores(folder)
-    arrays = read_arrays(folder)
+    arrays = _kept_arrays(folder)
     compared = reference()
     for name in stale:
         begun = time.monotonic()
@@ -83,7 +81,7 @@ def score_samples(
             "detail": dict(found.detail),
             "seconds": time.monotonic() - begun,
         }
-        for kind, array in (("draws", draws_of(found)), ("per_piece", found.per_piece)):
+        for kind, array in (("draws", found.draws), ("per_piece", found.per_piece)):
             arrays.pop(f"{name}.{kind}", None)
             if array is not None:
                 arrays[f"{name}.{kind}"] = np.asarray(array, dtype=np.float64)
@@ -106,7 +104,18 @@ def read_scores(folder: JobFolder) -> dict[str, Any]:
 
 
 def read_arrays(folder: JobFolder) -> dict[str, Floats]:
-    """`METRIC.draws` and `METRIC.per_piece` of the folder's scores."""
+    """`METRIC.draws`, the value on each resample, and `METRIC.per_piece` of the folder's scores."""
+    arrays = _kept_arrays(folder)
+    for name, said in read_scores(folder).items():
+        pieces = arrays.get(f"{name}.per_piece")
+        if pieces is not None and said["value"] is not None and f"{name}.draws" not in arrays:
+            draws = mean_draws(pieces)  # not kept: they follow from the pieces
+            if draws is not None:
+                arrays[f"{name}.draws"] = draws
+    return arrays
+
+
+def _kept_arrays(folder: JobFolder) -> dict[str, Floats]:
     if not read_scores(folder):
         return {}
     with np.load(folder.score_arrays, allow_pickle=False) as file:

@@ -9,10 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.claims import Answer
 from bench.compare import Difference
 from bench.plan import Planned, time_left
 from bench.progress import duration
-from bench.reproduce import Claim
+from bench.reproduce import Figure
 
 WIDE = 150  # columns of a terminal that shows the metrics too
 LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$", "–": "--"})
@@ -141,21 +142,107 @@ def print_differences(
     console.print(table)
 
 
-def print_claims(console: Console, claims: Sequence[Claim]) -> None:
-    """Published figures beside ours."""
-    table = Table(header_style="bold")
-    for head in ("paper", "system", "figure", "data"):
-        table.add_column(head)
-    for head in ("published", "ours", "gap", "of the paper's budget"):
-        table.add_column(head, justify="right")
-    for one in claims:
-        share = "" if one.budget_share is None else f"{one.budget_share:.2%}"
-        ours = number(one.ours) if one.ours is not None else one.note
-        gap = "" if one.gap is None else f"{one.gap:+.2f}"
-        style = None if one.ours is not None else "dim"
-        cells = (one.paper, one.system, one.figure, one.dataset, one.published, ours, gap)
-        table.add_row(*cells, f"{share} {one.preset}" if one.ours is not None else "", style=style)
-    console.print(table)
+CLAIM_HEADS = ("claim", "data", "by", "ours", "against", "difference", "of the budget", "answer")
+FIGURE_HEADS = ("system", "figure", "data", "published", "ours", "gap", "of the budget")
+
+
+READING = (
+    "A claim **holds** or **does not hold** where two systems differ on the same pieces beyond"
+    " chance (5 %, after Holm over the whole page). It is **not settled** where they do not:"
+    " that is no proof that there is no difference. Intervals come from resampling pieces and"
+    " seeds; with one seed the luck of training is not in them. A system that spent a small"
+    " share of the paper's budget, or whose network was reduced, answers for what it is: the"
+    " column says so."
+)
+
+
+def claim_cells(one: Answer) -> tuple[str, ...]:
+    """An answer as text, one cell per head."""
+    gap = ""
+    if one.first is not None and one.second is not None and one.low is not None:
+        gap = number(one.first - one.second, one.low, one.high)
+    return (
+        one.claim.says,
+        f"{one.dataset}, {one.preset}" if one.dataset else "",
+        one.figure,
+        f"{one.claim.first} {number(one.first)}" if one.first is not None else "",
+        f"{one.claim.second} {number(one.second)}".strip() if one.second is not None else "",
+        gap,
+        one.shares,
+        one.verdict,
+    )
+
+
+def figure_cells(one: Figure) -> tuple[str, ...]:
+    """A published figure beside ours, one cell per head."""
+    share = "" if one.budget_share is None else f"{one.budget_share:.2%}"
+    return (
+        one.system,
+        one.figure,
+        one.dataset,
+        one.published,
+        number(one.ours) if one.ours is not None else one.note,
+        "" if one.gap is None else f"{one.gap:+.2f}",
+        f"{share} {one.preset}".strip() if one.ours is not None else "",
+    )
+
+
+def print_reproduction(
+    console: Console, answers: Sequence[Answer], figures: Sequence[Figure]
+) -> None:
+    """Claims with their answers, then published figures beside ours."""
+    claims = Table(title="What the papers claim", title_justify="left", header_style="bold")
+    for head in CLAIM_HEADS:
+        claims.add_column(head)
+    for one in answers:
+        settled = one.verdict in ("holds", "does not hold")
+        claims.add_row(*claim_cells(one), style=None if settled else "dim")
+    console.print(claims)
+    beside = Table(title="Their figures beside ours", title_justify="left", header_style="bold")
+    for head in FIGURE_HEADS:
+        beside.add_column(head, justify="right" if head in FIGURE_HEADS[3:] else "left")
+    for figure in figures:
+        beside.add_row(*figure_cells(figure), style=None if figure.ours is not None else "dim")
+    console.print(beside)
+
+
+def reproduction_markdown(answers: Sequence[Answer], figures: Sequence[Figure]) -> str:
+    """The same as a page of documentation, paper by paper."""
+    out = [
+        "# Reproduction",
+        "",
+        "What the papers claim, put to the published board, and their figures beside ours.",
+        "This page is made by `bench reproduce --all --format markdown`.",
+        "",
+        READING,
+        "",
+    ]
+    for paper in dict.fromkeys(one.claim.paper for one in answers):
+        out += [f"## {paper}", ""]
+        for claim in dict.fromkeys(one.claim for one in answers if one.claim.paper == paper):
+            mine = [one for one in answers if one.claim == claim]
+            out += [
+                f"### {claim.says}",
+                "",
+                f"Section {claim.section}. Published: {claim.published}.",
+                "",
+            ]
+            if any(one.figure for one in mine):
+                heads = CLAIM_HEADS[1:]
+                out += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+                out += ["| " + " | ".join(claim_cells(one)[1:]) + " |" for one in mine] + [""]
+            else:
+                out += [f"**{mine[0].verdict}**: {mine[0].note}.", ""]
+            notes = dict.fromkeys(
+                filter(None, (claim.note, *(one.note for one in mine if one.figure)))
+            )
+            out += [f"{note.rstrip('.')}." for note in notes] + ([""] if notes else [])
+        theirs = [one for one in figures if one.paper == paper]
+        if theirs:
+            out += ["### Figures", "", "| " + " | ".join(FIGURE_HEADS) + " |"]
+            out += ["|" + " --- |" * len(FIGURE_HEADS)]
+            out += ["| " + " | ".join(figure_cells(one)) + " |" for one in theirs] + [""]
+    return "\n".join(out)
 
 
 def print_plan(console: Console, planned: Sequence[Planned]) -> None:

@@ -121,7 +121,19 @@ FIXED = [
     Column("bits_range", "Bits per note, 95 %", "", span("bits_per_note")),
     Column("loss_note", "Why there is no loss", "", cell("likelihood_note")),
     Column("parameters", "Parameters", "Numbers it learns.", cell("parameters"), "whole"),
-    Column("train", "Training", "Seconds, mean of the seeds.", short("train_seconds"), "seconds"),
+    Column(
+        "size",
+        "Network",
+        "full: the paper's sizes. reduced, small: what the preset affords.",
+        cell("size"),
+    ),
+    Column(
+        "train",
+        "Training",
+        "Seconds, mean of the seeds: the processor's, or the clock's where a GPU works.",
+        short("train_seconds"),
+        "seconds",
+    ),
     Column(
         "sample",
         "Sampling",

@@ -49,7 +49,7 @@ def published(spec: SystemSpec, rows: Sequence[Cells]) -> list[dict[str, Any]]:
         entries.append(Entry(fixed, cells, {}, None))
     found = []
     for figure in reproduce.flatten(spec.published):
-        one = reproduce.claim(spec, entries, *figure)
+        one = reproduce.beside(spec, entries, *figure)
         found.append(
             {
                 "figure": one.figure.replace("_", " "),
@@ -93,6 +93,9 @@ def facts(row: Cells, spec: SystemSpec | None, job: Job | None) -> Mapping[str, 
     budget = f"{row['budget']:,} {row['budget_unit']}" if row.get("budget") else ""
     if budget and row.get("budget_share") is not None:
         budget += f" ({row['budget_share']:.2%} of what the paper spent)"
+    parameters = f"{row['parameters']:,}" if row.get("parameters") is not None else ""
+    if parameters and row.get("size", "full") != "full":
+        parameters += f" ({row['size']}: what the preset {row['preset']} affords)"
     everything = {
         "Paper": (spec.paper if spec else "") or row.get("paper") or "",
         "Citation": (spec.citation if spec else "") or (job.card.citation if job else ""),
@@ -101,7 +104,7 @@ def facts(row: Cells, spec: SystemSpec | None, job: Job | None) -> Mapping[str, 
         "Version of the code": f"{spec.version}" if spec else "",
         "Treats": (spec.wraps or "") if spec else "",
         "Learns from": ", ".join(spec.data) if spec and spec.data else "",
-        "Parameters": f"{row['parameters']:,}" if row.get("parameters") is not None else "",
+        "Parameters": parameters,
         "Budget": budget,
         "Steps of music seen": f"{row['music_steps']:,}" if row.get("music_steps") else "",
         "Made by commit": row.get("commit") or "",

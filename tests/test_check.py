@@ -61,7 +61,7 @@ def test_an_honest_system_keeps_all_promises():
 
 def test_every_installed_system_keeps_the_contract(installed_variant):
     system, variant = installed_variant
-    findings = list(check.check_system(registry.systems()[system], variant, small=True))
+    findings = list(check.check_system(registry.systems()[system], variant, "small"))
     assert findings
     assert [f for f in findings if not f.kept] == []
 

@@ -84,6 +84,27 @@ def installed(tmp_path, monkeypatch):
     sys.modules.pop("theirs", None)
 
 
+def test_a_preset_gives_the_papers_sizes_wherever_it_can_and_says_so_where_it_cannot(monkeypatch):
+    sizes = "settings = { size = 300, rate = 1 }\nreduced = { size = 60 }\nsmall = { size = 3 }\n"
+    spec = registry.read_catalogue(BLOCK + sizes, "here")["x"]
+    seen = {
+        p: (spec.size_of(p), spec.settings_of("corrected", spec.size_of(p)))
+        for p in registry.PresetName.__args__
+    }
+    assert seen == {
+        "smoke": ("small", {"size": 3, "rate": 1}),
+        "quick": ("reduced", {"size": 60, "rate": 1}),
+        "standard": ("full", {"size": 300, "rate": 1}),
+        "paper": ("full", {"size": 300, "rate": 1}),
+    }
+    plain = registry.read_catalogue(BLOCK + "settings = { size = 3 }", "here")["x"]
+    assert {plain.size_of(preset) for preset in registry.PresetName.__args__} == {"full"}
+    monkeypatch.setattr(registry, "systems", lambda: {"x": spec})
+    treated = registry.read_catalogue(BLOCK + 'wraps = "x"', "here")["x"]
+    assert treated.size_of("quick") == "reduced"
+    assert treated.settings_of("corrected", "reduced")["wrapped"]["settings"]["size"] == 60
+
+
 def test_an_installed_packages_systems_metrics_and_data_come_in_by_the_same_door(installed):
     assert registry.system("their-system").kind == "external"
     assert registry.system("their-lstm").paper == "Somebody 2020"

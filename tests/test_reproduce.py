@@ -38,7 +38,7 @@ human_rating = 7.0
 def test_a_published_figure_stands_beside_ours_of_the_dearest_preset(paper):
     found = {
         (c.figure, c.dataset): c
-        for c in reproduce.claims([row("x", "standard", 6.0), row("x", "quick", 8.0)], "some")
+        for c in reproduce.figures([row("x", "standard", 6.0), row("x", "quick", 8.0)], "some")
     }
     jsb = found["nats_per_step", "jsb"]
     assert (jsb.ours, jsb.gap, jsb.preset, jsb.budget_share) == (6.0, 0.5, "standard", 0.25)
@@ -48,4 +48,4 @@ def test_a_published_figure_stands_beside_ours_of_the_dearest_preset(paper):
 
 def test_a_paper_nobody_wrote_is_answered_with_those_there_are(paper):
     with pytest.raises(BenchError, match="Somebody 2020"):
-        reproduce.claims([], "nobody")
+        reproduce.figures([], "nobody")

@@ -75,21 +75,20 @@ def permutation_p(x: Floats, y: Floats, seed: int) -> float:
     return float(((np.abs(tau(x[order], y)) >= observed - 1e-12).sum() + 1) / (SHUFFLES + 1))
 
 
-def ceiling(estimates: Estimates, chosen: Sequence[int]) -> float | None:
+def ceiling(estimates: Estimates) -> float | None:
     """The best correlation that a perfect metric could have with such noisy means; None: too few."""
-    if len(chosen) < 3:
+    covariance, n = estimates.covariance, len(estimates.means)
+    if n < 3:
         return None
-    covariance = estimates.covariance[np.ix_(chosen, chosen)]
-    n = len(chosen)
     shared = (covariance.sum() - np.trace(covariance)) / (n * (n - 1))
     noise = np.trace(covariance) / n - shared
-    spread = np.var(estimates.means[list(chosen)], ddof=1)
+    spread = np.var(estimates.means, ddof=1)
     return float(np.sqrt(max(0.0, 1 - noise / spread))) if spread > 0 else None
 
 
 def agreement(
     estimates: Estimates,
-    roles: Mapping[str, str],
+    means: Mapping[str, float],
     figures: Mapping[str, Mapping[str, float]],
     directions: Mapping[str, str],
     main: pd.DataFrame,
@@ -98,33 +97,32 @@ def agreement(
 ) -> list[Agreement]:
     """Every metric of `directions` against the ratings.
 
-    `figures` are the metrics' values by system; `clips` those of single clips (index: the clip),
-    for metrics that have one per piece.
+    `means` are the mean ratings of everything that was rated, the references too; `figures` the
+    metrics' values by system; `clips` those of single clips (index: the clip), for metrics that
+    have one per piece.
     """
     from scipy.stats import false_discovery_control, spearmanr
 
     found = []
     for number, (metric, direction) in enumerate(sorted(directions.items())):
         sign = -1.0 if direction == "lower" else 1.0
-        all_of = [i for i, s in enumerate(estimates.systems) if metric in figures.get(s, {})]
-        chosen = [i for i in all_of if roles[estimates.systems[i]] == "system"]
-        names = [estimates.systems[i] for i in all_of]
+        chosen = [i for i, s in enumerate(estimates.systems) if metric in figures.get(s, {})]
+        names = [estimates.systems[i] for i in chosen]
+        rated = [name for name in means if metric in figures.get(name, {})]
         one = Agreement(
             metric=metric,
             direction=direction,
             systems=len(chosen),
-            references=len(all_of) - len(chosen),
-            values={name: figures[name][metric] for name in names},
+            references=len(rated) - len(chosen),
+            values={name: figures[name][metric] for name in rated},
         )
         found.append(one)
-
-        def of(rows: Sequence[int], metric: str = metric, sign: float = sign) -> Floats:
-            return sign * np.array([figures[estimates.systems[i]][metric] for i in rows])
-
-        if one.references and len(all_of) >= FEWEST:
-            value = float(tau(of(all_of), estimates.means[all_of]))
+        if one.references and len(rated) >= FEWEST:
+            all_of = sign * np.array([figures[name][metric] for name in rated])
+            value = float(tau(all_of, np.array([means[name] for name in rated])))
             one.tau_with_references = value if np.isfinite(value) else None
-        x, y = of(chosen), estimates.means[chosen]
+        x = sign * np.array([figures[name][metric] for name in names])
+        y = estimates.means[chosen]
         if len(chosen) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
             continue
         one.tau = float(tau(x, y))

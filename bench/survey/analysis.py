@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,9 @@ from bench.errors import BenchError
 from bench.statistics import LEVEL
 from bench.store import versions
 from bench.survey import power
-from bench.survey.agreement import agreement, ceiling, figures_of
+from bench.survey.agreement import Agreement, agreement, ceiling, figures_of
 from bench.survey.checks import MARGIN, checks
-from bench.survey.mixed import Estimates, crossed, estimate, t_difference, t_interval
+from bench.survey.mixed import Estimates, by_role, t_difference, t_interval
 from bench.survey.ratings import kept, screen, tidy
 from bench.survey.reliability import reliability
 from bench.survey.results import About, Contrast, Listeners, Results, Span, Study, System
@@ -86,64 +87,66 @@ def study(
 ) -> Study:
     """One data set: `part` is what counts of it, `everyone` what it is without screening."""
     main = part[part["kind"] == "main"]
-    estimates = estimate(main)
-    believed = main.dropna(subset="believable")
-    believed_model = crossed(believed, "believable") if len(believed) else None
-    unscreened = estimates
+    competing = main[main["role"] == "system"]
+    fits = by_role(main)
+    believed = by_role(main.dropna(subset="believable"), "believable")
+    unscreened = fits
     if len(everyone) > len(part):
-        unscreened = estimate(everyone[everyone["kind"] == "main"])
+        unscreened = by_role(everyone[everyone["kind"] == "main"])
     systems = [
-        system(one, estimates, believed_model, unscreened) for _, one in main.groupby("system")
+        system(one, *(fit[one["role"].iloc[0]] for fit in (fits, believed, unscreened)))
+        for _, one in main.groupby("system")
     ]
-    roles = {one.system: one.role for one in systems}
-    places = {one.system: one for one in systems}
-    competing = [one.system for one in systems if one.role == "system"]
-    pairs = contrasts(main, estimates, list(combinations(competing, 2)))
-    human = next((name for name, role in roles.items() if role == "human"), None)
-    against = [(name, human) for name in places if human and name != human]
-    against_human = contrasts(main, estimates, against)
+    of_role = {
+        role: [one.system for one in systems if one.role == role] for role in ("system", "human")
+    }
+    pairs = contrasts(main, fits["system"], list(combinations(of_role["system"], 2)))
+    against = [(name, human) for human in of_role["human"][:1] for name in of_role["system"]]
+    against_human = contrasts(main, fits["human"], against)
+    estimates = fits["system"]
+    method = next((fit.method for fit in fits.values() if fit is not None), "")
+    agreements: list[Agreement] = []
     if estimates is not None:
-        rank(places, pairs, estimates, competing, seed)
-    per_rater = len(main) / main["rater"].nunique()
-    found = None
-    if estimates is not None and estimates.components and len(systems) > 1:
-        found = power.detectable(
-            max(2, round(main["clip"].nunique() / len(systems))),
-            main["rater"].nunique(),
-            max(1, round(per_rater / len(systems))),
-            len(systems),
-            estimates.components,
-        )
-    agreements, best_possible = [], None
-    if estimates is not None:
+        rank(systems, pairs, estimates, seed)
         figures, directions = figures_of(entries, main) if entries else ({}, {})
-        agreements = agreement(estimates, roles, figures, directions, main, clips, seed)
-        best_possible = ceiling(
-            estimates, [i for i, name in enumerate(estimates.systems) if roles[name] == "system"]
-        )
+        means = {one.system: one.rating.value for one in systems}
+        agreements = agreement(estimates, means, figures, directions, competing, clips, seed)
     made = Study(
         dataset=str(main["dataset"].iloc[0]),
         ratings=len(main),
         raters=main["rater"].nunique(),
         clips=main["clip"].nunique(),
         known=int((everyone["known"] & (everyone["role"] == "human")).sum()),
-        per_rater=per_rater,
-        method=estimates.method if estimates else "",
+        per_rater=len(main) / main["rater"].nunique(),
+        method=method,
         components=estimates.components if estimates else None,
-        detectable=found,
+        detectable=None,
         systems=sorted(systems, key=lambda one: -one.rating.value),
         pairs=pairs,
         against_human=against_human,
         reliability=reliability(part, seed),
-        checks=checks(main, estimates),
+        checks=checks(competing, main, estimates),
         agreement=agreements,
-        noise_ceiling=best_possible,
+        noise_ceiling=ceiling(estimates) if estimates else None,
         conclusions=[],
         lacking=[],
     )
+    if made.components and len(of_role["system"]) > 1:
+        made.detectable = power.detectable(
+            max(2, round(competing["clip"].nunique() / len(of_role["system"]))),
+            made.raters,
+            heard_of_each(made),
+            len(of_role["system"]),
+            made.components,
+        )
     made.conclusions = conclusions(made)
     made.lacking = lacking(made)
     return made
+
+
+def heard_of_each(made: Study) -> int:
+    """How many clips of a system a listener heard, about."""
+    return max(1, round(made.per_rater / len(made.systems)))
 
 
 def bounded(value: float, pair: tuple[float, float] | None, low: float, high: float) -> Span:
@@ -255,30 +258,27 @@ def contrasts(
 
 
 def rank(
-    places: dict[str, System],
-    pairs: Sequence[Contrast],
-    estimates: Estimates,
-    competing: Sequence[str],
-    seed: int,
+    systems: Sequence[System], pairs: Sequence[Contrast], estimates: Estimates, seed: int
 ) -> None:
     """Fill in ranks, their intervals, and the chance to be the best."""
-    if not competing:
-        return
-    draws = estimates.draws(DRAWS, seed)[:, [estimates.systems.index(name) for name in competing]]
+    draws = estimates.draws(DRAWS, seed)
     place = (draws[:, None, :] > draws[:, :, None]).sum(axis=2) + 1  # (draws, systems)
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     low, high = np.quantile(place, tails, axis=0, method="nearest")
-    for number, name in enumerate(competing):
+    for one in systems:
+        if one.role != "system":
+            continue
+        number = estimates.systems.index(one.system)
         better = [
-            one
-            for one in pairs
-            if one.p_holm is not None
-            and one.p_holm < 1 - LEVEL
-            and name == (one.second if one.difference.value > 0 else one.first)
+            pair
+            for pair in pairs
+            if pair.p_holm is not None
+            and pair.p_holm < 1 - LEVEL
+            and one.system == (pair.second if pair.difference.value > 0 else pair.first)
         ]
-        places[name].rank = 1 + len(better)
-        places[name].rank_low, places[name].rank_high = int(low[number]), int(high[number])
-        places[name].best = float((place[:, number] == 1).mean())
+        one.rank = 1 + len(better)
+        one.rank_low, one.rank_high = int(low[number]), int(high[number])
+        one.best = float((place[:, number] == 1).mean())
 
 
 def conclusions(made: Study) -> list[str]:
@@ -339,10 +339,9 @@ def lacking(made: Study) -> list[str]:
             f" {made.detectable:.1f} points in four of five cases (one pair, no correction)."
         )
     if made.detectable and open_pairs and made.detectable > WORTH and made.components:
-        n = len(made.systems)
-        heard = max(1, round(made.per_rater / n))
+        n = sum(one.role == "system" for one in made.systems)
         for raters in (made.raters, 2 * made.raters, 4 * made.raters):
-            clips = power.clips_needed(WORTH, raters, heard, n, made.components)
+            clips = power.clips_needed(WORTH, raters, heard_of_each(made), n, made.components)
             if clips is not None:
                 said.append(
                     f"To find a difference of {WORTH:g} point it takes about {clips} clips per"
@@ -373,23 +372,34 @@ def methods(about: About, table: pd.DataFrame, counted: pd.DataFrame) -> str:
     if len(people) == 1:
         said = [f"Of {table['rater'].nunique()} listeners {left_out} were left out by rules."]
     length = f" of {seconds.median():.0f} s" if len(seconds) else ""
-    per_system = main.groupby(["dataset", "system"])["clip"].nunique()
+    per_system = main.groupby(["dataset", "system", "role"])["clip"].nunique()
     pool = " to ".join(map(str, sorted({per_system.min(), per_system.max()})))
+    counts = per_system.groupby("role").size()
+    number = int(counts.get("system", 0))
+    sources = [f"{number} system{'' if number == 1 else 's'}"]
+    sources += [
+        name
+        for role, name in (("human", "human music"), ("anchor", "a low anchor"))
+        if role in counts
+    ]
     said.append(
-        f"They heard {main['clip'].nunique()} clips{length} of {len(per_system)} systems ({pool} of"
-        f" each), {len(main) / main['rater'].nunique():.1f} per listener, blind and in balanced"
-        " order" + (f", from {dates[0]} to {dates[-1]}" if dates else "") + "."
+        f"They heard {main['clip'].nunique()} clips{length} ({', '.join(sources)}; {pool} of each),"
+        f" {len(main) / main['rater'].nunique():.1f} per listener, blind and in balanced order"
+        + (f", from {dates[0]} to {dates[-1]}" if dates else "")
+        + "."
     )
     if about.scale:
         texts = ", ".join(f"{value} \u201c{text}\u201d" for value, text in about.scale.items())
         said.append(f"Each was rated from {LOWEST} to {HIGHEST} ({texts}).")
     said.append(
         "Means and 95 % intervals come from a linear mixed model with listeners and clips as"
-        " crossed random effects (restricted maximum likelihood, Student's t); pairs are corrected"
-        " after Holm."
+        " crossed random effects (restricted maximum likelihood, Student's t), fitted to the"
+        " systems alone, and with human music for comparisons with it; pairs are corrected after"
+        " Holm."
     )
-    used = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "torch")
-    said.append(f"Computed with {used}.")
+    used = {name: number for name, number in versions().items() if name != "torch"}
+    used["statsmodels"] = version("statsmodels")
+    said.append("Computed with " + ", ".join(f"{k} {v}" for k, v in used.items()) + ".")
     if about.config_hash:
         said.append(f"Configuration {about.config_hash}.")
     if table["simulated"].any():

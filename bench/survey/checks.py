@@ -62,18 +62,23 @@ class Checks(BaseModel):
     ordinal_agreement: float | None  # Kendall's tau of those with the means
 
 
-def order_effects(main: pd.DataFrame, estimates: Estimates) -> Order | None:
-    """The model again with the position, and with the mean score of the system heard before."""
+def order_effects(
+    main: pd.DataFrame, everything: pd.DataFrame, estimates: Estimates
+) -> Order | None:
+    """The model again with the position, and with the mean score of what was heard before.
+
+    `everything` holds the references too, which may have come before.
+    """
     last = main["position"].max() - main["position"].min()
     if last == 0:
         return None
-    means = main.groupby("name")["score"].mean()
+    means = everything.groupby("name")["score"].mean()
     before = main["previous_system"].map(means - means.mean()).fillna(0.0).to_numpy(float)
     position = (main["position"] / last).to_numpy(float)
     covariates = {"position": position - position.mean()}
     if np.ptp(before) > 0:
         covariates["previous"] = before - before.mean()
-    found = crossed(main, covariates=covariates)
+    found = crossed(main, covariates=covariates, near=estimates.components)
     if found is None:
         return None
     n = len(estimates.systems)
@@ -117,7 +122,9 @@ def nonparametric(main: pd.DataFrame) -> tuple[Test | None, list[Pair], Test | N
     apart = []
     for a, b in combinations(systems, 2):
         same = bool((means[a] == means[b]).all())
-        apart.append((a, b, 1.0 if same else float(stats.wilcoxon(means[a], means[b]).pvalue)))
+        # Ties are the rule here, and with them no exact distribution is known.
+        p = 1.0 if same else float(stats.wilcoxon(means[a], means[b], method="approx").pvalue)
+        apart.append((a, b, p))
     corrected = holm([p for _, _, p in apart])
     pairs = [Pair(first=a, second=b, p=p) for (a, b, _), p in zip(apart, corrected, strict=True)]
     return friedman, pairs, kruskal
@@ -152,8 +159,9 @@ def ordinal(main: pd.DataFrame) -> dict[str, float] | None:
     return dict(zip(systems, (odds - odds.mean()).tolist(), strict=True))
 
 
-def checks(main: pd.DataFrame, estimates: Estimates | None) -> Checks:
-    """All of them."""
+def checks(main: pd.DataFrame, everything: pd.DataFrame, estimates: Estimates | None) -> Checks:
+    """All of them on the ratings of systems: with human music and noise among them any test would
+    find that something differs. `everything` holds those too."""
     from scipy.stats import kendalltau
 
     friedman, pairs, kruskal = nonparametric(main)
@@ -163,7 +171,7 @@ def checks(main: pd.DataFrame, estimates: Estimates | None) -> Checks:
         tau = kendalltau([odds[name] for name in estimates.systems], estimates.means).statistic
         agreement = float(tau) if np.isfinite(tau) else None
     return Checks(
-        order=None if estimates is None else order_effects(main, estimates),
+        order=None if estimates is None else order_effects(main, everything, estimates),
         friedman=friedman,
         signed_rank=pairs,
         kruskal=kruskal,

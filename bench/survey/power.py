@@ -92,14 +92,19 @@ def clips_needed(
 
 
 def from_pilot(ratings: pd.DataFrame) -> Components:
-    """The components that a pilot's ratings show, by restricted maximum likelihood.
+    """The components that a pilot's ratings of systems show, by restricted maximum likelihood.
 
-    It needs listeners who heard two clips of one system; a minute or so for a thousand ratings.
+    It needs listeners who heard two clips of one system. References do not count: at the ends of
+    the scale ratings vary less.
     """
     from bench.survey.mixed import crossed
 
-    main = ratings[ratings["kind"] == "main"]
-    if main.groupby(["rater", "system"]).size().max() < 2 or main["rater"].nunique() < 3:
+    main = ratings[(ratings["kind"] == "main") & (ratings["role"] == "system")]
+    if (
+        not len(main)
+        or main.groupby(["rater", "system"]).size().max() < 2
+        or main["rater"].nunique() < 3
+    ):
         raise BenchError(
             "The pilot is too small to plan by: it takes three listeners or more, and listeners"
             " who heard two clips or more of one system."

@@ -87,16 +87,19 @@ def intraclass(main: pd.DataFrame) -> tuple[float, float] | None:
 
 def split_half(main: pd.DataFrame, seed: int) -> tuple[float, float] | None:
     """(correlation of system means between halves of the listeners, the same for all of them)."""
-    raters = main["rater"].unique()
-    if len(raters) < 4 or main["system"].nunique() < 3:
+    cells = main.groupby(["rater", "system"])["score"].agg(["sum", "size"]).unstack(fill_value=0)
+    total, size = (cells[name].to_numpy(float) for name in ("sum", "size"))  # (raters, systems)
+    raters, systems = total.shape
+    if raters < 4 or systems < 3:
         return None
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(HALVES):
-        half = main["rater"].isin(rng.permutation(raters)[: len(raters) // 2])
-        one = main[half].groupby("system")["score"].mean()
-        other = main[~half].groupby("system")["score"].mean().reindex(one.index)
-        if other.notna().all() and np.ptp(one) > 0 and np.ptp(other) > 0:
+        half = rng.permutation(raters) < raters // 2
+        if not (size[half].sum(axis=0) * size[~half].sum(axis=0)).all():
+            continue
+        one, other = (total[rows].sum(axis=0) / size[rows].sum(axis=0) for rows in (half, ~half))
+        if np.ptp(one) > 0 and np.ptp(other) > 0:
             found.append(float(np.corrcoef(one, other)[0, 1]))
     if not found:
         return None

@@ -7,9 +7,10 @@ import pytest
 from bench.errors import BenchError
 from bench.survey.analysis import analyze
 from bench.survey.results import About, board_columns, read, save
-from bench.survey.simulation import survey
+from bench.survey.simulation import Components, survey
 
-EFFECTS = {"human": 8.0, "good": 6.5, "fair": 5.0, "twin": 5.0, "anchor": 2.0}
+EFFECTS = {"human": 8.0, "good": 6.8, "fair": 4.6, "twin": 4.6, "anchor": 2.5}
+SEED = 1
 CLOSED = About(name="toy", state="closed", scale={1: "noise", 10: "novice"}, config_hash="abc123")
 
 
@@ -23,7 +24,9 @@ def one(results, name):
 
 @pytest.fixture(scope="module")
 def results():
-    return analyze(real(survey(EFFECTS, clips=10, raters=20, heard=3, repeats=3, seed=4)), CLOSED)
+    return analyze(
+        real(survey(EFFECTS, clips=10, raters=20, heard=3, repeats=3, seed=SEED)), CLOSED
+    )
 
 
 def strict(results):
@@ -39,9 +42,7 @@ def test_known_effects_are_recovered(results):
         assert found.clips == 10
         assert found.ratings == sum(found.counts) == 60
     assert [s.system for s in results.studies[0].systems][:2] == ["human", "good"]
-    assert (
-        one(results, "human").believable.value > 0.8 > 0.2 > one(results, "anchor").believable.value
-    )
+    assert one(results, "human").believable.low > one(results, "anchor").believable.high
 
 
 def test_ranks_are_those_of_systems_that_differ_beyond_doubt(results):
@@ -68,14 +69,15 @@ def test_conclusions_say_what_differs_and_what_is_open(results):
     )
     below = next(line for line in study.conclusions if line.startswith("good is rated"))
     assert "below human music" in below
-    assert [c.first for c in study.against_human] == ["anchor", "fair", "good", "twin"]
+    assert [c.first for c in study.against_human] == ["fair", "good", "twin"]
 
 
 def test_a_system_as_good_as_human_is_called_so_only_with_enough_evidence():
     effects = {"human": 6.0, "equal": 6.0}
     few = analyze(survey(effects, clips=6, raters=8, seed=1), CLOSED).studies[0]
+    alike = Components(rater=1.0, clip=0.2, rater_system=0.1, residual=0.7)
     assert "which does not make them equal" in few.conclusions[-1]
-    many = analyze(survey(effects, clips=120, raters=40, heard=12, seed=8), CLOSED).studies[0]
+    many = analyze(survey(effects, 12, 20, 6, components=alike, seed=8), CLOSED).studies[0]
     assert "as good as human music, within 0.5 points" in many.conclusions[-1]
     assert many.against_human[0].equivalent_p < 0.05 < many.against_human[0].p_holm
 
@@ -113,10 +115,10 @@ def test_the_methods_sentence_says_what_was_done(results):
     said = analyze(real(survey(EFFECTS, seed=1)), about).methods
     for part in (
         "30 were invited, 22 started, 20 finished, 0 of 16 who rated were left out",
-        "40 clips of 20 s of 5 systems (8 of each), 15.0 per listener",
+        "40 clips of 20 s (3 systems, human music, a low anchor; 8 of each), 15.0 per",
         "1 “noise”, 10 “novice”",
         "Configuration abc123",
-        "statsmodels",
+        "statsmodels 0.",
     ):
         assert part in said, part
     assert "SIMULATED" in analyze(survey(EFFECTS, seed=1), about).methods
@@ -153,7 +155,7 @@ def test_no_case_is_too_odd(case):
     changed = DEGENERATE[case](table)
     if case == "all the same score":
         changed = changed.assign(kind="main", clip=changed["clip"] + changed["kind"])
-        with pytest.raises(BenchError, match="none of the 6 listeners.*6 scores hardly differ"):
+        with pytest.raises(BenchError, match=r"none of the 6 listeners.*6 scores hardly differ"):
             analyze(changed, CLOSED)
         return
     found = analyze(changed, CLOSED)
@@ -187,7 +189,7 @@ def test_too_few_clips_to_tell_systems_apart_says_how_many_would_do():
 
 
 def test_no_ratings_at_all_is_an_error_that_says_what_it_takes():
-    with pytest.raises(BenchError, match="no ratings yet.*two listeners and two clips"):
+    with pytest.raises(BenchError, match=r"no ratings yet.*two listeners and two clips"):
         analyze(survey(EFFECTS).head(0), CLOSED)
 
 

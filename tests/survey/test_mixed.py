@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.survey.mixed import crossed, estimate, from_clips, t_difference, t_interval
+from bench.survey.mixed import by_role, crossed, estimate, from_clips, t_difference, t_interval
 from bench.survey.simulation import Components, survey
 
 EFFECTS = {"a": 4.5, "b": 5.2, "c": 5.9, "d": 6.6}
@@ -110,8 +110,8 @@ def test_student_and_welch_are_scipy_s():
     assert t_interval(a[:1]) is None
     assert t_interval(np.ones(5)) is None
     assert t_difference(a, np.ones(1)) is None
-    low, high = t_difference(a, b)
-    assert low < a.mean() - b.mean() < high
+    expected = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert t_difference(a, b) == pytest.approx(tuple(expected))
 
 
 @pytest.mark.slow
@@ -140,3 +140,19 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(clips, raters, hear
     assert 0.90 <= rate["difference"] <= 0.98, rate
     assert rate["naive mean"] < 0.85, rate
     assert rate["naive difference"] < rate["difference"], rate
+
+
+@pytest.mark.slow
+def test_references_at_the_ends_of_the_scale_do_not_shorten_the_intervals_of_systems():
+    truth = {"a": 5.0, "b": 5.5, "c": 6.0, "human": 9.0, "anchor": 1.0}
+    means, differences = [], []
+    for seed in range(120):
+        found = by_role(survey(truth, 8, 14, 3, seed=seed))["system"]
+        for n, name in enumerate("abc"):
+            low, high = found.interval(n)
+            means.append(low <= truth[name] <= high)
+        for n, m in ((1, 0), (2, 0), (2, 1)):
+            _, low, high, _ = found.contrast(n, m)
+            differences.append(low <= (n - m) / 2 <= high)
+    assert 0.90 <= np.mean(means) <= 0.98
+    assert 0.92 <= np.mean(differences) <= 0.98  # with the references in the model: 0.91

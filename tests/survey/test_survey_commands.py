@@ -173,6 +173,7 @@ def test_a_password_is_asked_for_twice(bench):
     assert printed.splitlines()[-1].startswith("scrypt$")
 
 
+@pytest.mark.slow
 def test_the_demo_fills_a_survey_that_says_it_is_simulated(home, bench, monkeypatch):
     monkeypatch.setattr(demo, "DATASET", "toy")
     monkeypatch.setattr(demo, "CLIPS", 2)

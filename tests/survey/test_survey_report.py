@@ -2,12 +2,13 @@ import re
 
 import pytest
 
+from bench.board import Entry, Row
 from bench.survey.analysis import analyze
 from bench.survey.report import OPEN, SIMULATED, write_report
 from bench.survey.results import About, read
 from bench.survey.simulation import survey
 
-EFFECTS = {"human": 8.0, "chord-lstm": 6.5, "<b>bold</b>|x": 5.0, "anchor": 2.0}
+EFFECTS = {"human": 8.0, "chord-lstm": 6.5, "<b>bold</b>|x": 5.0, "c": 4.0, "anchor": 2.0}
 ABOUT = About(name="toy", title="A toy & its survey", state="closed")
 
 
@@ -58,3 +59,25 @@ def test_the_least_survey_makes_a_report_too(tmp_path):
     least = analyze(survey({"a": 5.0}, clips=1, raters=1, heard=1), ABOUT)
     write_report(least, tmp_path)
     assert "any interval takes 1 more" in (tmp_path / "report.md").read_text()
+
+
+def test_metrics_that_were_held_against_the_ratings_are_in_it(tmp_path):
+    effects = {f"s{n}": 2.5 + 0.7 * n for n in range(8)}
+    table = survey(effects, clips=4, raters=8, seed=2)
+    entries = []
+    for number, name in enumerate(effects):
+        row = Row(
+            system=name, kind="paper", variant="corrected", dataset="toy", dataset_version=1,
+            preset="quick", status="ok", seeds=1, pieces=4, steps=32, prompted=True, budget=1,
+            budget_unit="updates", device="cpu", dataset_fingerprint="f", jobs=f"{name}.toy",
+        )  # fmt: skip
+        entries.append(Entry(row, {"polyphony_gap": 8.0 - number, "polyphony": 3.0}, {}, None))
+    results = analyze(table, ABOUT, entries)
+    gap = next(one for one in results.studies[0].agreement if one.metric == "polyphony_gap")
+    assert gap.tau > 0.7  # it is better low
+    assert gap.systems == 8
+    names = {path.name.partition("-")[2] for path in write_report(results, tmp_path)}
+    assert {"metrics.png", "metrics-and-ratings.png"} <= names
+    text = (tmp_path / "report.md").read_text()
+    assert "| polyphony_gap | lower | 8 |" in text
+    assert "no answer: all systems have one value" in text
