@@ -103,6 +103,118 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
     )
 
 
+def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> alt.LayerChart:
+    """The ranked systems from the top; a bar joins those that cannot be told apart."""
+    spans = pd.DataFrame(
+        [(i, names[first], names[last]) for i, (first, last) in enumerate(bars)],
+        columns=["bar", "first", "last"],
+    )
+    dots = pd.DataFrame(
+        [(i, name) for i, (first, last) in enumerate(bars) for name in names[first : last + 1]],
+        columns=["bar", "system"],
+    )
+    rows = pd.DataFrame({"system": list(names)})
+    axis = alt.Axis(labelLimit=190, labelOverlap=False, ticks=False, domain=False, grid=False)
+    y = alt.Y("system:N", sort=list(names), title=None, axis=axis)
+    x = alt.X("bar:O", title=None, axis=None)
+    line = alt.Chart(rows).mark_rule(color=GREY, opacity=0.25).encode(y=y)
+    bar = (
+        alt.Chart(spans)
+        .mark_rule(strokeWidth=5, strokeCap="round", color=SERIES[0])
+        .encode(x=x, y=alt.Y("first:N", sort=list(names)), y2="last:N")
+    )
+    dot = alt.Chart(dots).mark_point(filled=True, size=90, opacity=1, color=SERIES[0])
+    return alt.layer(line, bar, dot.encode(x=x, y=y, tooltip=["system:N"])).properties(
+        height=ROW * len(names) + 20
+    )
+
+
+def embedding(table: pd.DataFrame, named: int) -> alt.LayerChart:
+    """Vectors on two axes without a meaning; columns: x, y, label, place, low (lowest note)."""
+    axis = alt.Axis(labels=False, ticks=False, domain=False, title=None)
+    x = alt.X("x:Q", axis=axis, scale=alt.Scale(zero=False))
+    y = alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False))
+    base = alt.Chart(table).encode(x=x, y=y)
+    octaves = [12 * octave + 12 for octave in range(9)]  # of the notes C
+    colour = alt.Color(
+        "low:Q",
+        scale=alt.Scale(range=["#8250df", "#2f81f7", "#2da44e", "#d29922"]),
+        legend=alt.Legend(
+            title="lowest note",
+            orient="top",
+            values=octaves,
+            labelExpr="'C' + (datum.value / 12 - 1)",
+            gradientLength=260,
+        ),
+    )
+    points = base.mark_circle(size=45, opacity=0.8).encode(color=colour, tooltip=["label:N"])
+    names = (
+        base.transform_filter(f"datum.place < {named}")
+        .mark_text(align="left", dx=6, fontSize=10, color=GREY)
+        .encode(text="label:N")
+    )
+    return alt.layer(points, names).properties(height=480)
+
+
+def trajectory(table: pd.DataFrame, title: str) -> alt.Chart:
+    """A figure at points through training, a line per seed; columns: seed, update, value."""
+    return (
+        alt.Chart(table)
+        .mark_line(point=alt.OverlayMarkDef(size=60), strokeWidth=2)
+        .encode(
+            x=alt.X("update:Q", title="updates"),
+            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+            color=alt.Color(
+                "seed:N",
+                scale=alt.Scale(range=SERIES),
+                legend=alt.Legend(title="seed", orient="top")
+                if table["seed"].nunique() > 1
+                else None,
+            ),
+            tooltip=["seed:N", "update:Q", alt.Tooltip("value:Q", format=".4f")],
+        )
+        .properties(height=260)
+    )
+
+
+def agreement(table: pd.DataFrame) -> alt.LayerChart:
+    """Kendall's tau of metrics with ratings; columns: metric, tau, low, high, sure, verdict."""
+    y = alt.Y(
+        "metric:N",
+        sort=list(table["metric"]),
+        title=None,
+        axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False),
+    )
+    colour = alt.Color(
+        "sure:N",
+        scale=alt.Scale(domain=["beyond doubt", "inconclusive"], range=[SERIES[0], GREY]),
+        legend=alt.Legend(title=None, orient="top"),
+    )
+    tips = ["metric:N", alt.Tooltip("tau:Q", format=".2f"), "verdict:N"]
+    base = alt.Chart(table).encode(y=y, color=colour, tooltip=tips)
+    scale = alt.Scale(domain=[-1, 1])
+    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=GREY).encode(x="at:Q")
+    line = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", scale=scale, title="Kendall's tau with the ratings"), x2="high:Q"
+    )
+    point = base.mark_point(filled=True, size=70, opacity=1).encode(x="tau:Q")
+    return alt.layer(zero, line, point).properties(height=22 * len(table) + 110)
+
+
+def rated(table: pd.DataFrame, metric: str) -> alt.LayerChart:
+    """Ratings against a metric; columns: system, value, rating, low, high."""
+    x = alt.X("value:Q", title=metric, scale=alt.Scale(zero=False))
+    tips = ["system:N", alt.Tooltip("value:Q", format=".3f"), alt.Tooltip("rating:Q", format=".2f")]
+    base = alt.Chart(table).encode(x=x, tooltip=tips)
+    scale = alt.Scale(zero=False)
+    line = base.mark_rule(color=SERIES[0]).encode(
+        y=alt.Y("low:Q", title="mean rating", scale=scale), y2="high:Q"
+    )
+    point = base.mark_point(filled=True, size=70, opacity=1, color=SERIES[0]).encode(y="rating:Q")
+    names = base.mark_text(align="left", dx=7, color=GREY).encode(y="rating:Q", text="system:N")
+    return alt.layer(line, point, names).properties(height=320)
+
+
 def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
     """Skill against what a system costs, with the line of those that no other beats."""
     name, title = COSTS[cost]

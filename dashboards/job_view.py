@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from pydantic import ValidationError
 
 from bench.files import read_json
 from bench.job import Job
-from bench.music import MidiError, Score, from_midi
+from bench.music import MidiError, Score, from_midi, to_midi
 from bench.store import UNFINISHED, JobFolder, Status, Store
 from dashboards.board_view import Cells
 
@@ -234,6 +236,18 @@ def _sample(folder: JobFolder, number: int, digest: str) -> Score | None:
     except (MidiError, OSError, ValueError):
         return None
     return score if score.content_hash == digest else None
+
+
+def archive_of(made: Sequence[Samples]) -> bytes:
+    """All samples as MIDI files in a ZIP, a folder per seed; the same bytes for the same music."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for one in made:
+            for number, score in enumerate(one.scores):
+                if score is not None:
+                    entry = zipfile.ZipInfo(f"seed-{one.seed}/{number + 1:03d}.mid")
+                    archive.writestr(entry, to_midi(score))
+    return buffer.getvalue()
 
 
 def curves_of(there: Iterable[JobFolder]) -> list[dict[str, Any]]:

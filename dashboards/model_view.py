@@ -16,6 +16,7 @@ from bench.scoring import read_scores
 from bench.store import JobFolder
 from dashboards.board_view import Cells
 from dashboards.job_view import job_of, result_of
+from dashboards.snapshot_view import final_loss
 
 
 def spec_of(row: Cells) -> SystemSpec | None:
@@ -80,11 +81,9 @@ def loss_per_seed(there: Sequence[JobFolder]) -> dict[str, Any]:
     """Nats per step on held-out music, per seed."""
     line: dict[str, Any] = {"metric": "loss, nats per step", "reason": ""}
     for folder in there:
-        job, found = job_of(folder), result_of(folder).get("likelihood", {})
-        nats, steps = found.get("nats") or [], sum(found.get("steps") or [])
-        seed = f"seed {job.seed if job else '?'}"
-        line[seed] = -sum(nats) / steps if nats and steps else None
-        line["reason"] = line["reason"] or str(found.get("reason") or "")
+        job, result = job_of(folder), result_of(folder)
+        line[f"seed {job.seed if job else '?'}"] = final_loss(result)
+        line["reason"] = line["reason"] or str(result.get("likelihood", {}).get("reason") or "")
     return line
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from bench import board, registry, tables
-from dashboards import charts, columns, job_view, parts, sources
+from dashboards import charts, columns, compare_view, job_view, parts, sources
 from dashboards.board_view import HUMAN, Cells, chosen, counted, metric_names, name_of
 from dashboards.figures import figure_downloads
 from dashboards.validity import validated
@@ -148,6 +148,7 @@ def show_charts(rows: list[Cells]) -> None:
         " share one because they cannot be told apart. Floor and ceiling have none."
     )
     figure_downloads("forest", f"skill.{table.file_name}", rows=rows, title=table.title)
+    show_ties()
     st.subheader("Skill against cost")
     cost = st.segmented_control(
         "Cost",
@@ -166,6 +167,25 @@ def show_charts(rows: list[Cells]) -> None:
             f"Along the dashed line nothing is both cheaper and better. Dotted: noise (0) and human (1)."
             f" Systems below {charts.WORST} are left out."
         )
+
+
+def show_ties() -> None:
+    """Which systems the samples cannot tell apart."""
+    st.subheader("Who cannot be told apart")
+    if not st.toggle("Compare every pair of this table", key="ties", bind="query-params"):
+        return
+    names, bars = compare_view.ties(table.rows, job_view.folders(sources.runs()))
+    if len(names) < 2:
+        st.info("The jobs behind two systems or more with a rank have to be on this machine.")
+        return
+    key = ("ties", table.title, *names, *(f"{first}-{last}" for first, last in bars))
+    parts.draw(key, lambda: charts.ties(names, bars), "Systems that cannot be told apart")
+    st.caption(
+        "The best on top. A bar joins systems that differ by no more than chance may make (paired"
+        " by prompt, 5 %, Holm's correction over all pairs)."
+        + ("" if bars else " Here every pair differs.")
+    )
+    figure_downloads("ties", f"ties.{table.file_name}", names=names, bars=bars, title=table.title)
 
 
 st.title("Leaderboard")

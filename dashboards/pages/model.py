@@ -5,16 +5,20 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from bench import tables
+from bench import registry, tables
 from bench.store import JobFolder
 from dashboards import (
+    board_view,
     charts,
+    columns,
+    embedding_view,
     job_view,
     map_view,
     model_view,
     music_view,
     parts,
     play,
+    snapshot_view,
     sources,
     surveys,
 )
@@ -93,6 +97,15 @@ def show_samples(jobs: list[JobFolder]) -> None:
     )
     if one.lost:
         st.warning(f"{counted(one.lost, 'file')} gone or changed since; they are left out.")
+    st.download_button(
+        "All samples as MIDI (ZIP)",
+        lambda: job_view.archive_of(list(made.values())),
+        f"{job.system}-{job.dataset}-{job.preset}.zip",
+        "application/zip",
+        on_click="ignore",
+        icon=":material/download:",
+        help="A folder per seed. The samples only, without the prompts that they continue.",
+    )
     pages = -(-len(one.scores) // PER_PAGE)
     page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
     clips: list[tuple[music_view.Clip | None, str]] = []
@@ -140,6 +153,66 @@ def show_figures(row: Cells, jobs: list[JobFolder]) -> None:
 
 
 def show_training(row: Cells, jobs: list[JobFolder]) -> None:
+    """The curves of training, and the system on its way."""
+    show_curves(row, jobs)
+    st.subheader("On its way")
+    found = snapshot_view.trajectories(jobs)
+    if not found:
+        st.info(
+            "This run kept no snapshots. `bench all --snapshots 6` lets each system sample, and"
+            " scores it, at six points through its training."
+        )
+        return
+    known = registry.metrics()
+    usual = [name for name in found if name == snapshot_view.LOSS or known[name].headline]
+    names = {columns.label(name): name for name in found}
+    chosen = st.multiselect(
+        "Figures",
+        list(names),
+        default=[columns.label(name) for name in usual[:4]],
+        key="figures",
+        bind="query-params",
+    )
+    places = st.columns(2)
+    for place, label in enumerate(chosen):
+        lines = pd.DataFrame(found[names[label]])
+        key = ("trajectory", label, lines.to_json())
+        with places[place % 2]:
+            parts.draw(key, lambda t=lines, n=label: charts.trajectory(t, n), f"{label} on its way")
+    st.caption("The last point is the finished system, as the leaderboard has it.")
+    listen_on_its_way(jobs)
+
+
+@st.fragment
+def listen_on_its_way(jobs: list[JobFolder]) -> None:
+    """The same prompt as the system continued it at each stage."""
+    if any(job.path.name in surveys.embargoed() for job in jobs):
+        st.info(f"Its music is {surveys.HIDDEN}")
+        return
+    folder = next((f for f in jobs if snapshot_view.stages(f)), None)
+    if folder is None or (job := job_view.job_of(folder)) is None:
+        st.info("The music of these stages is not on this machine.")
+        return
+    last = sources.samples(folder)
+    asked = sources.prompts(job.dataset, job.protocol, job.dataset_fingerprint)
+    count = len(last.scores) if last else job.protocol.samples
+    number = st.number_input(
+        f"Sample, 1 to {count}", 1, count, 1, key="stage-sample", bind="query-params", width=200
+    )
+    made = {
+        f"After {update:,} updates": snapshot_view.sample(folder, update, number - 1)
+        for update in snapshot_view.stages(folder)
+    }
+    made["Finished"] = last.scores[number - 1] if last else None
+    prompt = asked[number - 1].score if number <= len(asked) else None
+    clips = [
+        (music_view.continued(label, prompt, score) if score else None, f"{label}: not there.")
+        for label, score in made.items()
+    ]
+    play.side_by_side(clips, f"stage-{job.id}-{number}")
+
+
+def show_curves(row: Cells, jobs: list[JobFolder]) -> None:
     """The curves of training."""
     points = job_view.curves_of(jobs)
     if not points:
@@ -174,8 +247,39 @@ def show_map(row: Cells, jobs: list[JobFolder]) -> None:
             " most; points far from the grey cloud do not look like it. What two axes cannot show"
             " is lost here: the distance itself is on the Figures page."
         )
-    st.markdown("**Learned notes**")
-    st.info("No system stores a vector per note that could be drawn here.")
+    st.subheader("What it learnt of notes")
+    show_learnt(row, jobs)
+
+
+def show_learnt(row: Cells, jobs: list[JobFolder]) -> None:
+    """Its vectors of notes or chords, on a plane."""
+    found = embedding_view.learnt(model_view.spec_of(row), jobs)
+    if isinstance(found, str):
+        st.info(found)
+        return
+    method = st.segmented_control(
+        "Onto two axes by",
+        embedding_view.METHODS,
+        default=embedding_view.METHODS[0],
+        key="method",
+        bind="query-params",
+        required=True,
+    )
+    digests = (board_view.digest_of(folder.result) for folder in jobs)
+    parts.draw(
+        ("embedding", name_of(row), method, *digests),
+        lambda: charts.embedding(embedding_view.flattened(found, method), embedding_view.NAMED),
+        f"What {name_of(row)} learnt of notes",
+    )
+    st.caption(
+        "Each point is a note, or notes that sound together; what lies close is alike to the"
+        " system. The most frequent ones are named, point at the others."
+        + (
+            " t-SNE keeps neighbours together; distances across the map mean nothing."
+            if method == "t-SNE"
+            else ""
+        )
+    )
 
 
 def show_card(row: Cells, jobs: list[JobFolder]) -> None:
