@@ -82,7 +82,11 @@ def why_not(row: Cells, made: job_view.Samples | None) -> str:
     """Why a sample cannot be played."""
     if made:
         return "the file is gone or was changed."
-    return str(row["failure"]) if row.get("failure") else "its job is not on this machine."
+    if row.get("failure"):
+        return str(row["failure"])
+    if row["kind"] == "ceiling":
+        return sources.why_none(row)
+    return "its job is not on this machine."
 
 
 def show_differences(rows: list[Cells], there: dict[str, JobFolder]) -> None:
@@ -157,7 +161,8 @@ def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: li
     if asked:
         music[REAL] = [prompt.continuation for prompt in asked]
     for row, folders in zip(rows, jobs, strict=True):
-        scores = [s for f in folders if (made := sources.samples(f)) for s in made.scores if s]
+        there = [made for f in folders if (made := sources.samples(f))]
+        scores = [score for made in there for score in made.scores if score is not None]
         if scores:
             music[name_of(row)] = scores
     if not set(music) - {REAL}:

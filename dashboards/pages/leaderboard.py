@@ -38,7 +38,8 @@ def pick_columns(
 ) -> list[columns.Column]:
     """The columns that the reader wants to see."""
     heads = {column.head: column for column in found.values()}
-    usual = [found[key].head for key in columns.of_view(view, found, headline)]
+    sizes = any(row.get("size", "full") != "full" for row in sources.board().rows)
+    usual = [found[key].head for key in columns.of_view(view, found, headline, sizes)]
     with st.popover("Columns", icon=":material/view_column:"):
         chosen = st.multiselect(
             "Columns of this view",
@@ -214,9 +215,6 @@ found = columns.columns(names, known)
 
 rows = sorted(pick_rows(list(table.rows)), key=columns.order(view))
 shown = pick_columns(view, found, headline)
-if any(column.key == "date" for column in shown):
-    there = job_view.folders(sources.runs())
-    rows = [{**row, "date": job_view.date_of(row, there)} for row in rows]
 
 if not rows:
     st.info("No row fits. Clear the search and the kinds to see all rows again.")
@@ -229,8 +227,7 @@ else:
             "Grey figures: this metric has not passed its validity test yet, so trust it less."
             " The Metrics page says more."
         )
-    plain = [{k: v for k, v in row.items() if k != "date"} for row in rows]
-    downloads(plain, headline)
+    downloads(rows, headline)
     stale = [name_of(row) for row in rows if row.get("stale")]
     if stale:
         st.warning(

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from bench import registry, tables
+from bench.music import Score
 from bench.store import JobFolder
 from dashboards import (
     board_view,
@@ -73,15 +74,20 @@ def failures(row: Cells, jobs: list[JobFolder]) -> None:
                 st.code(job_view.log_of(folder) or "The log is empty.", language=None)
 
 
+def clip_of(label: str, prompt: Score | None, score: Score | None) -> music_view.Clip | None:
+    """A sample behind its prompt; none where it is gone."""
+    return None if score is None else music_view.continued(label, prompt, score)
+
+
 @st.fragment
-def show_samples(jobs: list[JobFolder]) -> None:
+def show_samples(row: Cells, jobs: list[JobFolder]) -> None:
     """All samples in order; none is picked. None while listeners rate them."""
     if any(job.path.name in surveys.embargoed() for job in jobs):
         st.info(f"These samples are {surveys.HIDDEN}")
         return
     made = {f"{one.seed}": one for f in jobs if (one := sources.samples(f))}
     if not made:
-        st.info("There are no samples on this machine.")
+        st.info(sources.why_none(row))
         return
     seed = next(iter(made))
     if len(made) > 1:
@@ -116,7 +122,7 @@ def show_samples(jobs: list[JobFolder]) -> None:
             label += f", after {asked[number].piece}"
         prompt = asked[number].score if number < len(asked) else None
         why = f"{label}: the file is gone or was changed."
-        clips.append((music_view.continued(label, prompt, score) if score else None, why))
+        clips.append((clip_of(label, prompt, score), why))
     play.side_by_side(clips, f"sample-{seed}-{page}")
 
 
@@ -206,7 +212,7 @@ def listen_on_its_way(jobs: list[JobFolder]) -> None:
     made["Finished"] = last.scores[number - 1] if last else None
     prompt = asked[number - 1].score if number <= len(asked) else None
     clips = [
-        (music_view.continued(label, prompt, score) if score else None, f"{label}: not there.")
+        (clip_of(label, prompt, score), f"{label}: the file is gone.")
         for label, score in made.items()
     ]
     play.side_by_side(clips, f"stage-{job.id}-{number}")
@@ -344,7 +350,7 @@ part = st.segmented_control(
     label_visibility="collapsed",
 )
 if part == "Samples":
-    show_samples(jobs)
+    show_samples(row, jobs)
 elif part == "Figures":
     show_figures(row, jobs)
 elif part == "Training":
