@@ -194,9 +194,14 @@ VIEW_WORDS = {
 }
 
 
+SHORT = {"isl", "pca", "mmd", "kde"}  # words that are written in capitals
+
+
 def label(figure: str) -> str:
     """What people read for a figure's name."""
-    return {"nats_per_step": "loss, nats per step"}.get(figure, figure.replace("_", " "))
+    if figure == "nats_per_step":
+        return "loss, nats per step"
+    return " ".join(word.upper() if word in SHORT else word for word in figure.split("_"))
 
 
 def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str, Column]:

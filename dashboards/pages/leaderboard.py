@@ -68,10 +68,14 @@ def show_table(rows: list[Cells], shown: list[columns.Column], greyed: set[str])
     grey = [column.key for column in shown if column.metric in greyed]
     styled = table.style.set_properties(subset=grey, color=charts.GREY)
     config = {}
+    widest = 30 + 7 * max(len(name_of(row)) for row in rows)  # pixels: no name is cut
     for column in shown:
         if column.form == "text":
             config[column.key] = st.column_config.TextColumn(
-                column.head, help=column.about, pinned=column.key == "system"
+                column.head,
+                help=column.about,
+                pinned=column.key == "system",
+                width=widest if column.key == "system" else None,
             )
         else:
             config[column.key] = st.column_config.NumberColumn(

@@ -54,7 +54,7 @@ class Watched:
         self.page, self.address = page, address
         self.errors, self.outside, self.failed = [], [], []
         page.on("console", lambda m: m.type == "error" and self.errors.append(m))
-        page.on("pageerror", self.errors.append)
+        page.on("pageerror", lambda error: self.errors.append(error))
         page.on("request", self.asked)
         page.on("response", lambda r: r.status >= 400 and self.failed.append(r.url))
 
