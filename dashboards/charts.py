@@ -115,13 +115,15 @@ def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> alt.LayerChar
     )
     rows = pd.DataFrame({"system": list(names)})
     axis = alt.Axis(labelLimit=190, labelOverlap=False, ticks=False, domain=False, grid=False)
-    y = alt.Y("system:N", sort=list(names), title=None, axis=axis)
-    x = alt.X("bar:O", title=None, axis=None)
+    order = alt.Scale(domain=list(names))  # a sort would not hold over layers of several tables
+    y = alt.Y("system:N", scale=order, title=None, axis=axis)
+    places = alt.Scale(domain=list(range(max(12, len(bars)))))
+    x = alt.X("bar:O", scale=places, title=None, axis=None)
     line = alt.Chart(rows).mark_rule(color=GREY, opacity=0.25).encode(y=y)
     bar = (
         alt.Chart(spans)
         .mark_rule(strokeWidth=5, strokeCap="round", color=SERIES[0])
-        .encode(x=x, y=alt.Y("first:N", sort=list(names)), y2="last:N")
+        .encode(x=x, y=alt.Y("first:N", scale=order), y2="last:N")
     )
     dot = alt.Chart(dots).mark_point(filled=True, size=90, opacity=1, color=SERIES[0])
     return alt.layer(line, bar, dot.encode(x=x, y=y, tooltip=["system:N"])).properties(
@@ -131,11 +133,12 @@ def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> alt.LayerChar
 
 def embedding(table: pd.DataFrame, named: int) -> alt.LayerChart:
     """Vectors on two axes without a meaning; columns: x, y, label, place, low (lowest note)."""
-    axis = alt.Axis(labels=False, ticks=False, domain=False, title=None)
+    axis = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
     x = alt.X("x:Q", axis=axis, scale=alt.Scale(zero=False))
     y = alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False))
     base = alt.Chart(table).encode(x=x, y=y)
-    octaves = [12 * octave + 12 for octave in range(9)]  # of the notes C
+    lowest, highest = table["low"].min(), table["low"].max()
+    octaves = [key for key in range(24, 109, 12) if lowest <= key <= highest]  # the notes C
     colour = alt.Color(
         "low:Q",
         scale=alt.Scale(range=["#8250df", "#2f81f7", "#2da44e", "#d29922"]),
@@ -268,9 +271,12 @@ def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
 
 def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
     """Training curves, a line per curve and seed."""
+    table = pd.DataFrame(points)
+    table["curve"] = table["curve"].str.replace("_", " ")
+    few = table.groupby(["curve", "seed"]).size().min() < 30  # a line needs two points
     return (
-        alt.Chart(pd.DataFrame(points))
-        .mark_line(strokeWidth=1.5)
+        alt.Chart(table)
+        .mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=20) if few else False)
         .encode(
             x=alt.X("step:Q", title="updates"),
             y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),

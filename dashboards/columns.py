@@ -201,7 +201,9 @@ def label(figure: str) -> str:
     """What people read for a figure's name."""
     if figure == "nats_per_step":
         return "loss, nats per step"
-    return " ".join(word.upper() if word in SHORT else word for word in figure.split("_"))
+    return " ".join(
+        word.upper() if word in SHORT else word for word in figure.replace("_", " ").split()
+    )
 
 
 def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str, Column]:

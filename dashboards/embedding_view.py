@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FEWEST = 10  # vectors, below which a map of them says nothing
 MOST = 400  # the most frequent ones
-NAMED = 40  # of them are named on the map; the others when pointed at
+NAMED = 24  # of them are named on the map; the others when pointed at
 
 Method = Literal["t-SNE", "PCA"]
 METHODS: tuple[Method, ...] = ("t-SNE", "PCA")

@@ -128,26 +128,29 @@ def show_samples(row: Cells, jobs: list[JobFolder]) -> None:
 
 def show_figures(row: Cells, jobs: list[JobFolder]) -> None:
     """Every figure: the row's with its interval, and per seed."""
-    lines = model_view.per_seed(jobs)
+    lines = model_view.per_seed(row, jobs)
     if not lines:
         st.info("The jobs are not on this machine; these are the figures of the leaderboard.")
         names = [name.removesuffix("_low") for name in row if name.endswith("_low")]
         lines = [
             {
-                "metric": name.replace("_", " "),
+                "metric": columns.label(name),
                 "value": row[name],
-                "95 %": tables.number(row[name], row[f"{name}_low"], row[f"{name}_high"]),
+                "mean, 95 %": model_view.number(row, name),
             }
             for name in names
             if row.get(name) is not None
         ]
     else:
-        lines = [model_view.loss_per_seed(jobs), *lines]
-        st.caption("One column per seed. Where there is no value, the reason is at the right.")
+        lines = [model_view.loss_per_seed(row, jobs), *lines]
+        st.caption(
+            "The mean with its interval, as on the leaderboard, and each seed by itself. Where there"
+            " is no value, the reason is at the right."
+        )
     frame = pd.DataFrame(lines)
     figures = [name for name in frame if name.startswith("seed") or name == "value"]
-    if "reason" in frame:
-        frame = frame[["metric", *figures, "reason"]]
+    reasons = ["reason"] if "reason" in frame and frame["reason"].any() else []
+    frame = frame[["metric", "mean, 95 %", *figures, *reasons]]
     st.dataframe(
         frame,
         hide_index=True,
@@ -161,7 +164,7 @@ def show_figures(row: Cells, jobs: list[JobFolder]) -> None:
 def show_training(row: Cells, jobs: list[JobFolder]) -> None:
     """The curves of training, and the system on its way."""
     show_curves(row, jobs)
-    st.subheader("On its way")
+    st.subheader("Through training")
     found = snapshot_view.trajectories(jobs)
     if not found:
         st.info(
@@ -184,7 +187,9 @@ def show_training(row: Cells, jobs: list[JobFolder]) -> None:
         lines = pd.DataFrame(found[names[label]])
         key = ("trajectory", label, lines.to_json())
         with places[place % 2]:
-            parts.draw(key, lambda t=lines, n=label: charts.trajectory(t, n), f"{label} on its way")
+            parts.draw(
+                key, lambda t=lines, n=label: charts.trajectory(t, n), f"{label} through training"
+            )
     st.caption("The last point is the finished system, as the leaderboard has it.")
     listen_on_its_way(jobs)
 

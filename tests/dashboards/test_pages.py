@@ -236,7 +236,7 @@ def test_a_model_page_shows_every_part(finished, looking_at):
     ours = figures.set_index("metric")["seed 1"]
     for name, score in scores.items():
         if score["value"] is not None:
-            assert ours[name.replace("_", " ")] == score["value"]
+            assert ours[label(name)] == score["value"]
     assert "no training curves" in words(opened("model.py", system="markov-chain", part="Training"))
     opened("model.py", system="markov-chain", part="Map")
     card = words(opened("model.py", system="markov-chain", part="Card"))
