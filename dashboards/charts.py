@@ -206,7 +206,8 @@ def agreement(table: pd.DataFrame) -> alt.LayerChart:
 
 def rated(table: pd.DataFrame, metric: str) -> alt.LayerChart:
     """Ratings against a metric; columns: system, value, rating, low, high."""
-    x = alt.X("value:Q", title=metric, scale=alt.Scale(zero=False))
+    room = alt.Scale(zero=False, padding=60)  # pixels, for the names
+    x = alt.X("value:Q", title=metric, scale=room)
     tips = ["system:N", alt.Tooltip("value:Q", format=".3f"), alt.Tooltip("rating:Q", format=".2f")]
     base = alt.Chart(table).encode(x=x, tooltip=tips)
     scale = alt.Scale(zero=False)
@@ -389,7 +390,9 @@ def signed(name: str, title: str) -> alt.Color:
     """The colour of a figure from -1 to 1."""
     return alt.Color(
         f"{name}:Q",
-        scale=alt.Scale(domain=[-1, 0, 1], range=["#c9510c", "#8b949e", "#1f6feb"]),
+        scale=alt.Scale(
+            domain=[-1, 0, 1], range=["#c9510c", "#8b949e", "#1f6feb"], interpolate="rgb"
+        ),
         legend=alt.Legend(title=title, orient="top", titleLimit=300),
     )
 

@@ -168,14 +168,15 @@ def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: li
     if not set(music) - {REAL}:
         st.info("There are no samples on this machine to count notes in.")
         return
-    places = st.columns(2)
-    for place, (title, (count, bins, unit)) in enumerate(music_view.DISTRIBUTIONS.items()):
+    places = parts.in_pairs(len(music_view.DISTRIBUTIONS))
+    known = music_view.DISTRIBUTIONS.items()
+    for place, (title, (count, bins, unit)) in zip(places, known, strict=True):
 
         def make(count: Any = count, bins: Any = bins, unit: str = unit) -> Any:
             shares = {name: count(pieces) for name, pieces in music.items()}
             return charts.distribution(shares, bins, unit, REAL)
 
-        with places[place % 2]:
+        with place:
             st.markdown(f"**{title}**")
             parts.draw((title, *music, *results), make, f"{title} of each system")
     if asked:

@@ -97,6 +97,7 @@ def with_each_other(table: board_view.Table) -> None:
         "Metrics",
         names,
         default=headline if len(headline) > 1 else names[:8],
+        format_func=label,
         key="metrics",
         bind="query-params",
     )

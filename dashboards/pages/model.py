@@ -182,11 +182,10 @@ def show_training(row: Cells, jobs: list[JobFolder]) -> None:
         key="figures",
         bind="query-params",
     )
-    places = st.columns(2)
-    for place, label in enumerate(chosen):
+    for place, label in zip(parts.in_pairs(len(chosen)), chosen, strict=True):
         lines = pd.DataFrame(found[names[label]])
         key = ("trajectory", label, lines.to_json())
-        with places[place % 2]:
+        with place:
             parts.draw(
                 key, lambda t=lines, n=label: charts.trajectory(t, n), f"{label} through training"
             )
