@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -131,94 +130,6 @@ def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> alt.LayerChar
     )
 
 
-def embedding(table: pd.DataFrame, named: int) -> alt.LayerChart:
-    """Vectors on two axes without a meaning; columns: x, y, label, place, low (lowest note)."""
-    axis = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
-    x = alt.X("x:Q", axis=axis, scale=alt.Scale(zero=False))
-    y = alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False))
-    base = alt.Chart(table).encode(x=x, y=y)
-    lowest, highest = table["low"].min(), table["low"].max()
-    octaves = [key for key in range(24, 109, 12) if lowest <= key <= highest]  # the notes C
-    colour = alt.Color(
-        "low:Q",
-        scale=alt.Scale(range=["#8250df", "#2f81f7", "#2da44e", "#d29922"]),
-        legend=alt.Legend(
-            title="lowest note",
-            orient="top",
-            values=octaves,
-            labelExpr="'C' + (datum.value / 12 - 1)",
-            gradientLength=260,
-        ),
-    )
-    points = base.mark_circle(size=45, opacity=0.8).encode(color=colour, tooltip=["label:N"])
-    names = (
-        base.transform_filter(f"datum.place < {named}")
-        .mark_text(align="left", dx=6, fontSize=10, color=GREY)
-        .encode(text="label:N")
-    )
-    return alt.layer(points, names).properties(height=480)
-
-
-def trajectory(table: pd.DataFrame, title: str) -> alt.Chart:
-    """A figure at points through training, a line per seed; columns: seed, update, value."""
-    return (
-        alt.Chart(table)
-        .mark_line(point=alt.OverlayMarkDef(size=60), strokeWidth=2)
-        .encode(
-            x=alt.X("update:Q", title="updates"),
-            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-            color=alt.Color(
-                "seed:N",
-                scale=alt.Scale(range=SERIES),
-                legend=alt.Legend(title="seed", orient="top")
-                if table["seed"].nunique() > 1
-                else None,
-            ),
-            tooltip=["seed:N", "update:Q", alt.Tooltip("value:Q", format=".4f")],
-        )
-        .properties(height=260)
-    )
-
-
-def agreement(table: pd.DataFrame) -> alt.LayerChart:
-    """Kendall's tau of metrics with ratings; columns: metric, tau, low, high, sure, verdict."""
-    y = alt.Y(
-        "metric:N",
-        sort=list(table["metric"]),
-        title=None,
-        axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False),
-    )
-    colour = alt.Color(
-        "sure:N",
-        scale=alt.Scale(domain=["beyond doubt", "inconclusive"], range=[SERIES[0], GREY]),
-        legend=alt.Legend(title=None, orient="top"),
-    )
-    tips = ["metric:N", alt.Tooltip("tau:Q", format=".2f"), "verdict:N"]
-    base = alt.Chart(table).encode(y=y, color=colour, tooltip=tips)
-    scale = alt.Scale(domain=[-1, 1])
-    zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=GREY).encode(x="at:Q")
-    line = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", scale=scale, title="Kendall's tau with the ratings"), x2="high:Q"
-    )
-    point = base.mark_point(filled=True, size=70, opacity=1).encode(x="tau:Q")
-    return alt.layer(zero, line, point).properties(height=22 * len(table) + 110)
-
-
-def rated(table: pd.DataFrame, metric: str) -> alt.LayerChart:
-    """Ratings against a metric; columns: system, value, rating, low, high."""
-    room = alt.Scale(zero=False, padding=60)  # pixels, for the names
-    x = alt.X("value:Q", title=metric, scale=room)
-    tips = ["system:N", alt.Tooltip("value:Q", format=".3f"), alt.Tooltip("rating:Q", format=".2f")]
-    base = alt.Chart(table).encode(x=x, tooltip=tips)
-    scale = alt.Scale(zero=False)
-    line = base.mark_rule(color=SERIES[0]).encode(
-        y=alt.Y("low:Q", title="mean rating", scale=scale), y2="high:Q"
-    )
-    point = base.mark_point(filled=True, size=70, opacity=1, color=SERIES[0]).encode(y="rating:Q")
-    names = base.mark_text(align="left", dx=7, color=GREY).encode(y="rating:Q", text="system:N")
-    return alt.layer(line, point, names).properties(height=320)
-
-
 def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
     """Skill against what a system costs, with the line of those that no other beats."""
     name, title = COSTS[cost]
@@ -268,29 +179,6 @@ def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
     marks = pd.DataFrame({"at": [0.0, 1.0]})
     ends = alt.Chart(marks).mark_rule(strokeDash=[2, 4], color=GREY).encode(y="at:Q")
     return alt.layer(ends, line, points, names).properties(height=360)
-
-
-def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
-    """Training curves, a line per curve and seed."""
-    table = pd.DataFrame(points)
-    table["curve"] = table["curve"].str.replace("_", " ")
-    few = table.groupby(["curve", "seed"]).size().min() < 30  # a line needs two points
-    return (
-        alt.Chart(table)
-        .mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=20) if few else False)
-        .encode(
-            x=alt.X("step:Q", title="updates"),
-            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-            color=alt.Color(
-                "curve:N",
-                scale=alt.Scale(range=SERIES),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            detail="seed:N",
-            tooltip=["curve:N", "seed:N", "step:Q", alt.Tooltip("value:Q", format=".4f")],
-        )
-        .properties(height=300)
-    )
 
 
 def distribution(
@@ -354,70 +242,3 @@ def differences(table: pd.DataFrame) -> alt.LayerChart:
     point = base.mark_point(filled=True, size=60, opacity=1).encode(x="difference:Q")
     height = 14 * max(2, len(others)) * len(order) + 110
     return alt.layer(zero, line, point).properties(height=height)
-
-
-def correlations(table: pd.DataFrame) -> alt.LayerChart:
-    """A matrix of rank correlations; columns: one, other, rho."""
-    names = list(dict.fromkeys(table["one"]))
-    base = alt.Chart(table).encode(
-        x=alt.X("one:N", sort=names, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=200)),
-        y=alt.Y(
-            "other:N", sort=names, title=None, axis=alt.Axis(labelLimit=200, labelOverlap=False)
-        ),
-        tooltip=["one:N", "other:N", alt.Tooltip("rho:Q", format=".2f", title="correlation")],
-    )
-    cells = base.mark_rect().encode(color=signed("rho", "correlation"))
-    texts = base.mark_text(fontSize=10, color="white").encode(text=alt.Text("rho:Q", format=".1f"))
-    return alt.layer(cells, texts).properties(height=28 * len(names) + 210)
-
-
-def ladders(table: pd.DataFrame) -> alt.LayerChart:
-    """What each metric sees; columns: metric, ladder, monotone, detected."""
-    names = list(dict.fromkeys(table["metric"]))
-    base = alt.Chart(table).encode(
-        x=alt.X("ladder:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=200)),
-        y=alt.Y(
-            "metric:N", sort=names, title=None, axis=alt.Axis(labelLimit=200, labelOverlap=False)
-        ),
-        tooltip=["metric:N", "ladder:N", alt.Tooltip("monotone:Q", format=".2f"), "detected:N"],
-    )
-    cells = base.mark_rect().encode(color=signed("monotone", "gets worse along with the music"))
-    texts = base.mark_text(fontSize=10, color="white").encode(text="detected:N")
-    return alt.layer(cells, texts).properties(height=24 * len(names) + 190)
-
-
-def signed(name: str, title: str) -> alt.Color:
-    """The colour of a figure from -1 to 1."""
-    return alt.Color(
-        f"{name}:Q",
-        scale=alt.Scale(
-            domain=[-1, 0, 1], range=["#c9510c", "#8b949e", "#1f6feb"], interpolate="rgb"
-        ),
-        legend=alt.Legend(title=title, orient="top", titleLimit=300),
-    )
-
-
-def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> alt.LayerChart:
-    """Windows of music on two axes; columns: x, y, whose. The real music lies behind."""
-    axes = {
-        "x": alt.X("x:Q", title=titles[0], scale=alt.Scale(zero=False)),
-        "y": alt.Y("y:Q", title=titles[1], scale=alt.Scale(zero=False)),
-        "tooltip": ["whose:N"],
-    }
-    whose = list(dict.fromkeys(table["whose"]))
-    colour = alt.Color(
-        "whose:N",
-        scale=alt.Scale(domain=whose, range=[GREY if w == real else SERIES[0] for w in whose]),
-        legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
-    )
-    behind = (
-        alt.Chart(table[table["whose"] == real])
-        .mark_circle(size=25, opacity=0.6)
-        .encode(color=colour, **axes)
-    )
-    before = (
-        alt.Chart(table[table["whose"] != real])
-        .mark_circle(size=35, opacity=0.8)
-        .encode(color=colour, **axes)
-    )
-    return alt.layer(behind, before).properties(height=420)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from bench import registry
 from bench.errors import BenchError
-from dashboards import board_view, charts, parts, sources, survey_view, surveys, validity
+from dashboards import board_view, metric_charts, parts, sources, survey_view, surveys, validity
 from dashboards.board_view import metric_names
 from dashboards.columns import label
 from dashboards.measures_view import correlations, enough, rated_systems, with_ratings
@@ -67,7 +67,9 @@ def ladders() -> None:
         }
     )
     key = ("ladders", board_view.digest_of(path.with_name(validity.FILE)))
-    parts.draw(key, lambda: charts.ladders(table), "How steadily each metric sees music get worse")
+    parts.draw(
+        key, lambda: metric_charts.ladders(table), "How steadily each metric sees music get worse"
+    )
     st.caption(
         "Real music is made worse in each of these ways, more and more. Blue: the metric gets"
         " worse along with it; grey: it does not care; orange: it finds it better. The figure is"
@@ -107,7 +109,7 @@ def with_each_other(table: board_view.Table) -> None:
     found = correlations(table.rows, chosen)
     found = found.assign(one=found["one"].map(label), other=found["other"].map(label))
     key = (sources.board().digest, table.title, *chosen)
-    parts.draw(key, lambda: charts.correlations(found), "Rank correlations between metrics")
+    parts.draw(key, lambda: metric_charts.correlations(found), "Rank correlations between metrics")
     st.caption(
         f"Spearman's rank correlation over the {len(table.rows)} rows of this table. 1: the same"
         " order; -1: the opposite one, as between a distance and a score. With few systems it says"
@@ -146,7 +148,7 @@ def listeners(table: board_view.Table) -> None:
             st.caption(parts.plain(verdict))
         return
     key = (results.about.name, results.about.config_hash, results.ended, study.dataset)
-    parts.draw(("tau", *key), lambda: charts.agreement(found), "Agreement with listeners")
+    parts.draw(("tau", *key), lambda: metric_charts.agreement(found), "Agreement with listeners")
     ceiling = (
         f" No metric can correlate with ratings this uncertain by more than"
         f" {study.noise_ceiling:.2f} on average."
@@ -164,7 +166,9 @@ def listeners(table: board_view.Table) -> None:
         )
         table = rated_systems(study, metric)
         about = f"Mean ratings against {label(metric)}"
-        parts.draw(("rated", *key, metric), lambda: charts.rated(table, label(metric)), about)
+        parts.draw(
+            ("rated", *key, metric), lambda: metric_charts.rated(table, label(metric)), about
+        )
     with st.expander("As a table"):
         st.dataframe(
             found.drop(columns="sure").rename(columns={"p": "p, over all metrics"}),

@@ -10,11 +10,11 @@ from bench.music import Score
 from bench.store import JobFolder
 from dashboards import (
     board_view,
-    charts,
     columns,
     embedding_view,
     job_view,
     map_view,
+    model_charts,
     model_view,
     music_view,
     parts,
@@ -187,7 +187,9 @@ def show_training(row: Cells, jobs: list[JobFolder]) -> None:
         key = ("trajectory", label, lines.to_json())
         with place:
             parts.draw(
-                key, lambda t=lines, n=label: charts.trajectory(t, n), f"{label} through training"
+                key,
+                lambda t=lines, n=label: model_charts.trajectory(t, n),
+                f"{label} through training",
             )
     st.caption("The last point is the finished system, as the leaderboard has it.")
     listen_on_its_way(jobs)
@@ -235,13 +237,13 @@ def show_curves(row: Cells, jobs: list[JobFolder]) -> None:
     others = sorted({point["curve"] for point in points} - {p["curve"] for p in losses})
     if losses:
         st.markdown("**Loss while it learns** (in the system's own unit)")
-        st.altair_chart(charts.curves(losses, "loss"), width="stretch", alt="Loss curves")
+        st.altair_chart(model_charts.curves(losses, "loss"), width="stretch", alt="Loss curves")
         st.caption("A line per seed. Training goes on only as long as the validation loss falls.")
         figure_downloads("curves", f"{name_of(row)}-loss", points=losses, title=name_of(row))
     for name in others:
         with st.expander(name.replace("_", " ").capitalize()):
             rest = [point for point in points if point["curve"] == name]
-            st.altair_chart(charts.curves(rest, name), width="stretch", alt=f"{name} curve")
+            st.altair_chart(model_charts.curves(rest, name), width="stretch", alt=f"{name} curve")
 
 
 def show_map(row: Cells, jobs: list[JobFolder]) -> None:
@@ -250,7 +252,7 @@ def show_map(row: Cells, jobs: list[JobFolder]) -> None:
     if isinstance(found, str):
         st.info(found)
     else:
-        chart = charts.scatter(found.table, map_view.REAL, found.titles)
+        chart = model_charts.scatter(found.table, map_view.REAL, found.titles)
         st.altair_chart(chart, width="stretch", alt="Samples among real music")
         st.caption(
             "Each point is four bars. The axes are the two directions in which real music varies"
@@ -278,7 +280,9 @@ def show_learnt(row: Cells, jobs: list[JobFolder]) -> None:
     digests = (board_view.digest_of(folder.result) for folder in jobs)
     parts.draw(
         ("embedding", name_of(row), method, *digests),
-        lambda: charts.embedding(embedding_view.flattened(found, method), embedding_view.NAMED),
+        lambda: model_charts.embedding(
+            embedding_view.flattened(found, method), embedding_view.NAMED
+        ),
         f"What {name_of(row)} learnt of notes",
     )
     st.caption(
