@@ -45,7 +45,8 @@ PAGES = {
     "about": "about",
 }
 DOCUMENTED = ("leaderboard", "compare", "model", "survey")  # and a listener's page
-HEIGHT = 900  # of a window in the documentation
+HEIGHT = 900  # of a window
+HEIGHTS = {"listen": 720, "survey": 1500}  # of the documentation's, where 1200 does not fit
 LARGEST = 150_000  # bytes of a picture in the documentation
 
 
@@ -99,6 +100,8 @@ def documentation(browser: Any, address: str, asked: argparse.Namespace) -> None
 
 def keep(page: Any, folder: Path, name: str, theme: str) -> None:
     """Write what is seen of a page as a small picture."""
+    width = page.viewport_size["width"]
+    page.set_viewport_size({"width": width, "height": HEIGHTS.get(name, 1200)})
     page.wait_for_timeout(1500)
     file = folder / f"{name}{'-dark' if theme == 'dark' else ''}.webp"
     file.write_bytes(small(page.screenshot()))
