@@ -172,8 +172,8 @@ def show_training(row: Cells, jobs: list[JobFolder]) -> None:
             " scores it, at six points through its training."
         )
         return
-    known = registry.metrics()
-    usual = [name for name in found if name == snapshot_view.LOSS or known[name].headline]
+    headline = {name for name, metric in registry.metrics().items() if metric.headline}
+    usual = [name for name in found if name == snapshot_view.LOSS or name in headline]
     names = {columns.label(name): name for name in found}
     chosen = st.multiselect(
         "Figures",
