@@ -95,11 +95,9 @@ def skill_forest(group: Group) -> Iterator[Figure]:
     yield drawn("skill", "Skill with its 95 % interval. Cut off below -1.", canvas)
 
 
-def critical_differences(group: Group) -> Iterator[Figure]:
-    """Systems by skill; a bar joins those that cannot be told apart."""
-    rows = sorted(ranked(group.rows), key=lambda one: -(one.row.skill or 0.0))
-    if len(rows) < 2:
-        return
+def tied(entries: Sequence[Entry]) -> tuple[list[Entry], list[tuple[int, int]]]:
+    """The ranked rows by skill, and the first and last of each run that cannot be told apart."""
+    rows = sorted(ranked(entries), key=lambda one: -(one.row.skill or 0.0))
     skills = [one.row.skill or 0.0 for one in rows]
     apart = statistics.apart([one.draws["skill"] for one in rows], skills)
     bars: list[tuple[int, int]] = []
@@ -109,6 +107,15 @@ def critical_differences(group: Group) -> Iterator[Figure]:
             last += 1
         if last > first and (not bars or last > bars[-1][1]):
             bars.append((first, last))
+    return rows, bars
+
+
+def critical_differences(group: Group) -> Iterator[Figure]:
+    """Systems by skill; a bar joins those that cannot be told apart."""
+    rows, bars = tied(group.rows)
+    if len(rows) < 2:
+        return
+    skills = [one.row.skill or 0.0 for one in rows]
     canvas, ax = axes(height=1 + 0.25 * (len(rows) + len(bars)))
     for place, (one, skill) in enumerate(zip(rows, skills, strict=True)):
         ax.plot(skill, -place, "o", color="C0")

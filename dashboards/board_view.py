@@ -52,7 +52,7 @@ def read(path: Path) -> Board:
         rows, notes = salvage(path.read_bytes().decode(errors="replace"))
     if not rows:
         notes.append(f"{path.name} has no complete row yet.")
-    changed = sum(bool(row["row_hash"]) and row["row_hash"] != board.hash_of(row) for row in rows)
+    changed = sum(row["row_hash"] != board.hash_of(row) for row in rows)
     if changed and not notes:
         notes.append(
             f"{counted(changed, 'row')} of {path.name} changed after it was written: the figures"

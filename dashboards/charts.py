@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -103,6 +102,34 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
     )
 
 
+def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> alt.LayerChart:
+    """The ranked systems from the top; a bar joins those that cannot be told apart."""
+    spans = pd.DataFrame(
+        [(i, names[first], names[last]) for i, (first, last) in enumerate(bars)],
+        columns=["bar", "first", "last"],
+    )
+    dots = pd.DataFrame(
+        [(i, name) for i, (first, last) in enumerate(bars) for name in names[first : last + 1]],
+        columns=["bar", "system"],
+    )
+    rows = pd.DataFrame({"system": list(names)})
+    axis = alt.Axis(labelLimit=190, labelOverlap=False, ticks=False, domain=False, grid=False)
+    order = alt.Scale(domain=list(names))  # a sort would not hold over layers of several tables
+    y = alt.Y("system:N", scale=order, title=None, axis=axis)
+    places = alt.Scale(domain=list(range(max(12, len(bars)))))
+    x = alt.X("bar:O", scale=places, title=None, axis=None)
+    line = alt.Chart(rows).mark_rule(color=GREY, opacity=0.25).encode(y=y)
+    bar = (
+        alt.Chart(spans)
+        .mark_rule(strokeWidth=5, strokeCap="round", color=SERIES[0])
+        .encode(x=x, y=alt.Y("first:N", scale=order), y2="last:N")
+    )
+    dot = alt.Chart(dots).mark_point(filled=True, size=90, opacity=1, color=SERIES[0])
+    return alt.layer(line, bar, dot.encode(x=x, y=y, tooltip=["system:N"])).properties(
+        height=ROW * len(names) + 20
+    )
+
+
 def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
     """Skill against what a system costs, with the line of those that no other beats."""
     name, title = COSTS[cost]
@@ -152,26 +179,6 @@ def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
     marks = pd.DataFrame({"at": [0.0, 1.0]})
     ends = alt.Chart(marks).mark_rule(strokeDash=[2, 4], color=GREY).encode(y="at:Q")
     return alt.layer(ends, line, points, names).properties(height=360)
-
-
-def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
-    """Training curves, a line per curve and seed."""
-    return (
-        alt.Chart(pd.DataFrame(points))
-        .mark_line(strokeWidth=1.5)
-        .encode(
-            x=alt.X("step:Q", title="updates"),
-            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-            color=alt.Color(
-                "curve:N",
-                scale=alt.Scale(range=SERIES),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            detail="seed:N",
-            tooltip=["curve:N", "seed:N", "step:Q", alt.Tooltip("value:Q", format=".4f")],
-        )
-        .properties(height=300)
-    )
 
 
 def distribution(
@@ -235,68 +242,3 @@ def differences(table: pd.DataFrame) -> alt.LayerChart:
     point = base.mark_point(filled=True, size=60, opacity=1).encode(x="difference:Q")
     height = 14 * max(2, len(others)) * len(order) + 110
     return alt.layer(zero, line, point).properties(height=height)
-
-
-def correlations(table: pd.DataFrame) -> alt.LayerChart:
-    """A matrix of rank correlations; columns: one, other, rho."""
-    names = list(dict.fromkeys(table["one"]))
-    base = alt.Chart(table).encode(
-        x=alt.X("one:N", sort=names, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=200)),
-        y=alt.Y(
-            "other:N", sort=names, title=None, axis=alt.Axis(labelLimit=200, labelOverlap=False)
-        ),
-        tooltip=["one:N", "other:N", alt.Tooltip("rho:Q", format=".2f", title="correlation")],
-    )
-    cells = base.mark_rect().encode(color=signed("rho", "correlation"))
-    texts = base.mark_text(fontSize=10, color="white").encode(text=alt.Text("rho:Q", format=".1f"))
-    return alt.layer(cells, texts).properties(height=28 * len(names) + 210)
-
-
-def ladders(table: pd.DataFrame) -> alt.LayerChart:
-    """What each metric sees; columns: metric, ladder, monotone, detected."""
-    names = list(dict.fromkeys(table["metric"]))
-    base = alt.Chart(table).encode(
-        x=alt.X("ladder:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=200)),
-        y=alt.Y(
-            "metric:N", sort=names, title=None, axis=alt.Axis(labelLimit=200, labelOverlap=False)
-        ),
-        tooltip=["metric:N", "ladder:N", alt.Tooltip("monotone:Q", format=".2f"), "detected:N"],
-    )
-    cells = base.mark_rect().encode(color=signed("monotone", "gets worse along with the music"))
-    texts = base.mark_text(fontSize=10, color="white").encode(text="detected:N")
-    return alt.layer(cells, texts).properties(height=24 * len(names) + 190)
-
-
-def signed(name: str, title: str) -> alt.Color:
-    """The colour of a figure from -1 to 1."""
-    return alt.Color(
-        f"{name}:Q",
-        scale=alt.Scale(domain=[-1, 0, 1], range=["#c9510c", "#8b949e", "#1f6feb"]),
-        legend=alt.Legend(title=title, orient="top", titleLimit=300),
-    )
-
-
-def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> alt.LayerChart:
-    """Windows of music on two axes; columns: x, y, whose. The real music lies behind."""
-    axes = {
-        "x": alt.X("x:Q", title=titles[0], scale=alt.Scale(zero=False)),
-        "y": alt.Y("y:Q", title=titles[1], scale=alt.Scale(zero=False)),
-        "tooltip": ["whose:N"],
-    }
-    whose = list(dict.fromkeys(table["whose"]))
-    colour = alt.Color(
-        "whose:N",
-        scale=alt.Scale(domain=whose, range=[GREY if w == real else SERIES[0] for w in whose]),
-        legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
-    )
-    behind = (
-        alt.Chart(table[table["whose"] == real])
-        .mark_circle(size=25, opacity=0.6)
-        .encode(color=colour, **axes)
-    )
-    before = (
-        alt.Chart(table[table["whose"] != real])
-        .mark_circle(size=35, opacity=0.8)
-        .encode(color=colour, **axes)
-    )
-    return alt.layer(behind, before).properties(height=420)

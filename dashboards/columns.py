@@ -194,9 +194,16 @@ VIEW_WORDS = {
 }
 
 
+SHORT = {"isl", "pca", "mmd", "kde"}  # words that are written in capitals
+
+
 def label(figure: str) -> str:
     """What people read for a figure's name."""
-    return {"nats_per_step": "loss, nats per step"}.get(figure, figure.replace("_", " "))
+    if figure == "nats_per_step":
+        return "loss, nats per step"
+    return " ".join(
+        word.upper() if word in SHORT else word for word in figure.replace("_", " ").split()
+    )
 
 
 def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str, Column]:
@@ -223,14 +230,16 @@ def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str
     return found
 
 
-def of_view(view: str, found: Mapping[str, Column], headline: Sequence[str]) -> list[str]:
-    """The keys of a view's columns."""
+def of_view(
+    view: str, found: Mapping[str, Column], headline: Sequence[str], sizes: bool
+) -> list[str]:
+    """The keys of a view's columns; `sizes`: not all networks have their paper's size."""
     keys: list[str] = []
     for key in VIEWS[view]:
         if key == "*headline":
             keys += [k for name in headline for k in (name, f"{name}.skill") if k in found]
         else:
-            keys.append(key)
+            keys += [key, "size"] if key == "parameters" and sizes else [key]
     return keys
 
 

@@ -1,12 +1,15 @@
-"""Paired differences between rows of one table, from the job folders behind them."""
+"""What takes the job folders behind the rows: paired differences, and who cannot be told apart."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import streamlit as st
+
 from bench import board
+from bench.report import tied
 from bench.store import JobFolder
-from dashboards.board_view import Cells, name_of
+from dashboards.board_view import Cells, digest_of, name_of
 from dashboards.job_view import folders_of, job_of
 
 
@@ -23,6 +26,26 @@ def entries(rows: Sequence[Cells], there: Mapping[str, JobFolder]) -> dict[str, 
             found[name_of(row)] = board.entry(sorted(jobs, key=lambda one: one[0].seed))
     board.rank(list(found.values()))
     return found
+
+
+def ties(
+    rows: Sequence[Cells], there: Mapping[str, JobFolder]
+) -> tuple[list[str], list[tuple[int, int]]]:
+    """The ranked rows by skill, and the first and last of each run that cannot be told apart."""
+    jobs = {name_of(row): folders_of(row, there) for row in rows}
+    digests = tuple(digest_of(f.score_arrays) for folders in jobs.values() for f in folders)
+    return _ties(tuple(jobs), digests, rows, there)
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing every pair …")
+def _ties(
+    names: tuple[str, ...],
+    digests: tuple[str, ...],
+    _rows: Sequence[Cells],
+    _there: Mapping[str, JobFolder],
+) -> tuple[list[str], list[tuple[int, int]]]:
+    ranked, bars = tied(list(entries(_rows, _there).values()))
+    return [name_of(one.row.model_dump()) for one in ranked], bars
 
 
 def scale(rows: Sequence[Cells], name: str) -> float | None:

@@ -71,7 +71,23 @@ def curves(points: Sequence[Mapping[str, Any]], title: str) -> Any:
     return figure
 
 
-FIGURES: Mapping[str, Callable[..., Any]] = {"forest": forest, "curves": curves}
+def ties(names: Sequence[str], bars: Sequence[tuple[int, int]], title: str) -> Any:
+    """Ranked systems with a bar over those that cannot be told apart, as a figure."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3 + 0.15 * len(bars), 0.8 + 0.22 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    for place, (first, last) in enumerate(bars):
+        axes.plot([place, place], [first, last], "o-", lw=3, ms=5, color=PALETTE[0])
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks([])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_title(title)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+FIGURES: Mapping[str, Callable[..., Any]] = {"forest": forest, "curves": curves, "ties": ties}
 
 
 def saved(figure: Any, form: str) -> bytes:

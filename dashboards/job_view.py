@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from pydantic import ValidationError
 
 from bench.files import read_json
 from bench.job import Job
-from bench.music import MidiError, Score, from_midi
+from bench.music import MidiError, Score, from_midi, to_midi
 from bench.store import UNFINISHED, JobFolder, Status, Store
 from dashboards.board_view import Cells
 
@@ -198,12 +200,6 @@ def log_of(folder: JobFolder) -> str:
     return text.replace(str(Path.home()), "~")
 
 
-def date_of(row: Cells, there: Mapping[str, JobFolder]) -> str | None:
-    """The day on which the last job of a row ended; none where its folders are not here."""
-    days = [status.changed[:10] for f in folders_of(row, there) if (status := status_of(f))]
-    return max(days, default=None)
-
-
 # -- what jobs left behind -------------------------------------------------------------------------
 
 
@@ -220,12 +216,22 @@ class Samples:
         return sum(score is None for score in self.scores)
 
 
-def samples_of(folder: JobFolder) -> Samples | None:
-    """The samples of a job; none where it has none."""
+def samples_of(folder: JobFolder, truth: Sequence[Score] = ()) -> Samples | None:
+    """The samples of a job; none where it has none.
+
+    A sample whose file is gone may be given as `truth`: it counts if it is what was made.
+    """
     job, hashes = job_of(folder), result_of(folder).get("sample", {}).get("hashes", [])
     if job is None or not hashes:
         return None
-    return Samples(job.seed, tuple(_sample(folder, i, digest) for i, digest in enumerate(hashes)))
+    made = [_sample(folder, i, digest) for i, digest in enumerate(hashes)]
+    for i, (digest, score) in enumerate(zip(hashes, truth, strict=False)):
+        given = score.slice(0, job.protocol.steps)
+        if made[i] is None and given.content_hash == digest:
+            made[i] = given
+    if all(score is None for score in made) and not folder.samples.is_dir():
+        return None
+    return Samples(job.seed, tuple(made))
 
 
 def _sample(folder: JobFolder, number: int, digest: str) -> Score | None:
@@ -234,6 +240,18 @@ def _sample(folder: JobFolder, number: int, digest: str) -> Score | None:
     except (MidiError, OSError, ValueError):
         return None
     return score if score.content_hash == digest else None
+
+
+def archive_of(made: Sequence[Samples]) -> bytes:
+    """All samples as MIDI files in a ZIP, a folder per seed; the same bytes for the same music."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for one in made:
+            for number, score in enumerate(one.scores):
+                if score is not None:
+                    entry = zipfile.ZipInfo(f"seed-{one.seed}/{number + 1:03d}.mid")
+                    archive.writestr(entry, to_midi(score))
+    return buffer.getvalue()
 
 
 def curves_of(there: Iterable[JobFolder]) -> list[dict[str, Any]]:

@@ -36,9 +36,9 @@ def project(row: Cells, jobs: Sequence[JobFolder]) -> Map | str:
     from bench import sampling
 
     job = next((found for folder in jobs if (found := job_of(folder))), None)
-    made = [s for f in jobs if (one := sources.samples(f)) for s in one.scores if s]
+    made = [s for f in jobs if (one := sources.samples(f)) for s in one.scores if s is not None]
     if job is None or not made:
-        return "There are no samples on this machine to draw."
+        return sources.why_none(row)
     data = sources.dataset(job.dataset, job.dataset_fingerprint)
     if data is None:
         return "The data set is not on this machine, so there is nothing to draw the samples among."

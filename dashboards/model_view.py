@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench import registry, reproduce
+from bench import data, registry, reproduce, tables
 from bench.board import Entry, Row
 from bench.errors import BenchError
 from bench.job import Job
@@ -15,7 +15,9 @@ from bench.registry import SystemSpec
 from bench.scoring import read_scores
 from bench.store import JobFolder
 from dashboards.board_view import Cells
+from dashboards.columns import label
 from dashboards.job_view import job_of, result_of
+from dashboards.snapshot_view import final_loss
 
 
 def spec_of(row: Cells) -> SystemSpec | None:
@@ -50,10 +52,11 @@ def published(spec: SystemSpec, rows: Sequence[Cells]) -> list[dict[str, Any]]:
     found = []
     for figure in reproduce.flatten(spec.published):
         one = reproduce.beside(spec, entries, *figure)
+        of_data = one.dataset in data.names()  # else it is a part of the figure
         found.append(
             {
-                "figure": one.figure.replace("_", " "),
-                "data set": one.dataset,
+                "figure": label(one.figure if of_data else f"{one.figure} {one.dataset}".strip()),
+                "data set": one.dataset if of_data else "",
                 "in the paper": one.published,
                 "here": None if one.ours is None else round(one.ours, 3),
                 "preset": one.preset if one.ours is not None else "",
@@ -64,27 +67,33 @@ def published(spec: SystemSpec, rows: Sequence[Cells]) -> list[dict[str, Any]]:
     return found
 
 
-def per_seed(there: Sequence[JobFolder]) -> list[dict[str, Any]]:
-    """Every metric's value for each seed, or why there is none."""
+def number(row: Cells, name: str) -> str:
+    """A figure of a row with its interval; empty where it has none."""
+    return tables.number(row.get(name), row.get(f"{name}_low"), row.get(f"{name}_high"))
+
+
+def per_seed(row: Cells, there: Sequence[JobFolder]) -> list[dict[str, Any]]:
+    """Every metric with its interval, its value for each seed, or why there is none."""
     found: dict[str, dict[str, Any]] = {}
     for folder in there:
         job = job_of(folder)
         for name, score in read_scores(folder).items():
-            line = found.setdefault(name, {"metric": name.replace("_", " "), "reason": ""})
+            line = found.setdefault(
+                name, {"metric": label(name), "mean, 95 %": number(row, name), "reason": ""}
+            )
             line[f"seed {job.seed if job else '?'}"] = score.get("value")
             line["reason"] = line["reason"] or str(score.get("reason") or "")
     return [found[name] for name in sorted(found)]
 
 
-def loss_per_seed(there: Sequence[JobFolder]) -> dict[str, Any]:
+def loss_per_seed(row: Cells, there: Sequence[JobFolder]) -> dict[str, Any]:
     """Nats per step on held-out music, per seed."""
-    line: dict[str, Any] = {"metric": "loss, nats per step", "reason": ""}
+    name = "nats_per_step"
+    line: dict[str, Any] = {"metric": label(name), "mean, 95 %": number(row, name), "reason": ""}
     for folder in there:
-        job, found = job_of(folder), result_of(folder).get("likelihood", {})
-        nats, steps = found.get("nats") or [], sum(found.get("steps") or [])
-        seed = f"seed {job.seed if job else '?'}"
-        line[seed] = -sum(nats) / steps if nats and steps else None
-        line["reason"] = line["reason"] or str(found.get("reason") or "")
+        job, result = job_of(folder), result_of(folder)
+        line[f"seed {job.seed if job else '?'}"] = final_loss(result)
+        line["reason"] = line["reason"] or str(result.get("likelihood", {}).get("reason") or "")
     return line
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -64,6 +64,12 @@ def choose_table() -> Table:
     )
     remember("board", title)
     return found[titles.index(title)]
+
+
+def in_pairs(count: int) -> Iterator[Any]:
+    """Places for so many things, two beside each other; on a phone they keep their order."""
+    for first in range(0, count, 2):
+        yield from st.columns(2)[: count - first]
 
 
 def draw(key: tuple[str, ...], make: Callable[[], Any], alt: str) -> bool:

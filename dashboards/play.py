@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboards import parts
 from dashboards.music_view import LONGEST, Clip, payload, pitch_range, seconds_per_step
 
 HERE = Path(__file__).parent / "player"
@@ -44,9 +45,9 @@ def player(clip: Clip, key: str, keys: tuple[int, int] | None = None) -> None:
 def side_by_side(clips: Sequence[tuple[Clip | None, str]], key: str) -> None:
     """Several pieces over the same keys; for one that is gone, why."""
     keys = pitch_range([clip.score for clip, _ in clips if clip])
-    columns = st.columns(min(len(clips), 2))
-    for number, (clip, why) in enumerate(clips):
-        with columns[number % len(columns)]:
+    places = parts.in_pairs(len(clips)) if len(clips) > 1 else [st.container()]
+    for number, (place, (clip, why)) in enumerate(zip(places, clips, strict=True)):
+        with place:
             if clip is None:
                 st.info(why)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,25 @@ def runs() -> Path:
     return Path(os.environ.get(RUNS) or "runs")
 
 
+def published() -> Path | None:
+    """The published board, where the run folder is the one that comes with it."""
+    from bench.data import cache_dir
+    from bench.published import shipped
+
+    return shipped() if runs().resolve().parent == (cache_dir() / "published").resolve() else None
+
+
 def board_path() -> Path:
-    """The board that was asked for; else the run folder's; else the published one."""
-    if given := os.environ.get(BOARD):
-        return Path(given)
-    own, published = runs() / "leaderboard.csv", Path("leaderboard.csv")
-    return published if published.is_file() and not own.is_file() else own
+    """The board that was asked for; else the published one where that is shown; else the run's."""
+    given = os.environ.get(BOARD)
+    return Path(given) if given else published() or runs() / "leaderboard.csv"
+
+
+def board_name() -> str:
+    """What people call the board that is shown."""
+    if not os.environ.get(BOARD) and published():
+        return "the published board"
+    return f"{board_path().name} in {board_path().resolve().parent.name}/"
 
 
 def board() -> board_view.Board:
@@ -54,13 +68,30 @@ def _tables(digest: str, path: str) -> list[board_view.Table]:
 
 
 def samples(folder: job_view.JobFolder) -> job_view.Samples | None:
-    """A job's samples."""
-    return _samples(board_view.digest_of(folder.result), str(folder.path))
+    """A job's samples; those of a ceiling that were not handed out come from the data set."""
+    job = job_view.job_of(folder)
+    asked: list[Prompt] = []
+    if job and job.card.kind == "ceiling" and not folder.samples.is_dir():
+        asked = prompts(job.dataset, job.protocol, job.dataset_fingerprint)
+    return _samples(board_view.digest_of(folder.result), str(folder.path), bool(asked), asked)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _samples(digest: str, path: str) -> job_view.Samples | None:
-    return job_view.samples_of(job_view.JobFolder(Path(path)))
+def _samples(
+    digest: str, path: str, known: bool, _asked: Sequence[Prompt]
+) -> job_view.Samples | None:
+    truth = [prompt.continuation for prompt in _asked]
+    return job_view.samples_of(job_view.JobFolder(Path(path)), truth)
+
+
+def why_none(row: board_view.Cells) -> str:
+    """Why a row has no samples to show."""
+    if row["kind"] == "ceiling":
+        return (
+            "The samples of human music are the data set itself. It is not on this machine, and"
+            " boards are handed on without it; the page Data says how to get it."
+        )
+    return "There are no samples on this machine."
 
 
 def dataset(name: str, fingerprint: str = "") -> Dataset | None:

@@ -43,9 +43,7 @@ def dashboard() -> None:
     st.session_state["page_is_new"] = st.session_state.get("page_before") != page.title
     st.session_state["page_before"] = page.title
     with st.sidebar:
-        st.caption(
-            f"Board: {sources.board_path().name} in {sources.board_path().resolve().parent.name}/"
-        )
+        st.caption(f"Board: {sources.board_name()}")
     page.run()
 
 

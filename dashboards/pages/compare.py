@@ -82,7 +82,11 @@ def why_not(row: Cells, made: job_view.Samples | None) -> str:
     """Why a sample cannot be played."""
     if made:
         return "the file is gone or was changed."
-    return str(row["failure"]) if row.get("failure") else "its job is not on this machine."
+    if row.get("failure"):
+        return str(row["failure"])
+    if row["kind"] == "ceiling":
+        return sources.why_none(row)
+    return "its job is not on this machine."
 
 
 def show_differences(rows: list[Cells], there: dict[str, JobFolder]) -> None:
@@ -157,20 +161,22 @@ def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: li
     if asked:
         music[REAL] = [prompt.continuation for prompt in asked]
     for row, folders in zip(rows, jobs, strict=True):
-        scores = [s for f in folders if (made := sources.samples(f)) for s in made.scores if s]
+        there = [made for f in folders if (made := sources.samples(f))]
+        scores = [score for made in there for score in made.scores if score is not None]
         if scores:
             music[name_of(row)] = scores
     if not set(music) - {REAL}:
         st.info("There are no samples on this machine to count notes in.")
         return
-    places = st.columns(2)
-    for place, (title, (count, bins, unit)) in enumerate(music_view.DISTRIBUTIONS.items()):
+    places = parts.in_pairs(len(music_view.DISTRIBUTIONS))
+    known = music_view.DISTRIBUTIONS.items()
+    for place, (title, (count, bins, unit)) in zip(places, known, strict=True):
 
         def make(count: Any = count, bins: Any = bins, unit: str = unit) -> Any:
             shares = {name: count(pieces) for name, pieces in music.items()}
             return charts.distribution(shares, bins, unit, REAL)
 
-        with places[place % 2]:
+        with place:
             st.markdown(f"**{title}**")
             parts.draw((title, *music, *results), make, f"{title} of each system")
     if asked:

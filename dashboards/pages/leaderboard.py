@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from bench import board, registry, tables
-from dashboards import charts, columns, job_view, parts, sources
+from dashboards import charts, columns, compare_view, job_view, parts, sources
 from dashboards.board_view import HUMAN, Cells, chosen, counted, metric_names, name_of
 from dashboards.figures import figure_downloads
 from dashboards.validity import validated
@@ -38,7 +38,8 @@ def pick_columns(
 ) -> list[columns.Column]:
     """The columns that the reader wants to see."""
     heads = {column.head: column for column in found.values()}
-    usual = [found[key].head for key in columns.of_view(view, found, headline)]
+    sizes = any(row.get("size", "full") != "full" for row in sources.board().rows)
+    usual = [found[key].head for key in columns.of_view(view, found, headline, sizes)]
     with st.popover("Columns", icon=":material/view_column:"):
         chosen = st.multiselect(
             "Columns of this view",
@@ -67,10 +68,14 @@ def show_table(rows: list[Cells], shown: list[columns.Column], greyed: set[str])
     grey = [column.key for column in shown if column.metric in greyed]
     styled = table.style.set_properties(subset=grey, color=charts.GREY)
     config = {}
+    widest = 30 + 7 * max(len(name_of(row)) for row in rows)  # pixels: no name is cut
     for column in shown:
         if column.form == "text":
             config[column.key] = st.column_config.TextColumn(
-                column.head, help=column.about, pinned=column.key == "system"
+                column.head,
+                help=column.about,
+                pinned=column.key == "system",
+                width=widest if column.key == "system" else None,
             )
         else:
             config[column.key] = st.column_config.NumberColumn(
@@ -148,6 +153,7 @@ def show_charts(rows: list[Cells]) -> None:
         " share one because they cannot be told apart. Floor and ceiling have none."
     )
     figure_downloads("forest", f"skill.{table.file_name}", rows=rows, title=table.title)
+    show_ties()
     st.subheader("Skill against cost")
     cost = st.segmented_control(
         "Cost",
@@ -166,6 +172,25 @@ def show_charts(rows: list[Cells]) -> None:
             f"Along the dashed line nothing is both cheaper and better. Dotted: noise (0) and human (1)."
             f" Systems below {charts.WORST} are left out."
         )
+
+
+def show_ties() -> None:
+    """Which systems the samples cannot tell apart."""
+    st.subheader("Who cannot be told apart")
+    if not st.toggle("Compare every pair of this table", key="ties", bind="query-params"):
+        return
+    names, bars = compare_view.ties(table.rows, job_view.folders(sources.runs()))
+    if len(names) < 2:
+        st.info("The jobs behind two systems or more with a rank have to be on this machine.")
+        return
+    key = ("ties", table.title, *names, *(f"{first}-{last}" for first, last in bars))
+    parts.draw(key, lambda: charts.ties(names, bars), "Systems that cannot be told apart")
+    st.caption(
+        "The best on top. A bar joins systems that differ by no more than chance may make (paired"
+        " by prompt, 5 %, Holm's correction over all pairs)."
+        + ("" if bars else " Here every pair differs.")
+    )
+    figure_downloads("ties", f"ties.{table.file_name}", names=names, bars=bars, title=table.title)
 
 
 st.title("Leaderboard")
@@ -194,9 +219,6 @@ found = columns.columns(names, known)
 
 rows = sorted(pick_rows(list(table.rows)), key=columns.order(view))
 shown = pick_columns(view, found, headline)
-if any(column.key == "date" for column in shown):
-    there = job_view.folders(sources.runs())
-    rows = [{**row, "date": job_view.date_of(row, there)} for row in rows]
 
 if not rows:
     st.info("No row fits. Clear the search and the kinds to see all rows again.")
@@ -209,8 +231,7 @@ else:
             "Grey figures: this metric has not passed its validity test yet, so trust it less."
             " The Metrics page says more."
         )
-    plain = [{k: v for k, v in row.items() if k != "date"} for row in rows]
-    downloads(plain, headline)
+    downloads(rows, headline)
     stale = [name_of(row) for row in rows if row.get("stale")]
     if stale:
         st.warning(

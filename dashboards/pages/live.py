@@ -98,5 +98,11 @@ def live() -> None:
 
 
 st.title("Run")
-st.caption(f"Follows the job folders in {sources.runs().name}/ and keeps itself up to date.")
+if sources.published():
+    st.caption(
+        "These are the jobs behind the published board; they ended long ago. To follow a run of"
+        " your own: `bench dashboard --out RUNS`."
+    )
+else:
+    st.caption(f"Follows the job folders in {sources.runs().name}/ and keeps itself up to date.")
 live()

@@ -6,10 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from bench import registry
-from dashboards import board_view, charts, parts, sources, validity
-from dashboards.board_view import HUMAN, metric_names
+from bench.errors import BenchError
+from dashboards import board_view, metric_charts, parts, sources, survey_view, surveys, validity
+from dashboards.board_view import metric_names
 from dashboards.columns import label
-from dashboards.measures_view import correlations, enough
+from dashboards.measures_view import correlations, enough, rated_systems, with_ratings
 
 DIRECTIONS = {
     "higher": "higher is better",
@@ -66,7 +67,9 @@ def ladders() -> None:
         }
     )
     key = ("ladders", board_view.digest_of(path.with_name(validity.FILE)))
-    parts.draw(key, lambda: charts.ladders(table), "How steadily each metric sees music get worse")
+    parts.draw(
+        key, lambda: metric_charts.ladders(table), "How steadily each metric sees music get worse"
+    )
     st.caption(
         "Real music is made worse in each of these ways, more and more. Blue: the metric gets"
         " worse along with it; grey: it does not care; orange: it finds it better. The figure is"
@@ -75,12 +78,18 @@ def ladders() -> None:
 
 
 def agreement() -> None:
-    """Which metrics say the same about the systems of a table."""
+    """Which metrics say the same about systems, and which say what listeners say."""
     if not sources.tables():
         st.info("There is no leaderboard yet whose metrics could be compared.")
         return
-    st.subheader("With each other")
     table = parts.choose_table()
+    with_each_other(table)
+    listeners(table)
+
+
+def with_each_other(table: board_view.Table) -> None:
+    """Which metrics order systems alike."""
+    st.subheader("With each other")
     names = [
         name for name in metric_names(table.rows) if enough([row.get(name) for row in table.rows])
     ]
@@ -90,6 +99,7 @@ def agreement() -> None:
         "Metrics",
         names,
         default=headline if len(headline) > 1 else names[:8],
+        format_func=label,
         key="metrics",
         bind="query-params",
     )
@@ -99,7 +109,7 @@ def agreement() -> None:
     found = correlations(table.rows, chosen)
     found = found.assign(one=found["one"].map(label), other=found["other"].map(label))
     key = (sources.board().digest, table.title, *chosen)
-    parts.draw(key, lambda: charts.correlations(found), "Rank correlations between metrics")
+    parts.draw(key, lambda: metric_charts.correlations(found), "Rank correlations between metrics")
     st.caption(
         f"Spearman's rank correlation over the {len(table.rows)} rows of this table. 1: the same"
         " order; -1: the opposite one, as between a distance and a score. With few systems it says"
@@ -107,25 +117,88 @@ def agreement() -> None:
     )
 
 
-def listeners() -> None:
+def listeners(table: board_view.Table) -> None:
     """Which metrics agree with blind listeners."""
     st.subheader("With listeners")
-    if any(row.get(name) is not None for row in sources.board().rows for name in HUMAN):
-        st.caption("Rank correlation of each metric with the listeners' mean rating.")
-        rated = [row for row in sources.board().rows if row.get("human_rating") is not None]
-        names = [n for n in metric_names(rated) if enough([row.get(n) for row in rated])]
-        found = correlations(rated, ["human_rating", *names])
-        mine = found[(found["one"] == "human_rating") & (found["other"] != "human_rating")]
+    try:
+        closed, wrong = survey_view.found(sources.runs(), surveys.store())
+    except BenchError as error:
+        closed, wrong = [], [str(error)]
+    for sentence in wrong:
+        st.warning(parts.plain(sentence))
+    studies = {
+        f"{one.about.title or one.about.name}, {study.dataset}, {one.ended}": (one, study)
+        for one in closed
+        for study in one.studies
+    }
+    if not studies:
+        on_the_board(table)
+        return
+    chosen = st.selectbox("Survey", list(studies), key="survey", bind="query-params")
+    results, study = studies[chosen]
+    if results.simulated:
+        st.warning(
+            "**Simulated listeners.** No person heard a clip: this shows how results look.",
+            icon=":material/science:",
+        )
+    found = with_ratings(study)
+    if found.empty:
+        st.info("It has too few rated systems with metrics of the same run to compare the two.")
+        for verdict in sorted({one.verdict for one in study.agreement} - {""}):
+            st.caption(parts.plain(verdict))
+        return
+    key = (results.about.name, results.about.config_hash, results.ended, study.dataset)
+    parts.draw(("tau", *key), lambda: metric_charts.agreement(found), "Agreement with listeners")
+    ceiling = (
+        f" No metric can correlate with ratings this uncertain by more than"
+        f" {study.noise_ceiling:.2f} on average."
+        if study.noise_ceiling is not None
+        else ""
+    )
+    st.caption(
+        "Right of the line: what the metric calls better is rated better. The 95 % intervals take"
+        f" into account which systems were rated, and how surely.{ceiling}"
+    )
+    known = [one.metric for one in study.agreement if one.tau is not None and one.values]
+    if known:
+        metric = st.selectbox(
+            "Metric", sorted(known), format_func=label, key="metric", bind="query-params"
+        )
+        table = rated_systems(study, metric)
+        about = f"Mean ratings against {label(metric)}"
+        parts.draw(
+            ("rated", *key, metric), lambda: metric_charts.rated(table, label(metric)), about
+        )
+    with st.expander("As a table"):
         st.dataframe(
-            mine[["other", "rho", "systems"]].rename(
-                columns={"other": "metric", "rho": "correlation"}
-            ),
+            found.drop(columns="sure").rename(columns={"p": "p, over all metrics"}),
             hide_index=True,
             placeholder="",
-            alt="Correlation of metrics with ratings",
+            alt="Agreement of metrics with listeners",
         )
-    else:
-        st.info("Nobody knows yet: no listening survey has been closed.")
+
+
+def on_the_board(table: board_view.Table) -> None:
+    """The metrics against the ratings that a board holds, where nothing else of a survey is here."""
+    rated = [row for row in table.rows if row.get("human_rating") is not None]
+    if not enough([row["human_rating"] for row in rated]):
+        st.info("Nobody knows yet: no listening survey is closed that rated four of these systems.")
+        return
+    names = [name for name in metric_names(rated) if enough([row.get(name) for row in rated])]
+    found = correlations(rated, ["human_rating", *names])
+    mine = found[(found["one"] == "human_rating") & (found["other"] != "human_rating")]
+    st.dataframe(
+        mine.assign(other=mine["other"].map(label))[["other", "rho", "systems"]].rename(
+            columns={"other": "metric", "rho": "correlation"}
+        ),
+        hide_index=True,
+        placeholder="",
+        alt="Correlation of metrics with ratings",
+    )
+    st.caption(
+        "Spearman's rank correlation with the ratings on the board, human music among them. The"
+        " survey itself is not on this machine, so how sure that is cannot be said here."
+    )
 
 
 st.title("Metrics")
@@ -145,4 +218,3 @@ elif part == "Do they notice":
     ladders()
 else:
     agreement()
-    listeners()

@@ -5,16 +5,21 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from bench import tables
+from bench import registry, tables
+from bench.music import Score
 from bench.store import JobFolder
 from dashboards import (
-    charts,
+    board_view,
+    columns,
+    embedding_view,
     job_view,
     map_view,
+    model_charts,
     model_view,
     music_view,
     parts,
     play,
+    snapshot_view,
     sources,
     surveys,
 )
@@ -69,15 +74,20 @@ def failures(row: Cells, jobs: list[JobFolder]) -> None:
                 st.code(job_view.log_of(folder) or "The log is empty.", language=None)
 
 
+def clip_of(label: str, prompt: Score | None, score: Score | None) -> music_view.Clip | None:
+    """A sample behind its prompt; none where it is gone."""
+    return None if score is None else music_view.continued(label, prompt, score)
+
+
 @st.fragment
-def show_samples(jobs: list[JobFolder]) -> None:
+def show_samples(row: Cells, jobs: list[JobFolder]) -> None:
     """All samples in order; none is picked. None while listeners rate them."""
     if any(job.path.name in surveys.embargoed() for job in jobs):
         st.info(f"These samples are {surveys.HIDDEN}")
         return
     made = {f"{one.seed}": one for f in jobs if (one := sources.samples(f))}
     if not made:
-        st.info("There are no samples on this machine.")
+        st.info(sources.why_none(row))
         return
     seed = next(iter(made))
     if len(made) > 1:
@@ -93,6 +103,15 @@ def show_samples(jobs: list[JobFolder]) -> None:
     )
     if one.lost:
         st.warning(f"{counted(one.lost, 'file')} gone or changed since; they are left out.")
+    st.download_button(
+        "All samples as MIDI (ZIP)",
+        lambda: job_view.archive_of(list(made.values())),
+        f"{job.system}-{job.dataset}-{job.preset}.zip",
+        "application/zip",
+        on_click="ignore",
+        icon=":material/download:",
+        help="A folder per seed. The samples only, without the prompts that they continue.",
+    )
     pages = -(-len(one.scores) // PER_PAGE)
     page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
     clips: list[tuple[music_view.Clip | None, str]] = []
@@ -103,32 +122,35 @@ def show_samples(jobs: list[JobFolder]) -> None:
             label += f", after {asked[number].piece}"
         prompt = asked[number].score if number < len(asked) else None
         why = f"{label}: the file is gone or was changed."
-        clips.append((music_view.continued(label, prompt, score) if score else None, why))
+        clips.append((clip_of(label, prompt, score), why))
     play.side_by_side(clips, f"sample-{seed}-{page}")
 
 
 def show_figures(row: Cells, jobs: list[JobFolder]) -> None:
     """Every figure: the row's with its interval, and per seed."""
-    lines = model_view.per_seed(jobs)
+    lines = model_view.per_seed(row, jobs)
     if not lines:
         st.info("The jobs are not on this machine; these are the figures of the leaderboard.")
         names = [name.removesuffix("_low") for name in row if name.endswith("_low")]
         lines = [
             {
-                "metric": name.replace("_", " "),
+                "metric": columns.label(name),
                 "value": row[name],
-                "95 %": tables.number(row[name], row[f"{name}_low"], row[f"{name}_high"]),
+                "mean, 95 %": model_view.number(row, name),
             }
             for name in names
             if row.get(name) is not None
         ]
     else:
-        lines = [model_view.loss_per_seed(jobs), *lines]
-        st.caption("One column per seed. Where there is no value, the reason is at the right.")
+        lines = [model_view.loss_per_seed(row, jobs), *lines]
+        st.caption(
+            "The mean with its interval, as on the leaderboard, and each seed by itself. Where there"
+            " is no value, the reason is at the right."
+        )
     frame = pd.DataFrame(lines)
     figures = [name for name in frame if name.startswith("seed") or name == "value"]
-    if "reason" in frame:
-        frame = frame[["metric", *figures, "reason"]]
+    reasons = ["reason"] if "reason" in frame and frame["reason"].any() else []
+    frame = frame[["metric", "mean, 95 %", *figures, *reasons]]
     st.dataframe(
         frame,
         hide_index=True,
@@ -140,6 +162,69 @@ def show_figures(row: Cells, jobs: list[JobFolder]) -> None:
 
 
 def show_training(row: Cells, jobs: list[JobFolder]) -> None:
+    """The curves of training, and the system on its way."""
+    show_curves(row, jobs)
+    st.subheader("Through training")
+    found = snapshot_view.trajectories(jobs)
+    if not found:
+        st.info(
+            "This run kept no snapshots. `bench all --snapshots 6` lets each system sample, and"
+            " scores it, at six points through its training."
+        )
+        return
+    headline = {name for name, metric in registry.metrics().items() if metric.headline}
+    usual = [name for name in found if name == snapshot_view.LOSS or name in headline]
+    names = {columns.label(name): name for name in found}
+    chosen = st.multiselect(
+        "Figures",
+        list(names),
+        default=[columns.label(name) for name in usual[:4]],
+        key="figures",
+        bind="query-params",
+    )
+    for place, label in zip(parts.in_pairs(len(chosen)), chosen, strict=True):
+        lines = pd.DataFrame(found[names[label]])
+        key = ("trajectory", label, lines.to_json())
+        with place:
+            parts.draw(
+                key,
+                lambda t=lines, n=label: model_charts.trajectory(t, n),
+                f"{label} through training",
+            )
+    st.caption("The last point is the finished system, as the leaderboard has it.")
+    listen_on_its_way(jobs)
+
+
+@st.fragment
+def listen_on_its_way(jobs: list[JobFolder]) -> None:
+    """The same prompt as the system continued it at each stage."""
+    if any(job.path.name in surveys.embargoed() for job in jobs):
+        st.info(f"Its music is {surveys.HIDDEN}")
+        return
+    folder = next((f for f in jobs if snapshot_view.stages(f)), None)
+    if folder is None or (job := job_view.job_of(folder)) is None:
+        st.info("The music of these stages is not on this machine.")
+        return
+    last = sources.samples(folder)
+    asked = sources.prompts(job.dataset, job.protocol, job.dataset_fingerprint)
+    count = len(last.scores) if last else job.protocol.samples
+    number = st.number_input(
+        f"Sample, 1 to {count}", 1, count, 1, key="stage-sample", bind="query-params", width=200
+    )
+    made = {
+        f"After {update:,} updates": snapshot_view.sample(folder, update, number - 1)
+        for update in snapshot_view.stages(folder)
+    }
+    made["Finished"] = last.scores[number - 1] if last else None
+    prompt = asked[number - 1].score if number <= len(asked) else None
+    clips = [
+        (clip_of(label, prompt, score), f"{label}: the file is gone.")
+        for label, score in made.items()
+    ]
+    play.side_by_side(clips, f"stage-{job.id}-{number}")
+
+
+def show_curves(row: Cells, jobs: list[JobFolder]) -> None:
     """The curves of training."""
     points = job_view.curves_of(jobs)
     if not points:
@@ -152,13 +237,13 @@ def show_training(row: Cells, jobs: list[JobFolder]) -> None:
     others = sorted({point["curve"] for point in points} - {p["curve"] for p in losses})
     if losses:
         st.markdown("**Loss while it learns** (in the system's own unit)")
-        st.altair_chart(charts.curves(losses, "loss"), width="stretch", alt="Loss curves")
+        st.altair_chart(model_charts.curves(losses, "loss"), width="stretch", alt="Loss curves")
         st.caption("A line per seed. Training goes on only as long as the validation loss falls.")
         figure_downloads("curves", f"{name_of(row)}-loss", points=losses, title=name_of(row))
     for name in others:
         with st.expander(name.replace("_", " ").capitalize()):
             rest = [point for point in points if point["curve"] == name]
-            st.altair_chart(charts.curves(rest, name), width="stretch", alt=f"{name} curve")
+            st.altair_chart(model_charts.curves(rest, name), width="stretch", alt=f"{name} curve")
 
 
 def show_map(row: Cells, jobs: list[JobFolder]) -> None:
@@ -167,15 +252,48 @@ def show_map(row: Cells, jobs: list[JobFolder]) -> None:
     if isinstance(found, str):
         st.info(found)
     else:
-        chart = charts.scatter(found.table, map_view.REAL, found.titles)
+        chart = model_charts.scatter(found.table, map_view.REAL, found.titles)
         st.altair_chart(chart, width="stretch", alt="Samples among real music")
         st.caption(
             "Each point is four bars. The axes are the two directions in which real music varies"
             " most; points far from the grey cloud do not look like it. What two axes cannot show"
             " is lost here: the distance itself is on the Figures page."
         )
-    st.markdown("**Learned notes**")
-    st.info("No system stores a vector per note that could be drawn here.")
+    st.subheader("What it learnt of notes")
+    show_learnt(row, jobs)
+
+
+def show_learnt(row: Cells, jobs: list[JobFolder]) -> None:
+    """Its vectors of notes or chords, on a plane."""
+    found = embedding_view.learnt(model_view.spec_of(row), jobs)
+    if isinstance(found, str):
+        st.info(found)
+        return
+    method = st.segmented_control(
+        "Onto two axes by",
+        embedding_view.METHODS,
+        default=embedding_view.METHODS[0],
+        key="method",
+        bind="query-params",
+        required=True,
+    )
+    digests = (board_view.digest_of(folder.result) for folder in jobs)
+    parts.draw(
+        ("embedding", name_of(row), method, *digests),
+        lambda: model_charts.embedding(
+            embedding_view.flattened(found, method), embedding_view.NAMED
+        ),
+        f"What {name_of(row)} learnt of notes",
+    )
+    st.caption(
+        "Each point is a note, or notes that sound together; what lies close is alike to the"
+        " system. The most frequent ones are named, point at the others."
+        + (
+            " t-SNE keeps neighbours together; distances across the map mean nothing."
+            if method == "t-SNE"
+            else ""
+        )
+    )
 
 
 def show_card(row: Cells, jobs: list[JobFolder]) -> None:
@@ -240,7 +358,7 @@ part = st.segmented_control(
     label_visibility="collapsed",
 )
 if part == "Samples":
-    show_samples(jobs)
+    show_samples(row, jobs)
 elif part == "Figures":
     show_figures(row, jobs)
 elif part == "Training":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -27,6 +28,13 @@ FLAGS = (
 def chromium_path() -> str | None:
     """Where Chromium is."""
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def missing() -> str:
+    """Why there is no browser to test with; empty where there is one."""
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not installed"
+    return "" if chromium_path() else "there is no Chromium"
 
 
 def free_port() -> int:

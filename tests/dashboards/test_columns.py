@@ -31,12 +31,20 @@ def test_every_view_shows_columns_that_exist():
     rows = synthetic.rows(2)
     found = found_for(rows)
     for view in columns.VIEWS:
-        keys = columns.of_view(view, found, ["scale_consistency_gap"])
+        keys = columns.of_view(view, found, ["scale_consistency_gap"], sizes=True)
         assert set(keys) <= set(found)
         assert len(set(keys)) == len(keys)
-    assert "scale_consistency_gap.skill" in columns.of_view(
-        "Overall", found, ["scale_consistency_gap"]
-    )
+    usual = columns.of_view("Overall", found, ["scale_consistency_gap"], sizes=False)
+    assert "scale_consistency_gap.skill" in usual
+
+
+def test_the_size_of_networks_stands_beside_their_parameters_once_one_is_not_full():
+    found = found_for(synthetic.rows(2))
+    usual = columns.of_view("Overall", found, [], sizes=False)
+    sized = columns.of_view("Overall", found, [], sizes=True)
+    assert "size" not in usual
+    assert sized[sized.index("parameters") + 1] == "size"
+    assert [key for key in sized if key != "size"] == usual
 
 
 def test_what_has_no_figure_comes_last_in_every_view():
