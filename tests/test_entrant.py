@@ -38,8 +38,8 @@ def test_a_folder_of_midi_becomes_a_row_with_metrics_and_without_likelihood(outs
     assert mine["nats_per_step"] is None
     assert mine["likelihood_note"] == "samples only: no model to ask"
     assert mine["pieces"] == 4
-    assert mine["skill"] is not None
-    assert mine["rank"] == 1
+    assert mine["pca_distance_skill"] is not None
+    assert mine["skill_note"] == rows["human"]["skill_note"]
     assert outside.bench("verify", "runs/leaderboard.csv").returncode == 0
 
 
@@ -52,7 +52,7 @@ def test_the_true_continuations_score_as_the_human_row_does(outside):
     outside.bench(*outside.arguments("noise", "human"))
     outside.bench("score", "mine", *SMALL, "--name", "copy", "--out", "runs")
     rows = {r["system"]: r for r in board.read_csv(outside.runs / "leaderboard.csv")}
-    for column in ("skill", "scale_consistency", "polyphony"):
+    for column in ("pca_distance_skill", "scale_consistency", "polyphony"):
         assert rows["copy"][column] == rows["human"][column]
 
 
