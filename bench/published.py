@@ -1,8 +1,8 @@
 """A board that can be handed on: its rows, and beside them all that they follow from.
 
 `leaderboard.csv` and `leaderboard.tar.xz` belong together. The archive holds the small files of
-every job on the board (description, result, scores, curves, samples as MIDI): no networks, and no
-one else's music, which is what the samples of the ceiling are.
+every job on the board (description, result, scores, curves, samples as MIDI) and what
+`bench validate` found: no networks, and no one else's music, which is what the ceiling's samples are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 
 import bench
-from bench import board
+from bench import board, validity
 from bench.data.folders import cache_dir
 from bench.errors import BenchError
 from bench.files import replacing_folder, write
@@ -33,25 +33,26 @@ def publish(store: Store, folder: Path) -> tuple[Path, Path]:
     if not good:
         raise BenchError(f"No job in {store.root} has ended well. `bench all` runs some.")
     table, archive = folder / "leaderboard.csv", folder / "leaderboard.tar.xz"
-    write(archive, packed(good))
+    write(archive, packed(store.root, good))
     # The rows are those of the archive, which is all that readers have.
     write(table, board.to_csv([one.flat() for one in board.build(Store(unpacked(archive)))]))
     return table, archive
 
 
-def packed(folders: list[JobFolder]) -> bytes:
+def packed(root: Path, folders: list[JobFolder]) -> bytes:
     """The archive: the same bytes for the same files."""
+    files = [path for path in (root / validity.FILE,) if path.is_file()]
+    for folder in folders:
+        job = folder.read_job()
+        kept = KEPT if job is None or job.card.kind == "ceiling" else (*KEPT, SAMPLES)
+        files += [path for pattern in kept for path in sorted(folder.path.glob(pattern))]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9, format=tarfile.USTAR_FORMAT) as tar:
-        for folder in folders:
-            job = folder.read_job()
-            kept = KEPT if job is None or job.card.kind == "ceiling" else (*KEPT, SAMPLES)
-            files = [path for pattern in kept for path in sorted(folder.path.glob(pattern))]
-            for path in files:
-                content = path.read_bytes()
-                entry = tarfile.TarInfo(f"jobs/{path.relative_to(folder.path.parent)}")
-                entry.size, entry.mode = len(content), 0o644
-                tar.addfile(entry, io.BytesIO(content))
+        for path in files:
+            content = path.read_bytes()
+            entry = tarfile.TarInfo(path.relative_to(root).as_posix())
+            entry.size, entry.mode = len(content), 0o644
+            tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 

@@ -38,6 +38,11 @@ def board_path() -> Path:
     return Path(given) if given else published() or runs() / "leaderboard.csv"
 
 
+def tested_beside() -> Path:
+    """The file beside which `bench validate` left what it found; the published lies in its archive."""
+    return runs() / "leaderboard.csv" if published() else board_path()
+
+
 def board_name() -> str:
     """What people call the board that is shown."""
     if not os.environ.get(BOARD) and published():

@@ -56,8 +56,15 @@ def test_neither_networks_nor_other_peoples_music_are_in_it(finished, tmp_path):
 
 
 def test_the_same_jobs_give_the_same_bytes(finished):
-    folders = Store(finished.runs).folders()
-    assert published.packed(folders) == published.packed(folders)
+    store = Store(finished.runs)
+    again = [published.packed(store.root, store.folders()) for _ in range(2)]
+    assert again[0] == again[1]
+
+
+def test_what_the_metrics_were_found_to_be_worth_goes_along(finished, tmp_path):
+    (finished.runs / "validity.csv").write_text("metric\n")
+    _, archive = published.publish(Store(finished.runs), tmp_path)
+    assert (published.unpacked(archive) / "validity.csv").read_text() == "metric\n"
 
 
 def test_a_broken_archive_and_an_empty_run_are_one_clear_sentence(home, tmp_path):

@@ -223,7 +223,7 @@ shown = pick_columns(view, found, headline)
 if not rows:
     st.info("No row fits. Clear the search and the kinds to see all rows again.")
 else:
-    greyed = set(names) - validated(sources.board_path())
+    greyed = set(names) - validated(sources.tested_beside())
     selected = show_table(rows, shown, greyed)
     links(selected)
     if any(column.metric in greyed for column in shown):

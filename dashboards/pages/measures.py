@@ -22,7 +22,7 @@ DIRECTIONS = {
 def cards() -> None:
     """One entry per metric, those that make up the skill first."""
     known = registry.metrics()
-    tested = validity.results(sources.board_path())
+    tested = validity.results(sources.tested_beside())
     words = st.text_input("Search", key="q", bind="query-params", max_chars=80) or ""
     ordered = sorted(known.items(), key=lambda item: (not item[1].headline, item[0]))
     shown = [
