@@ -92,13 +92,13 @@ def ranks(draws: Sequence[Floats], values: Sequence[float]) -> list[tuple[int, i
     """(rank, low, high) of each system, higher values first.
 
     A rank is one more than the number of systems that are better beyond doubt (`apart`); systems
-    that cannot be told apart may share one. Low and high are the interval of the place.
+    that cannot be told apart may share one. Low and high are the places that the same tests leave
+    open: below all that are surely better, above all that are surely worse.
     """
     if not len(values):
         return []
-    column = np.array(values)
-    better = (apart(draws, values) & (column[None] > column[:, None])).sum(axis=1)
-    table = np.stack(draws)  # (systems, RESAMPLES)
-    places = (table[None] > table[:, None]).sum(axis=1) + 1  # (systems, RESAMPLES)
-    low, high = np.quantile(places, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="nearest")
-    return [(1 + int(better[i]), int(low[i]), int(high[i])) for i in range(len(values))]
+    column, different = np.array(values), apart(draws, values)
+    better = (different & (column[None] > column[:, None])).sum(axis=1)
+    worse = (different & (column[None] < column[:, None])).sum(axis=1)
+    first, last = 1 + better, len(values) - worse
+    return [(int(first[i]), int(first[i]), int(last[i])) for i in range(len(values))]

@@ -96,7 +96,10 @@ def test_equal_systems_are_told_apart_no_oftener_than_the_level():
     assert wrong / 200 < 0.10
 
 
-def test_the_interval_of_a_rank_holds_the_place_in_most_draws():
+def test_the_interval_of_a_rank_is_what_the_tests_leave_open():
     values = [3.0, 2.0, 1.0]
     found = statistics.ranks([draws(v, i, 0.01) for i, v in enumerate(values)], values)
-    assert [(low, high) for _, low, high in found] == [(1, 1), (2, 2), (3, 3)]
+    assert found == [(1, 1, 1), (2, 2, 2), (3, 3, 3)]
+    values = [3.0, 2.999, 1.0, -9.0]
+    found = statistics.ranks([draws(v, i, 0.01) for i, v in enumerate(values)], values)
+    assert found == [(1, 1, 2), (1, 1, 2), (3, 3, 3), (4, 4, 4)]
