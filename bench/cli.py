@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -13,6 +12,19 @@ from rich.console import Console
 
 from bench.data.commands import app as data_app
 from bench.errors import BenchError, unknown
+from bench.run_options import (
+    OUT,
+    Json,
+    Out,
+    PresetOption,
+    SamplesOption,
+    StepsOption,
+    UnpromptedOption,
+    one_of,
+    options_of,
+    run_verb,
+    several,
+)
 from bench.survey.commands import app as survey_app
 
 if TYPE_CHECKING:
@@ -34,104 +46,6 @@ app.add_typer(survey_app, name="survey", help="The blind listening survey: make,
 console = Console(width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
 
-OUT = Path("runs")
-
-Out = Annotated[Path, typer.Option("--out", help="The run folder.", show_default=True)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-PresetOption = Annotated[
-    str | None,
-    typer.Option(
-        "--preset", help="smoke, quick, standard or paper. [default: standard on a GPU, else quick]"
-    ),
-]
-DataOption = Annotated[
-    list[str] | None, typer.Option("--data", help="Data sets, by name. [default: chorales]")
-]
-SystemsOption = Annotated[
-    list[str] | None,
-    typer.Option("--systems", help="Systems by name, or path/to/file.py:ClassName. [default: all]"),
-]
-SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds.")]
-SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Samples per job.")]
-StepsOption = Annotated[int | None, typer.Option("--steps", min=1, help="Steps per sample.")]
-WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Jobs at a time.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="in-turn or processes.")]
-DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="cpu or cuda. [default: cuda where there is one]")
-]
-TimeoutOption = Annotated[
-    float | None, typer.Option("--timeout", min=0.001, help="Minutes a job may take.")
-]
-MemoryOption = Annotated[
-    int | None,
-    typer.Option("--job-memory", min=1, help="MB a job may hold. [default: what there is]"),
-]
-VariantOption = Annotated[str, typer.Option("--variant", help="corrected, as-published or all.")]
-UnpromptedOption = Annotated[
-    bool, typer.Option("--unprompted", help="Sample from nothing instead of continuing a bar.")
-]
-SnapshotsOption = Annotated[
-    int, typer.Option("--snapshots", min=0, help="Points through training to sample and score at.")
-]
-
-
-def several(values: list[str] | None) -> tuple[str, ...]:
-    """Option values given one by one or separated by commas."""
-    return tuple(
-        part.strip() for value in values or () for part in value.split(",") if part.strip()
-    )
-
-
-def one_of(what: str, value: str, allowed: tuple[str, ...]) -> Any:
-    """The value, if it is allowed; else an error with the nearest ones."""
-    if value not in allowed:
-        raise unknown(what, value, allowed)
-    return value
-
-
-def options_of(
-    preset: str | None,
-    data: list[str] | None,
-    systems: list[str] | None,
-    seeds: int | None,
-    samples: int | None,
-    steps: int | None,
-    out: Path,
-    device: str | None,
-    variant: str,
-    unprompted: bool,
-    snapshots: int = 0,
-) -> Options:
-    """The options of a run, checked, defaults filled in by what the machine has."""
-    from bench.engines.local import gpus
-    from bench.plan import PRESETS, Options
-
-    chosen = one_of("device", device or ("cuda" if gpus() else "cpu"), ("cpu", "cuda"))
-    usual = "standard" if chosen == "cuda" else "quick"
-    return Options(
-        preset=one_of("preset", preset or usual, tuple(PRESETS)),
-        data=several(data) or ("chorales",),
-        systems=tuple(name for name in several(systems) if name != "all"),
-        seeds=seeds,
-        samples=samples,
-        steps=steps,
-        variant=one_of("variant", variant, ("corrected", "as-published", "all")),
-        unprompted=unprompted,
-        snapshots=snapshots,
-        device=chosen,
-        out=out,
-    )
-
-
-def engine_of(
-    engine: str, workers: int | None, timeout: float | None, job_memory: int | None
-) -> Engine:
-    """How jobs are run."""
-    from bench.engines import ENGINES
-    from bench.suite import Engine
-
-    return Engine(one_of("engine", engine, tuple(ENGINES)), workers, timeout, job_memory)
-
 
 def runs_in(out: Path) -> Path:
     """The run folder to look at: the published one, and that is said, where there is none yet."""
@@ -150,49 +64,10 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
 
 
-def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., None]:
-    """A verb that takes the options of a run, the same for all of them, and acts on them."""
-
-    def verb(
-        preset: PresetOption = None,
-        data: DataOption = None,
-        systems: SystemsOption = None,
-        seeds: SeedsOption = None,
-        samples: SamplesOption = None,
-        steps: StepsOption = None,
-        out: Out = OUT,
-        workers: WorkersOption = None,
-        engine: EngineOption = "processes",
-        device: DeviceOption = None,
-        timeout: TimeoutOption = None,
-        job_memory: MemoryOption = None,
-        variant: VariantOption = "corrected",
-        unprompted: UnpromptedOption = False,
-        snapshots: SnapshotsOption = 0,
-        as_json: Json = False,
-    ) -> None:
-        options = options_of(
-            preset,
-            data,
-            systems,
-            seeds,
-            samples,
-            steps,
-            out,
-            device,
-            variant,
-            unprompted,
-            snapshots,
-        )
-        action(options, engine_of(engine, workers, timeout, job_memory), as_json)
-
-    verb.__doc__ = action.__doc__
-    return verb
-
-
 def plan(options: Options, how: Engine, as_json: bool) -> None:
     """Print every job of a run, what it takes, and what is done already. Runs nothing."""
     from bench import tables
+    from bench.plan import forecast
     from bench.plan import plan as plan_jobs
 
     planned = plan_jobs(options)
@@ -200,8 +75,10 @@ def plan(options: Options, how: Engine, as_json: bool) -> None:
         print_json([plan_row(one) for one in planned])
         return
     tables.print_plan(console, planned)
-    console.print(tables.summary(planned, len(how.slots(options))), highlight=False)
+    expected = forecast(planned, how.places(options, planned))
+    console.print(tables.summary(planned, expected), highlight=False)
     if not all(one.done for one in planned):
+        console.print(tables.costs(expected, how.price), highlight=False, soft_wrap=True)
         console.print("`bench all` with the same options runs them.", highlight=False)
 
 
@@ -224,13 +101,16 @@ def plan_row(one: Planned) -> dict[str, Any]:
 def run_all(options: Options, how: Engine, as_json: bool) -> None:
     """Train, sample and score every system; write the leaderboard. Run it again to go on."""
     from bench import tables
+    from bench.plan import forecast
     from bench.plan import plan as plan_jobs
     from bench.suite import run_all as run_suite
 
     say = errors if as_json else console
     planned = plan_jobs(options)
     say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
-    say.print(tables.summary(planned, len(how.slots(options))), highlight=False)
+    say.print(
+        tables.summary(planned, forecast(planned, how.places(options, planned))), highlight=False
+    )
     try:
         outcome = run_suite(options, how, say, planned)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from bench import __version__, data
-from bench.engines.local import gpus
+from bench.engines.machine import gpus
 from bench.errors import BenchError
 
 PACKAGES = [

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import resource
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import bench
-from bench import data, likelihood, registry, sampling
+from bench import data, likelihood, ranks, registry, sampling
 from bench.checkpoint import load_tree
 from bench.contract import Log, System
 from bench.data.dataset import Dataset
@@ -46,15 +48,29 @@ def trained(job: Job, dataset: Dataset, log: Log) -> System:
 
 
 def fit(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
-    """Train the system and leave it, saved, in the job's folder."""
+    """Train the system, with as many processes as it is given, and leave it in the job's folder."""
     if not folder.checkpoint.exists():
         folder.curves.unlink(missing_ok=True)  # of an attempt that left nothing to go on from
         shutil.rmtree(folder.snapshots, ignore_errors=True)
-    log = JobLog(folder, job.snapshots, job.clock)
-    system = trained(job, dataset, log)
+    processes = ranks.count()
+    if processes > 1:
+        found = ranks.launch(folder, processes)
+    else:
+        log = JobLog(folder, job.snapshots, job.clock)
+        found = learn(job, folder, dataset, log, log)
+    folder.checkpoint.unlink(missing_ok=True)
+    return found
+
+
+def learn(job: Job, folder: JobFolder, dataset: Dataset, log: JobLog, told: Log) -> dict[str, Any]:
+    """Train the system and save it, in the first of the processes that train it together."""
+    from bench import distributed
+
+    system = trained(job, dataset, told)
+    if distributed.rank() > 0:
+        return {}
     with replacing_folder(folder.system) as half:
         system.save(half)
-    folder.checkpoint.unlink(missing_ok=True)
     parameters = getattr(system, "parameter_count", None)
     return {
         "seconds": log.seconds,
@@ -65,7 +81,19 @@ def fit(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
         "commit": commit_of(Path(bench.__file__).parent.parent),
         "hardware": hardware(job),
         "threads": int(os.environ.get("OMP_NUM_THREADS", "0")) or None,
+        "processes": distributed.ranks(),
+        "peak_memory_mb": peak_memory(job),
     }
+
+
+def peak_memory(job: Job) -> int:
+    """The most memory the process ever held, in MB; on a GPU job the GPU's."""
+    if job.device == "cuda" and "torch" in sys.modules:
+        import torch
+
+        return int(torch.cuda.max_memory_allocated() // 2**20)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20)
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

@@ -14,7 +14,8 @@ from bench.errors import BenchError, unknown
 from bench.job import Card, Device, Job
 from bench.registry import PresetName, SystemSpec, Variant
 from bench.sampling import Protocol
-from bench.scoring import is_done, stale_metrics
+from bench.schedule import Place, Schedule, longest_first, simulate
+from bench.scoring import is_done, read_scores, stale_metrics
 from bench.store import Store, is_finished
 
 
@@ -203,32 +204,58 @@ def plan(options: Options) -> list[Planned]:
         else:
             state = status.state if status else "new"
         seconds, memory, disk = known.get(
-            (job.system, job.variant, job.dataset, job.preset, job.device),
-            (job.card.seconds, job.card.memory_mb, job.card.disk_mb),
+            alike(job), (job.card.seconds, job.card.memory_mb, job.card.disk_mb)
         )
         planned.append(Planned(job, state, seconds, memory, disk))
     return planned
 
 
-def measured(store: Store) -> dict[tuple[str, ...], tuple[float, int, int]]:
-    """Seconds, memory and disk of finished jobs, by system, variant, data, preset and device."""
-    found: dict[tuple[str, ...], tuple[float, int, int]] = {}
+def alike(job: Job) -> tuple[object, ...]:
+    """What jobs have in common that take about the same: all but seed and code."""
+    return (job.system, job.variant, job.dataset, job.preset, job.protocol, job.device)
+
+
+def measured(store: Store) -> dict[tuple[object, ...], tuple[float, int, int]]:
+    """Seconds, memory and disk of finished jobs, by what is alike.
+
+    The mean time, since jobs share the load; the most memory, since one too many ends them all.
+    """
+    found: dict[tuple[object, ...], list[tuple[float, int, int]]] = {}
     for folder in store.folders():
         job, status = folder.read_job(), folder.read_status()
         if job is None or status is None or status.state != "ok":
             continue
         result = folder.read_result()
-        seconds = sum(
-            result.get(p, {}).get("seconds", 0.0) for p in ("fit", "sample", "likelihood")
-        )
+        phases = [result.get(phase, {}) for phase in ("fit", "sample", "likelihood")]
+        timed = [*phases, *read_scores(folder).values()]
+        seconds = sum(each.get("seconds") or 0.0 for each in timed)  # none: made outside
         size = sum(f.stat().st_size for f in folder.path.rglob("*") if f.is_file())
-        key = (job.system, job.variant, job.dataset, job.preset, job.device)
         # 1.5 s: the process itself, and loading the data
-        found[key] = (seconds + 1.5, result.get("peak_memory_mb", 0), 1 + size // 2**20)
-    return found
+        figures = (seconds + 1.5, result.get("peak_memory_mb", 0), 1 + size // 2**20)
+        found.setdefault(alike(job), []).append(figures)
+    return {
+        key: (sum(s) / len(s), max(memory), max(disk))
+        for key, (s, memory, disk) in ((k, zip(*v, strict=True)) for k, v in found.items())
+    }
 
 
-def time_left(planned: Sequence[Planned], workers: int) -> float:
-    """Seconds that what is left takes with so many workers: the load shared, the longest alone."""
-    left = [one.seconds for one in planned if not one.done]
-    return max(sum(left) / max(workers, 1), max(left, default=0.0))
+def forecast(planned: Sequence[Planned], places: Sequence[Place]) -> Schedule[Planned]:
+    """What is left of the plan, in time and on its places. BenchError for what never fits."""
+    left = [one for one in planned if not one.done]
+    refuse_impossible(left, places)
+    return simulate(longest_first(left), places)
+
+
+def refuse_impossible(planned: Sequence[Planned], places: Sequence[Place]) -> None:
+    """BenchError when a job has room at none of the places, however long it waits."""
+    never = [one for one in planned if not any(place.ever_fits(one.memory_mb) for place in places)]
+    if never:
+        most = max(never, key=lambda one: one.memory_mb)
+        place = max(places, key=lambda place: place.memory_mb or 0)
+        where = "the largest GPU" if place.gpu else "this machine"
+        raise BenchError(
+            f"{len(never)} of the jobs can never run here: for {most.job.id}"
+            f" {place.kept_for(most.memory_mb)} MB are needed, and {where} has"
+            f" {place.memory_mb} MB. Leave the system out (--systems), or run"
+            " it where there is more memory."
+        )

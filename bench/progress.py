@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench.engines.local import Event, Running
+from bench.engines.local import Event
 from bench.files import read_json
+from bench.job import Job
 from bench.plan import Planned
+from bench.store import JobFolder
 
 LINE_SECONDS = 30.0  # between two signs of life where there is no terminal
 
@@ -23,6 +26,18 @@ def duration(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+class InHand(Protocol):
+    """A job that an engine has in hand."""
+
+    @property
+    def job(self) -> Job:
+        """The job."""
+
+    @property
+    def folder(self) -> JobFolder:
+        """Where it says how far it is."""
 
 
 class Watch:
@@ -64,7 +79,14 @@ class Watch:
         if event.kind == "waiting":
             self.drop(event.job.id)
             if not self.console.is_terminal:
-                self.say(f"waits    {name}: another run has it in hand")
+                why = event.status.error if event.status else "another run has it in hand"
+                self.say(f"waits    {name}: {why}")
+            return
+        if event.kind == "elsewhere":
+            self.total -= 1
+            self.expected.pop(event.job.id, None)
+            state = event.status.state if event.status else "ended"
+            self.say(f"{state} elsewhere   {name}   {len(self.ended)}/{self.total}, {self.left()}")
             return
         self.drop(event.job.id)
         took = time.monotonic() - self.begun.get(event.job.id, time.monotonic())
@@ -77,7 +99,7 @@ class Watch:
             self.say(f"[red]{status.state}[/]   {name}: {status.phase}: {status.error}   {done}")
         self.progress.update(self.overall, completed=len(self.ended), note=f"{done}, {self.left()}")
 
-    def tick(self, running: Sequence[Running]) -> None:
+    def tick(self, running: Sequence[InHand]) -> None:
         """Move the bars of the jobs in hand."""
         if not self.console.is_terminal:
             if time.monotonic() - self.spoken > LINE_SECONDS:

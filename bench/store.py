@@ -101,12 +101,14 @@ class JobFolder:
             yield True
             return
         with self.lock.open("a") as file:
+            free = True
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                free = False
             except OSError:
-                yield False
-            else:
-                yield True
+                pass  # a file system without locks: nothing is known of other processes
+            yield free
 
     def log_tail(self, lines: int = 1) -> str:
         """The last non-empty lines of the log."""

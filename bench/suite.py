@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from bench import board, data
-from bench.engines import EngineName
-from bench.engines.local import Slot, run, slots
+from bench.engines import EngineName, cluster, ray
+from bench.engines.claims import Claims
+from bench.engines.cluster import Cluster
+from bench.engines.local import run
+from bench.engines.machine import imagined, places
+from bench.errors import BenchError
 from bench.files import write
-from bench.plan import PRESETS, Options, Planned
+from bench.job import Job
+from bench.plan import PRESETS, Options, Planned, refuse_impossible
 from bench.progress import Watch
+from bench.schedule import Place, longest_first, own_part_first
 from bench.scoring import is_done
 from bench.store import Status, Store, cannot_write
 
@@ -26,10 +33,31 @@ class Engine:
     workers: int | None = None
     timeout: float | None = None  # minutes per job; none: the preset's
     job_memory: int | None = None  # MB per job
+    gpus: int | None = None  # none: all there are
+    gpu_memory: int | None = None  # MB of each; none: what the driver says
+    price: float | None = None  # of a GPU or a processor for an hour
+    shard: tuple[int, int] | None = None  # its number, from 1, and how many share the run folder
+    ray_address: str | None = None  # of the cluster; none: a Ray of our own on this machine
+    gpus_per_job: float | None = None  # on a cluster: a part of one, or whole ones
 
-    def slots(self, options: Options) -> list[Slot]:
-        """The room there is for jobs."""
-        return slots(1 if self.name == "in-turn" else self.workers, options.device)
+    @property
+    def cluster(self) -> Cluster:
+        """Where the engine "ray" runs jobs."""
+        return Cluster(self.ray_address, self.workers, self.gpus_per_job)
+
+    def places(self, options: Options, planned: Sequence[Planned]) -> list[Place]:
+        """Where jobs run: on this machine, on the cluster there is, or on one that is imagined.
+
+        BenchError where a job could never run there.
+        """
+        if self.gpus and options.device == "cpu":
+            raise BenchError("--gpus asks for GPUs, and --device cpu for none.")
+        workers = 1 if self.name == "in-turn" else self.workers
+        if self.name != "ray":
+            return places(workers, options.device, self.gpus, self.gpu_memory)
+        if self.gpus or (workers and not self.ray_address):
+            return imagined(workers, options.device, self.gpus, self.gpu_memory)
+        return [Place(cluster.room(self.cluster, planned, self.job_memory))]
 
 
 @dataclass(frozen=True)
@@ -65,21 +93,40 @@ def run_all(
         # Every job has its folder before the first one runs: whoever looks sees the whole plan.
         for one in left:
             store.begin(one.job)
-        room = engine.slots(options)
-        watch = Watch(planned, len(room), console)
-        minutes = engine.timeout or PRESETS[options.preset].timeout
+        room = engine.places(options, planned)
+        refuse_impossible(left, room)
+        watch = Watch(planned, sum(place.slots for place in room), console)
+        seconds = 60 * (engine.timeout or PRESETS[options.preset].timeout)
+        claims = Claims(options.out) if engine.shard else None
+        ordered = own_part_first(left, *engine.shard) if engine.shard else longest_first(left)
 
-        with watch.shown():
-            statuses = run(
-                [one.job for one in sorted(left, key=lambda one: -one.seconds)],
-                store,
-                room,
-                lambda job: is_done(job, store.folder(job)),
-                watch.tell,
-                watch.tick,
-                timeout=60 * minutes,
-                job_memory=engine.job_memory * 2**20 if engine.job_memory else None,
-            )
+        def finished(job: Job) -> bool:
+            return is_done(job, store.folder(job))
+
+        with watch.shown(), claims or nullcontext():
+            if engine.name == "ray":
+                statuses = ray.run(
+                    ordered,
+                    store,
+                    engine.cluster,
+                    finished,
+                    watch.tell,
+                    watch.tick,
+                    timeout=seconds,
+                    job_memory=engine.job_memory,
+                )
+            else:
+                statuses = run(
+                    ordered,
+                    store,
+                    room,
+                    finished,
+                    watch.tell,
+                    watch.tick,
+                    timeout=seconds,
+                    job_memory=engine.job_memory * 2**20 if engine.job_memory else None,
+                    claims=claims,
+                )
     entries = board.build(store)
     path = options.out / "leaderboard.csv"
     try:

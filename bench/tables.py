@@ -11,9 +11,10 @@ from rich.table import Table
 
 from bench.claims import Answer
 from bench.compare import Difference
-from bench.plan import Planned, time_left
+from bench.plan import Planned
 from bench.progress import duration
 from bench.reproduce import Figure
+from bench.schedule import Schedule
 
 WIDE = 150  # columns of a terminal that shows the metrics too
 LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$", "–": "--"})
@@ -169,7 +170,7 @@ def claim_cells(one: Answer) -> tuple[str, ...]:
         f"{one.claim.second} {number(one.second)}".strip() if one.second is not None else "",
         gap,
         one.shares,
-        one.verdict,
+        one.verdict + (", one seed" if one.seeds == 1 else ""),
     )
 
 
@@ -267,7 +268,7 @@ def print_plan(console: Console, planned: Sequence[Planned]) -> None:
     console.print(table)
 
 
-def summary(planned: Sequence[Planned], workers: int) -> str:
+def summary(planned: Sequence[Planned], forecast: Schedule[Planned]) -> str:
     """A plan in one sentence."""
     left = [one for one in planned if not one.done]
     done = len(planned) - len(left)
@@ -277,8 +278,27 @@ def summary(planned: Sequence[Planned], workers: int) -> str:
     parts = [f"{len(left)} of {len(planned)} jobs to run" if done else f"{len(left)} jobs to run"]
     if again:
         parts.append(f"{again} of them begun before")
-    parts.append(f"about {duration(time_left(planned, workers))} with {workers} at a time")
-    memory = sum(sorted((one.memory_mb for one in left), reverse=True)[:workers])
+    parts.append(f"about {duration(forecast.makespan)} with {forecast.slots} at a time")
+    memory = sum(sorted((one.memory_mb for one in left), reverse=True)[: forecast.slots])
     parts.append(f"{memory / 1024:.1f} GB of memory")
     parts.append(f"{sum(one.disk_mb for one in left)} MB of disk")
     return ", ".join(parts) + "."
+
+
+def costs(forecast: Schedule[Planned], price: float | None) -> str:
+    """What a plan takes of the devices, what that costs, and what stops it from ending sooner."""
+    gpus = any(place.gpu for place in forecast.places)
+    devices = len(forecast.places) if gpus else forecast.slots
+    hours = devices * forecast.makespan / 3600
+    what = "GPU" if gpus else "processor"
+    paid = f" ({hours * price:.2f} at {price:g} each)" if price is not None else ""
+    path = [
+        f"{one.work.job.id.rpartition('.')[0]} ({duration(one.ended - one.begun)})"
+        for one in forecast.critical_path
+    ]
+    shown = path if len(path) <= 4 else [*path[:2], f"{len(path) - 3} more", path[-1]]
+    return (
+        f"{devices} {what}{'s' * (devices != 1)} for {duration(forecast.makespan)}:"
+        f" {hours:.2f} {what} hours{paid}, in use {forecast.busy:.0%} of the time."
+        f" What bounds it: {forecast.bound}. Critical path: {', then '.join(shown)}."
+    )

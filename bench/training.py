@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench import distributed
 from bench.contract import Budget, Log
 from bench.errors import BenchError
 from bench.seeds import step_seed
@@ -62,10 +63,15 @@ def _order(items: int, seed: int, turn: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, turn]).permutation(items)
 
 
-def batch(items: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
+def whole_batch(items: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
     """The items of one step's batch: each once per pass, every pass in an order of its own."""
     turn, place = divmod(step, batches_per_pass(items, size))
     return _order(items, seed, turn)[place * size : (place + 1) * size].copy()
+
+
+def batch(items: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
+    """The items of one step's batch, or the part of them that falls to this process."""
+    return distributed.part(whole_batch(items, size, seed, step))
 
 
 @dataclass(frozen=True)
@@ -136,23 +142,25 @@ def train(
             "optimiser": _optimiser_state(optimiser),
         }
 
+    distributed.same(model)
     while done < steps and (patience is None or stale < patience):
         model.train()
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * schedule(done)
         optimiser.zero_grad(set_to_none=True)
         with (
-            seeded(step_seed(seed, done)),
+            seeded(distributed.own_seed(step_seed(seed, done))),
             torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"),
         ):
             value = loss(done)
         value.backward()  # type: ignore[no-untyped-call]
+        value = distributed.reduce(model, value)
         if clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimiser.step()
         done += 1
         # Read only now and then: reading makes a GPU wait.
-        unseen.append(value.detach())
+        unseen.append(value)
         if done % point == 0 or done == steps:
             log.record(
                 done, train_loss=float(np.mean(look())), rate=optimiser.param_groups[0]["lr"]
@@ -161,7 +169,7 @@ def train(
             unseen.clear()
         if validate is not None and (done % every == 0 or done == steps):
             look()
-            held_out = _held_out(model, validate)
+            held_out = distributed.first(lambda: _held_out(model, validate))
             log.record(done, valid_loss=held_out)
             if not best or held_out < best["loss"]:
                 best = {"loss": held_out, "step": done, "model": _copy(model.state_dict())}

@@ -7,7 +7,6 @@ where the first one ended.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import threading
 import time
@@ -27,13 +26,15 @@ from bench.phases import (
     file_hashes,
     fit,
     load_pinned,
+    peak_memory,
     read_samples,
     sample,
     snapshots,
     test_likelihood,
 )
+from bench.ranks import Died
 from bench.scoring import is_done, score_samples
-from bench.store import BUSY, JobFolder
+from bench.store import BUSY, JobFolder, State
 
 
 def whole(job: Job, folder: JobFolder, result: dict[str, Any]) -> dict[str, Any]:
@@ -70,21 +71,12 @@ def run(job: Job, folder: JobFolder, enter: Callable[[str], None]) -> None:
         if phase not in result:
             enter(phase)
             result[phase] = work()
-            result["peak_memory_mb"] = max(peak_memory(job), result.get("peak_memory_mb", 0))
+            held = result[phase].pop("peak_memory_mb", 0)  # by a process of its own
+            result["peak_memory_mb"] = max(held, peak_memory(job), result.get("peak_memory_mb", 0))
             write_json(folder.result, result)
     enter("score")
     samples = read_samples(folder, result["sample"]["hashes"])
     score_samples(folder, samples, lambda: sampling.reference(dataset, job.protocol, prompts))
-
-
-def peak_memory(job: Job) -> int:
-    """The most memory the process ever held, in MB; on a GPU job the GPU's."""
-    if job.device == "cuda" and "torch" in sys.modules:
-        import torch
-
-        return int(torch.cuda.max_memory_allocated() // 2**20)
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20)
 
 
 def end_with_engine(alive: Connection) -> None:
@@ -110,8 +102,20 @@ def repeatable(job: Job) -> None:
 def last_line(error: BaseException) -> str:
     """The error as one line."""
     text = str(error).strip().splitlines()
-    name = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
+    name = "" if isinstance(error, BenchError | Died) else f"{type(error).__name__}: "
     return f"{name}{text[0] if text else ''}".strip(": ") or type(error).__name__
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether the error is about memory, the machine's or a GPU's."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def state_after(error: BaseException) -> State:
+    """How the job of a process that met this error stands."""
+    if isinstance(error, Died):
+        return "crashed"
+    return "out-of-memory" if ran_out_of_memory(error) else "failed"
 
 
 def work(folder: JobFolder) -> int:
@@ -143,8 +147,7 @@ def work(folder: JobFolder) -> int:
     except BaseException as error:  # noqa: BLE001 - a system may raise anything, SystemExit too
         traceback.print_exc(file=sys.stdout)
         sys.stdout.flush()
-        memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-        state = "out-of-memory" if memory else "failed"
+        state = state_after(error)
         seconds = time.monotonic() - begun
         folder.write_status(
             state=state, phase=phase, error=last_line(error), attempt=attempt, seconds=seconds
@@ -162,3 +165,7 @@ def main(path: Path, alive: Connection) -> None:
         code = work(folder) if free else BUSY
     sys.stdout.flush()
     os._exit(code)  # whatever threads a system left behind
+
+
+if __name__ == "__main__":  # started by itself; whoever started it holds the other end of stdin
+    main(Path(sys.argv[1]), Connection(sys.stdin.fileno(), writable=False))

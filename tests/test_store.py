@@ -80,3 +80,15 @@ def test_a_lock_is_held_by_one_and_ends_with_its_holder(tmp_path):
         assert (first, second) == (True, False)
         assert folder.is_running()
     assert not folder.is_running()
+
+
+def test_a_file_system_without_locks_stops_no_job(tmp_path, monkeypatch):
+    import fcntl
+
+    def none(*_):
+        raise OSError(37, "No locks available")
+
+    folder = Store(tmp_path).begin(job())
+    monkeypatch.setattr(fcntl, "flock", none)
+    with folder.locked() as free:
+        assert free

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import saved, training
+from bench import distributed, saved, training
 from bench.architectures import language, remi_pieces
 from bench.architectures.attention import Cache, ContextNetwork, attend
 from bench.contract import Budget, Floats, Likelihood, Log
@@ -178,7 +178,7 @@ class GPTRemi:
             rows = language.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
             for row in rows:
                 transpose(row, int(rng.integers(-self.transpose, self.transpose + 1)))
-            return self.network.loss(language.tensor(rows))
+            return self.network.loss(language.tensor(distributed.part(rows)))
 
         def validate() -> float:
             return language.mean_loss(self.network, held_out, self.batch)

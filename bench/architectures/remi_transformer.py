@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import saved, training
+from bench import distributed, saved, training
 from bench.architectures import language, remi_pieces
 from bench.architectures.attention import Cache, ContextNetwork, attend
 from bench.contract import Budget, Floats, Likelihood, Log
@@ -197,7 +197,7 @@ class RemiTransformer:
         def loss(step: int) -> Tensor:
             rng = np.random.default_rng([seed, step])
             rows = language.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
-            return self.network.loss(language.tensor(rows), self.last)
+            return self.network.loss(language.tensor(distributed.part(rows)), self.last)
 
         segments = sum(-(-len(sequence) // self.context) for sequence in tokens)
         per_pass = training.batches_per_pass(segments, self.batch)

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import saved, training
+from bench import distributed, saved, training
 from bench.architectures import language
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.escape import Spelling
@@ -341,12 +341,13 @@ class TonicNet:
         def loss(step: int) -> Tensor:
             rng = np.random.default_rng([seed, step])
             chosen = []
-            for number in training.batch(len(windows), self.batch, seed, step):
+            for number in training.whole_batch(len(windows), self.batch, seed, step):
                 piece = pieces[windows[number][0]]
                 start = int(rng.integers(max(1, len(piece) - self.sequence + 1)))
                 shift = int(rng.integers(-self.transpose, self.transpose + 1))
                 chosen.append((transpose(piece, shift), start))
-            return self.network.loss(*map(language.tensor, self._rows(chosen, self.sequence)))
+            mine = distributed.part(chosen)
+            return self.network.loss(*map(language.tensor, self._rows(mine, self.sequence)))
 
         def validate() -> float:
             tokens, counts = held_out_rows

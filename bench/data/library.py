@@ -114,6 +114,12 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
     return manifest.dataset(pieces)
 
 
+def kept(name: str, data_dir: Path | None = None) -> Path:
+    """Where the cache folder keeps the pieces of a data set that was loaded."""
+    it, manifest = _open(name, data_dir)
+    return _cache(it, manifest)
+
+
 def fetch(name: str, data_dir: Path | None = None) -> Dataset:
     """The data set, downloaded if need be, read and checked: the next `load` takes no time."""
     it, _ = _open(name, data_dir)

@@ -1,11 +1,12 @@
-"""Who runs the jobs: one after the other, or several processes at once."""
+"""Who runs the jobs: one after the other, several processes at once, or a cluster."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-EngineName = Literal["in-turn", "processes"]
+EngineName = Literal["in-turn", "processes", "ray"]
 ENGINES: dict[EngineName, str] = {
     "in-turn": "one job at a time",
     "processes": "as many jobs at a time as there are slots (--workers)",
+    "ray": "as many jobs at a time as a Ray cluster has room for (--ray-address)",
 }

@@ -10,29 +10,32 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import psutil
 
-from bench.errors import BenchError
+from bench.engines.claims import Claims, watch
+from bench.engines.machine import MEMORY_FLOOR
+from bench.engines.outcome import judge
 from bench.job import Job
-from bench.store import BUSY, UNFINISHED, JobFolder, State, Status, Store, cannot_write
+from bench.plan import Planned
+from bench.schedule import Line, Place
+from bench.store import BUSY, JobFolder, State, Status, Store, cannot_write
 
-# What nearly every job needs, and what takes longest to load.
-PRELOADED = ["__main__", "bench.worker", "torch", "scipy.stats", "muspy"]
-POLL_SECONDS = 0.02
+PRELOADED = ["bench.engines.preloaded"]
+POLL_SECONDS = 0.1
 BUSY_SECONDS = 2.0  # before looking again at a job that another run has in hand
 GRACE_SECONDS = 5.0  # between asking a process to end and ending it
-MEMORY_FLOOR = 0.03  # of the machine's memory left free: below it the largest job is ended
 
 
 def threads() -> str:
@@ -42,12 +45,13 @@ def threads() -> str:
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one job at a time."""
+    """What a job gets of the machine."""
 
-    gpu: str = ""  # the GPU that its jobs see; empty: none
+    gpu: str = ""  # the GPU that it sees; empty: none
+    share: float = 0.0  # of the GPU's memory that it may allocate; 0: all that is free
 
     def environment(self, job: Job) -> dict[str, str]:
-        """The environment of a job in this slot.
+        """The environment of the job in this slot.
 
         One thread each: the number of threads changes results, so it never depends on how many
         jobs run beside.
@@ -64,13 +68,18 @@ class Slot:
 class Running:
     """A job in hand."""
 
-    job: Job
+    work: Planned
+    place: int  # the number of the place where it runs
     folder: JobFolder
-    slot: Slot
     process: ForkServerProcess
     alive: Connection  # the other end tells the process that we are gone
     begun: float = field(default_factory=time.monotonic)
     ended_as: tuple[State, str] | None = None  # when the engine ended it, and why
+
+    @property
+    def job(self) -> Job:
+        """The job."""
+        return self.work.job
 
     def memory(self) -> int:
         """Bytes held by the process and its children."""
@@ -91,7 +100,7 @@ class Running:
         self.alive.close()
 
 
-EventKind = Literal["started", "finished", "waiting"]
+EventKind = Literal["started", "finished", "waiting", "elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -127,24 +136,45 @@ def server() -> ForkServerContext:
     return context
 
 
-def start(job: Job, slot: Slot, store: Store) -> Running:
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Hide the main module: each process that is started meanwhile would run it anew."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def start(work: Planned, place: int, slot: Slot, store: Store, claims: Claims | None) -> Running:
     """Start the job's worker."""
-    folder = store.begin(job)
+    folder = store.begin(work.job)
     try:
         folder.log.open("ab").close()
     except OSError as error:
         raise cannot_write(store.root, error) from None
     context = server()
     theirs, ours = context.Pipe(duplex=False)
-    arguments = (str(folder.path.resolve()), slot.environment(job), theirs)
+    held = (str(claims.sign_of(work.job.id)), claims.beat) if claims else None
+    arguments = (
+        str(folder.path.resolve()), slot.environment(work.job), slot.share, held, theirs
+    )  # fmt: skip
     process = context.Process(target=worker_process, args=arguments)
-    process.start()
+    with without_main():
+        process.start()
     theirs.close()
-    return Running(job, folder, slot, process, ours)
+    return Running(work, place, folder, process, ours)
 
 
-def worker_process(folder: str, environment: dict[str, str], alive: Connection) -> None:
-    """The life of a job's process."""
+def worker_process(
+    folder: str,
+    environment: dict[str, str],
+    share: float,
+    held: tuple[str, float] | None,
+    alive: Connection,
+) -> None:
+    """The life of a job's process. `held`: its shard's sign of life, and how often to look."""
     from bench.worker import main
 
     os.setsid()  # a group of its own: whatever it starts ends with it
@@ -152,39 +182,24 @@ def worker_process(folder: str, environment: dict[str, str], alive: Connection) 
     with open(JobFolder(Path(folder)).log, "ab", buffering=0) as log:  # noqa: PTH123
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+    if held:  # others have the job in hand once its shard is taken for dead
+        watch(Path(held[0]), held[1], lambda: os._exit(BUSY))
+    if share:
+        cap_gpu_memory(share)
     main(Path(folder), alive)
 
 
+def cap_gpu_memory(share: float) -> None:
+    """Let this process allocate no more than its share: what it does not get, others have."""
+    import torch
+
+    torch.cuda.set_per_process_memory_fraction(share)
+
+
 def outcome(running: Running) -> Status:
-    """How the ended worker's job stands; what the worker could not say itself is added."""
-    code = running.process.exitcode or 0
-    folder, status = running.folder, running.folder.read_status()
+    """How the ended worker's job stands."""
     seconds = time.monotonic() - running.begun
-    if running.ended_as is None and code == 0:
-        return Status(state="ok", phase="done", error="", seconds=seconds)
-    if running.ended_as is None and code == 1 and status and status.error != UNFINISHED:
-        return status
-    state: State = "crashed"
-    if running.ended_as:
-        state, why = running.ended_as
-    elif code == -signal.SIGKILL:
-        state, why = "out-of-memory", "the system killed it (SIGKILL), most likely for its memory"
-    elif code < 0:
-        why = f"it crashed with {signal.Signals(-code).name}"
-    else:
-        why = f"it ended with exit status {code}: {folder.log_tail() or 'no message'}"
-    found = {
-        "state": state,
-        "phase": status.phase if status else "start",
-        "error": why,
-        "attempt": status.attempt if status else 1,
-        "seconds": seconds,
-    }
-    # A full disk: the folder still says failed, as it did from the start.
-    with folder.locked() as free, suppress(OSError):
-        if free:  # else another run has taken the job over
-            folder.write_status(**found)
-    return Status.model_validate(found)
+    return judge(running.folder, running.process.exitcode or 0, seconds, running.ended_as)
 
 
 def guard_memory(running: Sequence[Running], limit: int | None) -> None:
@@ -222,90 +237,79 @@ def orderly_end(running: list[Running]) -> Iterator[None]:
 
 
 def run(
-    jobs: Sequence[Job],
+    works: Sequence[Planned],
     store: Store,
-    slots: Sequence[Slot],
+    places: Sequence[Place],
     finished: Callable[[Job], bool],
     tell: Callable[[Event], None],
     tick: Callable[[Sequence[Running]], None],
     timeout: float | None = None,
     job_memory: int | None = None,
+    claims: Claims | None = None,
 ) -> dict[str, Status]:
-    """Run the jobs in the order given; each one's outcome by job id.
+    """Run the jobs in the order given, as far as there is room; each one's outcome by job id.
 
-    A job that another run has in hand is waited for, and taken over if that run dies.
+    A job that another run or shard has in hand is waited for, and taken over if that one dies.
     """
-    waiting = list(jobs)
+    line = Line(works, places)
     not_before: dict[str, float] = {}
-    free = list(slots)
     running: list[Running] = []
     outcomes: dict[str, Status] = {}
-    guarded = 0.0
+    looked = guarded = 0.0
+
+    def ready(work: Planned) -> bool:
+        if not_before.get(work.job.id, 0.0) > now:
+            return False
+        return claims is None or claims.standing(work.job.id) in ("free", "mine")
+
+    def settle(job: Job, kind: EventKind, status: Status | None) -> None:
+        outcomes[job.id] = status or store.folder(job).read_status() or Status(state="failed")
+        if claims and kind == "finished":
+            claims.end(job.id)
+        tell(Event(kind, job, outcomes[job.id]))
+
     with orderly_end(running):
-        while waiting or running:
+        while line.waiting or running:
             now = time.monotonic()
-            for job in [job for job in waiting if not_before.get(job.id, 0.0) <= now]:
-                if not free:
-                    break
-                waiting.remove(job)
-                if finished(job):  # another run did it meanwhile
-                    outcomes[job.id] = status = store.folder(job).read_status() or Status(
-                        state="ok"
-                    )
-                    tell(Event("finished", job, status))
-                    continue
-                running.append(start(job, free.pop(0), store))
-                tell(Event("started", job))
+            if claims and now - looked > min(BUSY_SECONDS, claims.beat):
+                claims.refresh()
+                looked = now
+                for work in [w for w in line.waiting if claims.standing(w.job.id) == "ended"]:
+                    line.waiting.remove(work)
+                    settle(work.job, "elsewhere", None)
+            while (found := line.next(ready)) is not None:
+                work, number = found
+                if claims and not claims.take(work.job.id):
+                    not_before[work.job.id] = now + BUSY_SECONDS
+                    line.put_back(work, number)
+                elif finished(work.job):  # another run did it meanwhile
+                    line.room.give(number, work.memory_mb)
+                    settle(work.job, "finished", None)
+                else:
+                    place = places[number]
+                    slot = Slot(place.gpu, place.share(work.memory_mb))
+                    running.append(start(work, number, slot, store, claims))
+                    tell(Event("started", work.job))
             if now - guarded > 0.5:
                 guard_memory(running, job_memory)
                 guarded = now
+            ended = False
             for one in list(running):
                 if timeout and one.ended_as is None and now - one.begun > timeout:
                     one.end("timeout", f"it took longer than {timeout / 60:g} minutes (--timeout)")
                 if one.process.exitcode is None:
                     continue
+                ended = True
                 running.remove(one)
-                free.append(one.slot)
+                line.room.give(one.place, one.work.memory_mb)
                 one.close()
                 if one.process.exitcode == BUSY and one.ended_as is None:
                     not_before[one.job.id] = now + BUSY_SECONDS
-                    waiting.append(one.job)
+                    line.waiting.append(one.work)
                     tell(Event("waiting", one.job))
                     continue
-                outcomes[one.job.id] = status = outcome(one)
-                tell(Event("finished", one.job, status))
+                settle(one.job, "finished", outcome(one))
             tick(running)
-            time.sleep(POLL_SECONDS)
+            if not ended:  # else there is room to begin another at once
+                wait([one.process.sentinel for one in running], POLL_SECONDS)
     return outcomes
-
-
-def gpus() -> list[str]:
-    """The GPUs that jobs may use, by index, as the driver names them; torch is never asked here.
-
-    A parent that has touched CUDA hands its children a broken one.
-    """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
-    try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return listed.stdout.split()
-
-
-def slots(workers: int | None, device: str) -> list[Slot]:
-    """Room for `workers` jobs: spread over the GPUs, several on one where there are more."""
-    if device == "cpu":
-        return [Slot()] * (workers or os.cpu_count() or 1)
-    cards = gpus()
-    if not cards:
-        raise BenchError("There is no GPU here (nvidia-smi lists none). Use --device cpu.")
-    # Small nets leave most of a GPU idle; three jobs share one well.
-    return [Slot(cards[i % len(cards)]) for i in range(workers or 3 * len(cards))]

@@ -203,7 +203,7 @@ title = "How does this music sound to you?"
 # introduction = "..."
 
 run = "runs"                            # the run folder that the samples come from
-systems = ["markov", "chord-lstm"]      # systems by name, or jobs by id (see {run}/jobs)
+systems = ["markov-chain", "chord-lstm"] # systems by name, or jobs by id (see {run}/jobs)
 # dataset = "chorales"                  # where names alone do not decide
 # preset = "standard"
 human = true                            # hidden among them: what composers wrote

@@ -59,7 +59,9 @@ st.markdown(
     "This dashboard runs on the machine that it was started on and asks no other machine for"
     " anything: no fonts, no scripts, no statistics. It sets one cookie that protects its forms and"
     " keeps no record of who looks at what. It reads the board and the run folder and changes"
-    " neither; rendered audio is kept in the cache folder."
+    " neither; rendered audio is kept in the cache folder.\n\n"
+    "A listening survey keeps what its listeners answer, under a code and without name, address or"
+    " browser: its consent page says what, for how long, and how to withdraw."
 )
 st.caption(
     f"musicbench {bench.__version__}, MIT licence. The music and the soundfont keep their own."

@@ -11,7 +11,17 @@ from bench import registry
 from bench.compare import Difference, compare, direction_of
 from bench.sampling import Prompt
 from bench.store import JobFolder
-from dashboards import charts, columns, compare_view, job_view, music_view, parts, play, sources
+from dashboards import (
+    charts,
+    columns,
+    compare_view,
+    job_view,
+    music_view,
+    parts,
+    play,
+    sources,
+    surveys,
+)
 from dashboards.board_view import Cells, Table, counted, digest_of, name_of
 
 REAL = "the composer"
@@ -37,6 +47,7 @@ def pick(table: Table) -> list[Cells]:
 @st.fragment
 def listen(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
     """The same prompt as each of them continues it."""
+    hidden = surveys.embargoed()
     made = [sources.samples(folders[0]) if folders else None for folders in jobs]
     count = max((len(one.scores) for one in made if one), default=0)
     if not count:
@@ -54,9 +65,11 @@ def listen(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) 
     else:
         st.caption("The prompt is not shown: this data set is not on this machine.")
     clips: list[tuple[music_view.Clip | None, str]] = []
-    for row, one in zip(rows, made, strict=True):
+    for row, one, folders in zip(rows, made, jobs, strict=True):
         score = one.scores[number - 1] if one and number <= len(one.scores) else None
-        if score is None:
+        if any(folder.path.name in hidden for folder in folders):
+            clips.append((None, f"{name_of(row)}: {surveys.HIDDEN}"))
+        elif score is None:
             clips.append((None, f"{name_of(row)} has no such sample: {why_not(row, one)}"))
         else:
             clips.append(

@@ -7,7 +7,17 @@ import streamlit as st
 
 from bench import tables
 from bench.store import JobFolder
-from dashboards import charts, job_view, map_view, model_view, music_view, parts, play, sources
+from dashboards import (
+    charts,
+    job_view,
+    map_view,
+    model_view,
+    music_view,
+    parts,
+    play,
+    sources,
+    surveys,
+)
 from dashboards.board_view import Cells, Table, counted, name_of
 from dashboards.figures import figure_downloads
 
@@ -61,7 +71,10 @@ def failures(row: Cells, jobs: list[JobFolder]) -> None:
 
 @st.fragment
 def show_samples(jobs: list[JobFolder]) -> None:
-    """All samples in order; none is picked."""
+    """All samples in order; none is picked. None while listeners rate them."""
+    if any(job.path.name in surveys.embargoed() for job in jobs):
+        st.info(f"These samples are {surveys.HIDDEN}")
+        return
     made = {f"{one.seed}": one for f in jobs if (one := sources.samples(f))}
     if not made:
         st.info("There are no samples on this machine.")

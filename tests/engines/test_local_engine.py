@@ -217,7 +217,7 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_fails_one_job_and_keeps_what_is_finished(home, small_disk):
     out = small_disk / "runs"
-    run = [*home.arguments("Quiet", "BigSaver"), "--out", str(out)]
+    run = [*home.arguments("Quiet", "BigSaver"), "--workers", "1", "--out", str(out)]
     done = home.bench(*run)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,1 @@
+"""The blind survey as its listeners see it."""

@@ -1,0 +1,194 @@
+import json
+
+import pandas as pd
+import pytest
+import survey_room
+
+pytest.importorskip("streamlit")
+import altair
+from streamlit.testing.v1 import AppTest
+
+from bench.survey import admin
+from bench.survey.analysis import analyze
+from bench.survey.results import About, save
+from bench.survey.simulation import design, simulate
+from dashboards import survey_charts, survey_view
+from dashboards.serve import APP
+
+EFFECTS = {"human": 8.0, "good": 6.0, "bad": 3.0, "anchor": 1.5}
+ROLES = {"human": "human", "anchor": "anchor"}
+
+
+def ratings(simulated=False):
+    """What sixteen made-up listeners say of four, two of them systems."""
+    trials = design(len(EFFECTS), 6, 16, 3, 0)
+    trials["system"] = trials["system"].map({f"s{n}": name for n, name in enumerate(EFFECTS)})
+    trials = trials.sort_values(["rater", "position"], ignore_index=True)
+    before = trials.groupby("rater")["system"].shift().fillna("")
+    return trials.assign(
+        survey="trial",
+        simulated=simulated,
+        variant="corrected",
+        dataset="chorales",
+        preset="quick",
+        job=["" if name in ROLES else f"{name}.job" for name in trials["system"]],
+        role=[ROLES.get(name, "system") for name in trials["system"]],
+        previous_system=before,
+        known=False,
+        coverage=1.0,
+        plays=1,
+        answer_seconds=30.0,
+        clip_seconds=20.0,
+        date="2026-11-20",
+        finished=True,
+        excluded="",
+        flags="",
+        **simulate(trials, EFFECTS, 1),
+    )
+
+
+@pytest.fixture(scope="module")
+def analysed():
+    about = About(
+        name="trial", title="A trial", state="closed", config_hash="0123456789abcdef" * 4,
+        invited=20, started=18, finished=16, withdrawn=1,
+    )  # fmt: skip
+    return analyze(ratings(), about)
+
+
+@pytest.fixture
+def shown(tmp_path, monkeypatch):
+    """Opens the page over results and, perhaps, a database."""
+    monkeypatch.setenv("BENCH_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("BENCH_SURVEY_URL", f"sqlite:///{tmp_path / 'none.db'}")
+    monkeypatch.delenv("BENCH_SURVEY_ADMIN", raising=False)
+    monkeypatch.setenv("BENCH_SURVEY_DIR", str(tmp_path / "survey"))
+    monkeypatch.chdir(tmp_path)
+
+    def look(*results, view="Ratings"):
+        for one in results:
+            save(one, tmp_path / "runs")
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        app.run()
+        app.switch_page("survey_results.py")
+        app.query_params["survey-view"] = view
+        app.run()
+        assert not app.exception, [f"{e.value}\n{e.stack_trace}" for e in app.exception]
+        return app
+
+    return look
+
+
+def words(app):
+    kinds = (app.title, app.header, app.caption, app.markdown, app.info, app.warning, app.error)
+    return "\n".join(str(e.value) for kind in kinds for e in kind)
+
+
+def changed(results, simulated=False, **about):
+    return results.model_copy(
+        update={"simulated": simulated, "about": results.about.model_copy(update=about)}
+    )
+
+
+def test_without_a_closed_survey_the_page_says_so_and_shows_what_papers_found(shown):
+    app = shown()
+    assert "No survey is closed" in words(app)
+    assert "deep-jammer-large" in list(app.dataframe[0].value["system"])
+
+
+def test_a_closed_survey_shows_its_flow_its_conclusions_and_every_way_to_look(shown, analysed):
+    app = shown(analysed)
+    numbers = {one.label: one.value for one in app.metric}
+    assert numbers == {
+        "Invited": "20",
+        "Started": "18",
+        "Finished": "16",
+        "Withdrew": "1",
+        "Left out by rules": str(analysed.left_out),
+    }
+    for sentence in analysed.studies[0].conclusions:
+        assert sentence.split(" (")[0][:30] in words(app).replace("\\", "")
+    headline, methods = app.dataframe[0].value, app.dataframe[1].value
+    assert list(headline["system"]) == ["human", "good", "bad", "anchor"]
+    assert "as papers print it (too narrow)" in methods
+    assert "nobody left out" in methods
+    assert "Simulated" not in words(app)
+
+
+@pytest.mark.parametrize(
+    ("view", "column"),
+    [
+        ("Ranks", "p (Holm)"),
+        ("Against human music", "p (not as good within half a point)"),
+        ("Reliability", "measure"),
+        ("Who counts", "rule"),
+    ],
+)
+def test_every_view_has_its_table(shown, analysed, view, column):
+    assert column in shown(analysed, view=view).dataframe[0].value
+
+
+@pytest.mark.parametrize("state", ["draft", "open"])
+def test_results_of_a_survey_that_is_not_closed_stay_hidden(shown, analysed, state):
+    assert "No survey is closed" in words(shown(changed(analysed, state=state)))
+
+
+def test_a_file_that_says_closed_shows_nothing_of_a_survey_that_is_open(
+    shown, analysed, tmp_path, monkeypatch
+):
+    room = survey_room.room(tmp_path / "survey", practice=0)
+    monkeypatch.setenv("BENCH_SURVEY_URL", room.url)
+    app = shown(changed(analysed, name=room.name))
+    assert "No survey is closed" in words(app)
+    admin.close(room.store, room.name)
+    assert "A trial" in words(shown())
+
+
+def test_simulated_results_say_so_before_anything_else(shown, analysed):
+    app = shown(changed(analysed, simulated=True))
+    assert app.warning[0].value.startswith("**Simulated listeners.**")
+    assert app.selectbox[0].options[0].endswith("(simulated)")
+
+
+def test_a_broken_file_is_named_and_the_others_are_shown(shown, analysed, tmp_path):
+    (tmp_path / "runs" / "surveys").mkdir(parents=True)
+    (tmp_path / "runs" / "surveys" / "broken.json").write_text('{"about": 3}')
+    app = shown(analysed)
+    assert "broken" in words(app)
+    assert "A trial" in words(app)
+
+
+def test_charts_hold_the_figures_of_the_table_and_are_valid(analysed):
+    study = analysed.studies[0]
+    for make in (survey_charts.ratings, survey_charts.believable, survey_charts.ranks):
+        chart = make(study)
+        assert isinstance(chart, altair.LayerChart)
+        spec = chart.to_dict()  # checked against the schema
+        rows = [row for rows in spec["datasets"].values() for row in rows]
+        assert {row["system"] for row in rows} <= set(EFFECTS)
+    drawn = {row["system"]: row for row in rows_of(survey_charts.ratings(study))}
+    for one in study.systems:
+        assert drawn[one.system]["value"] == one.rating.value
+        assert drawn[one.system]["low"] == one.rating.low
+        assert drawn[one.system]["everyone"] == one.everyone.value
+
+
+def rows_of(chart):
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
+def test_the_pair_table_names_the_higher_one_only_beyond_doubt(analysed):
+    assert list(survey_view.pairs(analysed.studies[0])["rated higher"]) == ["good"]
+    assert survey_view.verdict(-1.0, "a", "b", 0.01) == "b"
+    assert survey_view.verdict(1.0, "a", "b", 0.05) == "undecided"
+    assert survey_view.verdict(1.0, "a", "b", None) == "undecided"
+
+
+def test_the_naive_interval_is_narrower_than_the_one_beside_it(analysed):
+    for one in analysed.studies[0].systems:
+        assert one.naive.high - one.naive.low < one.rating.high - one.rating.low
+
+
+def test_results_survive_being_written_and_read(analysed):
+    assert json.loads(analysed.model_dump_json())["about"]["name"] == "trial"
+    assert isinstance(survey_view.ratings(analysed.studies[0]), pd.DataFrame)
