@@ -29,6 +29,7 @@ SCHEMA = 1
 SURVEYED = (
     "human_rating", "human_rating_low", "human_rating_high", "believability", "survey",
 )  # fmt: skip
+LATER = ("skill_note", *SURVEYED)
 
 
 class Row(BaseModel):
@@ -55,6 +56,7 @@ class Row(BaseModel):
     skill_low: float | None = None
     skill_high: float | None = None
     skill_coverage: str = ""  # headline metrics that have a skill, of all
+    skill_note: str = ""  # why the others have none, where anything was scored
     human_rating: float | None = None  # by blind listeners, 1 to 10
     human_rating_low: float | None = None
     human_rating_high: float | None = None
@@ -343,14 +345,18 @@ def rank(rows: Sequence[Entry]) -> None:
     zero = next((one for one in rows if one.anchor == 0 and one.row.status == "ok"), None)
     best = next((one for one in rows if one.anchor == 1 and one.row.status == "ok"), None)
     for one in rows:
-        skills = {}
+        skills, missing = {}, []
         for name in headline:
             skill = skill_draws(one, name, zero, best)
-            one.cells[f"{name}_skill"] = rounded(skill[0]) if skill else None
-            if skill:
+            if isinstance(skill, str):
+                missing.append(f"{name}: {skill}")
+                one.cells[f"{name}_skill"] = None
+            else:
                 skills[name] = skill
+                one.cells[f"{name}_skill"] = rounded(skill[0])
         one.row.skill_coverage = f"{len(skills)}/{len(headline)}"
-        if headline and len(skills) == len(headline):
+        one.row.skill_note = "; ".join(missing) if one.exact else ""
+        if headline and not missing:
             one.draws["skill"] = np.mean([draws for _, draws in skills.values()], axis=0)
             one.row.skill = rounded(float(np.mean([value for value, _ in skills.values()])))
             low, high = statistics.interval(one.draws["skill"])
@@ -376,20 +382,27 @@ def ranked(rows: Sequence[Entry]) -> list[Entry]:
 
 def skill_draws(
     one: Entry, name: str, zero: Entry | None, best: Entry | None
-) -> tuple[float, Floats] | None:
+) -> tuple[float, Floats] | str:
     """A metric's value, and its draws, on the scale from the zero row to the best one.
 
-    None where a value is missing, or where the metric cannot tell the two apart.
+    Or why there is none. The draws are those of a ratio to first order: they hold what the two
+    rows that make the scale owe to chance, so that these themselves are 0 and 1 in every draw.
     """
-    if zero is None or best is None or name not in one.draws:
-        return None
-    floor, top, value = zero.exact.get(name), best.exact.get(name), one.exact.get(name)
-    if floor is None or top is None or value is None:
-        return None
-    gain = top - floor
-    if (gain > 0) != (registry.metrics()[name].direction == "higher") or gain == 0:
-        return None
-    return (value - floor) / gain, (one.draws[name] - floor) / gain
+    if name not in one.exact or name not in one.draws:
+        return "no value"
+    if zero is None or best is None:
+        return "no floor or no ceiling to measure by"
+    if not all(name in anchor.exact and name in anchor.draws for anchor in (zero, best)):
+        return "floor or ceiling has no value"
+    gain = best.exact[name] - zero.exact[name]
+    low, high = statistics.interval(best.draws[name] - zero.draws[name])
+    if low <= 0 <= high:
+        return "floor and ceiling cannot be told apart"
+    if (gain > 0) != (registry.metrics()[name].direction == "higher"):
+        return "the floor is better than the ceiling"
+    skill = (one.exact[name] - zero.exact[name]) / gain
+    moved, floor, top = (e.draws[name] - e.exact[name] for e in (one, zero, best))
+    return skill, skill + (moved - (1 - skill) * floor - skill * top) / gain
 
 
 # -- files ----------------------------------------------------------------------------------------
@@ -430,7 +443,7 @@ def read_csv(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise BenchError(f"{path} cannot be read: {error.strerror}.") from None
     table = list(csv.DictReader(io.StringIO(lines)))
-    missing = set(Row.model_fields) - set(SURVEYED) - set(table[0]) if table else set()
+    missing = set(Row.model_fields) - set(LATER) - set(table[0]) if table else set()
     if missing:
         raise BenchError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
     rows = []

@@ -120,7 +120,7 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        show_board(say, rows)
+        show_board(say, rows, outcome.board)
         say.print(f"The leaderboard is in {outcome.board}.", highlight=False)
         if options.preset == "smoke":
             say.print("Smoke only shows that everything runs; for figures: `bench all`.")
@@ -137,12 +137,12 @@ app.command("plan", rich_help_panel="Run")(run_verb(plan))
 app.command("all", rich_help_panel="Run")(run_verb(run_all))
 
 
-def show_board(where: Console, rows: list[dict[str, Any]]) -> None:
-    """Print the board as tables."""
-    from bench import registry, tables
+def show_board(where: Console, rows: list[dict[str, Any]], file: Path) -> None:
+    """Print the board of a file as tables; what `bench validate` left beside it marks metrics."""
+    from bench import registry, tables, validity
 
     headline = [name for name, cls in registry.metrics().items() if cls.headline]
-    tables.print_board(where, rows, headline)
+    tables.print_board(where, rows, headline, validity.lost(file))
 
 
 @app.command(rich_help_panel="Run")
@@ -172,7 +172,8 @@ def score(
     place = enter(options, data, name, folder, with_prompts)
     entries = board.build(Store(out))
     write(out / "leaderboard.csv", board.to_csv([one.flat() for one in entries]))
-    show_board(console, [one.flat() for one in entries if place.path.name in one.row.jobs.split()])
+    mine = [one.flat() for one in entries if place.path.name in one.row.jobs.split()]
+    show_board(console, mine, out / "leaderboard.csv")
     console.print(
         f"Its row is in {out / 'leaderboard.csv'}; `bench board` shows all.", highlight=False
     )
@@ -243,7 +244,7 @@ def board(
     elif form == "latex":
         sys.stdout.write(tables.to_latex(rows, headline))
     else:
-        show_board(console, rows)
+        show_board(console, rows, file or out / "leaderboard.csv")
         if file is None and path:
             console.print(f"Written to {path}.", highlight=False)
 
@@ -441,7 +442,7 @@ def validate(
         rows = validity.validate(
             dataset, chosen, seed, lambda what: status.update(f"Scoring {what} ...")
         )
-    write(out / "validity.csv", validity.to_csv(rows))
+    write(out / validity.FILE, validity.to_csv(rows))
     validity.figure(rows, out / "validity.png")
     lost = [row for row in rows if row.kind == "property" and not row.holds]
     for row in lost:
@@ -450,7 +451,7 @@ def validate(
         )
     console.print(
         f"{len(chosen)} metrics, {len({row.metric for row in lost})} without a property they need."
-        f" The table is {out / 'validity.csv'}, the picture {out / 'validity.png'}.",
+        f" The table is {out / validity.FILE}, the picture {out / 'validity.png'}.",
         highlight=False,
     )
     if any(chosen[row.metric].headline for row in lost):

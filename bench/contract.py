@@ -141,6 +141,8 @@ class Reference:
 
     `train` is whole pieces; `tuning` excerpts of validation pieces that give no prompt, for
     whatever a metric fits; `test` excerpts of the test split; `prompts` what was continued.
+    `test_pieces` and `prompt_pieces` name the piece that each is from: several may share one, and
+    are alike. Where they are left out, each is from a piece of its own.
     """
 
     grid: int  # steps per quarter
@@ -150,6 +152,8 @@ class Reference:
     tuning: Sequence[Score]
     test: Sequence[Score]
     prompts: Sequence[Score]
+    test_pieces: Sequence[str] = ()
+    prompt_pieces: Sequence[str] = ()
 
 
 @runtime_checkable

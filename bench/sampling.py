@@ -105,8 +105,8 @@ def excerpts(pieces: Sequence[Score], protocol: Protocol) -> list[Score]:
 def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) -> Reference:
     """What metrics may compare the samples with; the test split enters only as excerpts."""
     _, kept = _halves(dataset)
-    test = excerpts(dataset.split("test"), protocol)
-    if not test:
+    test = {piece: excerpts([dataset.pieces[piece]], protocol) for piece in dataset.test}
+    if not any(test.values()):
         raise BenchError(
             f"No test piece of {dataset.name} has {protocol.steps} steps; ask for shorter samples"
             " (--steps)."
@@ -117,8 +117,10 @@ def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) ->
         steps=protocol.steps,
         train=dataset.split("train"),
         tuning=excerpts([dataset.pieces[piece] for piece in kept], protocol),
-        test=test,
+        test=[excerpt for cut in test.values() for excerpt in cut],
         prompts=[prompt.score for prompt in chosen],
+        test_pieces=[piece for piece, cut in test.items() for _ in cut],
+        prompt_pieces=[prompt.piece for prompt in chosen],
     )
 
 

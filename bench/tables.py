@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -72,11 +72,15 @@ def grouped(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[s
 
 
 def print_board(
-    console: Console, rows: Sequence[Mapping[str, Any]], headline: Sequence[str]
+    console: Console,
+    rows: Sequence[Mapping[str, Any]],
+    headline: Sequence[str],
+    lost: Collection[str] = (),
 ) -> None:
     """The board on a terminal, one table per data set, preset and protocol.
 
-    A narrow terminal has no room for the metrics behind the skill.
+    A narrow terminal has no room for the metrics behind the skill. Metrics that `lost` a property
+    required of them are grey, with a star.
     """
     wide = console.width >= WIDE
     shown = headline if wide else ()
@@ -84,7 +88,12 @@ def print_board(
         table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
         for place, head in enumerate(heads(shown)):
             left = place in (1, 2, len(shown) + 6)
-            table.add_column(head, justify="left" if left else "right", no_wrap=place in (0, 1))
+            table.add_column(
+                f"{head} *" if head in lost else head,
+                justify="left" if left else "right",
+                no_wrap=place in (0, 1),
+                style="bright_black" if head in lost else None,
+            )
         for row in members:
             style = (
                 "dim" if row["kind"] in ("floor", "ceiling") else "red" if row["failure"] else None
@@ -93,6 +102,14 @@ def print_board(
         console.print(table)
     if not wide:
         console.print("`bench board --format csv` has every figure; `bench dashboard` shows them.")
+    if doubtful := [name for name in headline if name in lost]:
+        console.print(
+            f"* {', '.join(doubtful)} lost a property required of a metric (`bench validate`): trust"
+            " it, and the skill that holds it, less.",
+            highlight=False,
+        )
+    for note in dict.fromkeys(row.get("skill_note") for row in rows if row.get("skill_note")):
+        console.print(f"No skill where {note}.", highlight=False)
     for row in rows:
         if row["failure"]:
             console.print(

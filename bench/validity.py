@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from bench.errors import BenchError
 from bench.music import Score
 from bench.scoring import draws_of
 
+FILE = "validity.csv"  # beside the board
 BARS = 8  # of an excerpt
 MOST = 64  # excerpts on each side
 ENOUGH = 32  # so many come from as many pieces: excerpts of one piece are alike
@@ -79,28 +80,36 @@ def material(dataset: Dataset) -> tuple[Material, Reference]:
         dataset.bar,
         BARS * dataset.bar,
         train,
-        [excerpt for _, excerpt in tuning],
-        [excerpt for _, excerpt in test],
-        [prompt for prompt, _ in real],
+        [one.music for one in tuning],
+        [one.music for one in test],
+        [one.prompt for one in real],
+        [one.piece for one in test],
+        [one.piece for one in real],
     )
-    given = Material(
-        [excerpt for _, excerpt in real], train, [excerpt for _, excerpt in copies], dataset.bar
-    )
+    given = Material([one.music for one in real], train, [one.music for one in copies], dataset.bar)
     return given, compared
 
 
-def _excerpts(dataset: Dataset, names: Sequence[str]) -> list[tuple[Score, Score]]:
-    """Bars with the excerpts that follow them: a piece's first; further ones where they are few."""
+class _Excerpt(NamedTuple):
+    """Some bars of a piece, and the bar before them."""
+
+    piece: str
+    prompt: Score
+    music: Score
+
+
+def _excerpts(dataset: Dataset, names: Sequence[str]) -> list[_Excerpt]:
+    """Excerpts of the pieces: of each the first; further ones where they are few."""
     bar, steps = dataset.bar, BARS * dataset.bar
-    pieces = [dataset.pieces[name] for name in names]
-    found: list[tuple[Score, Score]] = []
-    longest = max((piece.length for piece in pieces), default=0)
+    pieces = {name: dataset.pieces[name] for name in names}
+    found: list[_Excerpt] = []
+    longest = max((piece.length for piece in pieces.values()), default=0)
     for start in range(bar, longest - steps + 1, steps):
         if len(found) >= ENOUGH:
             break
         found += [
-            (piece.slice(start - bar, start), piece.slice(start, start + steps))
-            for piece in pieces
+            _Excerpt(name, piece.slice(start - bar, start), piece.slice(start, start + steps))
+            for name, piece in pieces.items()
             if piece.length >= start + steps
         ]
     return found[:MOST]
@@ -278,6 +287,15 @@ def validated(metric: str, rows: Iterable[Row]) -> bool:
     """Whether the metric was put to the test and has every property required of it."""
     judged = [row for row in rows if row.metric == metric and row.kind == "property"]
     return bool(judged) and all(row.holds for row in judged)
+
+
+def lost(board: Path) -> set[str]:
+    """The metrics that lost a required property, says the table beside a board, if there is one."""
+    try:
+        rows = read_csv(board.with_name(FILE))
+    except (BenchError, UnicodeDecodeError):
+        return set()  # none was made, or by another version
+    return {row.metric for row in rows if row.kind == "property" and not row.holds}
 
 
 # -- files ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Floats, Measurement
+from bench.statistics import RESAMPLES, resamples
 
 NO_SAMPLES = "there are no samples"
 
@@ -55,8 +56,6 @@ def halves(n: int) -> NDArray[np.bool_]:
     of `bench.statistics.resamples` holds most often, so that metrics that are resampled either
     way move together, as they must where skills are averaged.
     """
-    from bench.statistics import RESAMPLES, resamples
-
     chosen = np.zeros((RESAMPLES, n), dtype=bool)
     if n < 2:
         return np.ones_like(chosen)
@@ -90,3 +89,13 @@ def half_shares(pieces: int) -> Floats:
     """(RESAMPLES, pieces) the share of each piece in each of the `halves`."""
     chosen = halves(pieces).astype(np.float64)
     return np.asarray(chosen / chosen.sum(axis=1, keepdims=True))
+
+
+def jackknife(value: float, without: Floats) -> Floats:
+    """(RESAMPLES,) draws of a value from what it is `without` each of its pieces.
+
+    For what even halves are too few for, as where most pieces add little to what others have.
+    """
+    part = (len(without) - 1) * (value - without)
+    rows = resamples(len(without))
+    return np.asarray(value + weights(rows, len(without)) @ (part - part.mean()))

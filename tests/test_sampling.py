@@ -22,6 +22,19 @@ def test_prompts_come_from_half_of_the_validation_pieces_and_tuning_from_the_oth
     assert len(reference.tuning) > 0
 
 
+def test_the_reference_says_which_piece_every_prompt_and_excerpt_is_from():
+    toy = toy_dataset()
+    asked = sampling.prompts(toy, protocol())
+    found = sampling.reference(toy, protocol(steps=16), asked)
+    assert list(found.prompt_pieces) == [prompt.piece for prompt in asked]
+    assert len(found.test_pieces) == len(found.test) > len(set(found.test_pieces))
+    for name, excerpt in zip(found.test_pieces, found.test, strict=True):
+        piece = toy.pieces[name]
+        cuts = (piece.slice(at, at + 16) for at in range(16, piece.length - 15, 16))
+        assert name in toy.test
+        assert excerpt in list(cuts)
+
+
 def test_prompt_and_continuation_are_neighbours_in_the_piece():
     toy = toy_dataset()
     for prompt in sampling.prompts(toy, protocol()):

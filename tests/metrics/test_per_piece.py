@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
 from bench.statistics import RESAMPLES, resamples
-from metrics.per_piece import around, distance_draws, halves, mean, wasserstein, weights
+from metrics.per_piece import around, distance_draws, halves, jackknife, mean, wasserstein, weights
 
 VALUES = st.lists(st.floats(-10, 10), min_size=1, max_size=20).map(np.array)
 
@@ -62,3 +62,10 @@ def test_a_mean_varies_over_halves_as_over_resamples_and_with_them(n):
 def test_one_piece_does_not_vary_and_a_distance_is_never_negative():
     assert (around(3.0, np.arange(RESAMPLES), 1) == 3).all()
     assert distance_draws(0.1, np.linspace(0, 9, RESAMPLES), 10).min() == 0
+
+
+def test_the_jackknife_of_a_mean_is_its_bootstrap():
+    values = np.random.default_rng(0).normal(size=20)
+    without = (values.sum() - values) / 19
+    expected = [values[row].mean() for row in resamples(20)]
+    assert np.allclose(jackknife(values.mean(), without), expected)
