@@ -157,7 +157,7 @@ def test_the_linear_candidate_against_plain_autograd(seconds, measured) -> None:
     pass written by hand was.
     """
     layers = [LinearLSTM(80, 300), LinearLSTM(300, 300)]
-    x = torch.randn(127, 2 * 78, 80)
+    x = torch.randn(127, 78, 80)
 
     def loop(layer: LinearLSTM, steps: Iterable[Tensor]) -> Tensor:
         h, c = (part.expand(x.shape[1], -1) for part in layer.start)
@@ -210,7 +210,7 @@ def test_the_linear_candidate_against_plain_autograd(seconds, measured) -> None:
         measured(
             "training",
             "LSTM with a linear candidate, forth and back",
-            size="127 steps, 2 segments of 78 notes, layers of 300 and 300",
+            size="127 steps, 78 notes, layers of 300 and 300",
             against=against,
             ours=took,
             theirs=theirs,
