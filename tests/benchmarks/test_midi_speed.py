@@ -36,7 +36,8 @@ def by_mido(path):
     import mido
 
     now, held, notes = 0, {}, []
-    for message in mido.merge_tracks(mido.MidiFile(path).tracks):
+    (track,) = mido.MidiFile(path).tracks
+    for message in track:
         now += message.time
         if message.type == "note_on" and message.velocity:
             held[message.note] = now, message.velocity
