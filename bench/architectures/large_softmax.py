@@ -2,7 +2,7 @@
 
 A batch of 2500 chords of MuseData has 2500 x 39 289 logits, 0.4 GB, and autograd would keep
 several copies. Here a few rows at a time go through the softmax, and their gradient is made
-at once: less memory, and faster, because the rows stay in the processor's cache.
+at once: a tenth of the memory, in about the same time.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from bench.architectures.frame_system import cut
 from bench.architectures.lstm_2x512 import LSTM2x512, StatefulNetwork, lane_order, scale_free
@@ -122,3 +123,33 @@ def test_pieces_shorter_than_a_window_are_named_as_published() -> None:
     system = LSTM2x512(hidden=4, as_published=True)
     with pytest.raises(BenchError, match="No training piece has the 32 steps"):
         system.learn(PIECES, [], Budget(1), 0, Log())
+
+
+def triads(seed: int, steps: int = 48) -> NDArray[np.bool_]:
+    """Three of twelve keys at every step; they move every four, up by a second, fourth or fifth."""
+    rng = np.random.default_rng(seed)
+    root = int(rng.integers(12)) + np.cumsum(rng.choice([2, 5, 7], steps // 4))
+    roll = np.zeros((steps, 12), dtype=bool)
+    for voice in (0, 4, 7):
+        roll[np.arange(steps), np.repeat((root + voice) % 12, 4)] = True
+    return roll
+
+
+@pytest.mark.slow
+def test_as_published_samples_drift_to_silence_as_training_goes_on() -> None:
+    """At three times its rate, to be there sooner; corrected, they stay as full as the music."""
+    music = [triads(seed) for seed in range(24)]
+
+    def keys_per_step(updates: int, as_published: bool) -> float:
+        system = LSTM2x512(hidden=32, sequence=8, rate=0.003, as_published=as_published)
+        system.learn(music, [], Budget(updates), 0, Log())
+        begun = np.stack([piece[:8] for piece in music])
+        streams = [np.random.default_rng(piece) for piece in range(len(music))]
+        drawn = system._continue(system.precise(), begun, 48, streams)
+        return float(drawn.sum(axis=-1).mean())
+
+    published = [keys_per_step(updates, as_published=True) for updates in (50, 200, 500)]
+    corrected = [keys_per_step(updates, as_published=False) for updates in (50, 500)]
+    assert published[0] > published[1] > published[2]
+    assert published[2] < 1  # of the music's 3
+    assert np.allclose(corrected, 3, atol=0.4)

@@ -1,41 +1,17 @@
-"""Ratios of speed within one run, against the naive way written out here. Run by hand:
-`pytest tests/benchmarks -s`."""
-
-import time
-from collections.abc import Callable
+"""How fast networks of frames are, compared with naive ways."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.architectures.axial import AxialTransformer
 from bench.architectures.frame_system import independent
 from bench.architectures.lstm_2x512 import LSTM2x512, StatefulNetwork
-from bench.architectures.rnn_nade import RnnNadeNetwork
+from bench.architectures.rnn_nade import RnnNade, RnnNadeNetwork
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
-def seconds(work: Callable[[], object], times: int = 3) -> float:
-    """The quickest of several runs, in CPU time."""
-    taken = []
-    for _ in range(times):
-        begun = time.process_time()
-        work()
-        taken.append(time.process_time() - begun)
-    return min(taken)
-
-
-def report(what: str, naive: float, ours: float) -> float:
-    print(f"\n{what}: {naive:.3f} s against {ours:.3f} s, {naive / ours:.1f} times")
-    return naive / ours
-
-
-def test_nade_in_one_pass_beats_a_loop_over_keys() -> None:
+def test_nade_in_one_pass_against_a_loop_over_keys(seconds, measured) -> None:
     nade = RnnNadeNetwork(88, hidden=128, layers=1, units=128, dropout=0.0)
     frames = (torch.rand(512, 88) < 0.045).float()
     context = torch.randn(512, 88 + 128)
@@ -53,15 +29,18 @@ def test_nade_in_one_pass_beats_a_loop_over_keys() -> None:
         return nade.log_probability(context, frames)
 
     assert torch.allclose(loop(), ours(), atol=1e-4)
-    ratio = report(
-        "NADE, loss and gradient of 512 frames",
-        seconds(lambda: loop().sum().backward()),
-        seconds(lambda: ours().sum().backward()),
+    took, theirs = seconds(lambda: ours().sum().backward(), lambda: loop().sum().backward())
+    measured(
+        "training",
+        "NADE, loss and gradient",
+        size="512 frames of 88 keys, 128 units",
+        against="a loop over keys",
+        ours=took,
+        theirs=theirs,
     )
-    assert ratio > 1.5
 
 
-def test_a_whole_sequence_beats_a_loop_over_steps() -> None:
+def test_a_whole_sequence_against_a_loop_over_steps(seconds, measured) -> None:
     network = StatefulNetwork(88, hidden=512, dropout=0.0, lanes=8)
     cells = [nn.LSTMCell(88, 512), nn.LSTMCell(512, 512)]
     for cell, lstm in zip(cells, (network.lower, network.upper), strict=True):
@@ -83,15 +62,18 @@ def test_a_whole_sequence_beats_a_loop_over_steps() -> None:
         return network.out(network.read(frames, network.start(torch.zeros(8)))[0])
 
     assert torch.allclose(loop(), ours(), atol=1e-4)
-    ratio = report(
-        "LSTM, 8 windows of 64 steps, forth and back",
-        seconds(lambda: loop().sum().backward()),
-        seconds(lambda: ours().sum().backward()),
+    took, theirs = seconds(lambda: ours().sum().backward(), lambda: loop().sum().backward())
+    measured(
+        "training",
+        "lstm-2x512, forth and back",
+        size="8 windows of 64 steps",
+        against="a loop over time steps",
+        ours=took,
+        theirs=theirs,
     )
-    assert ratio > 1
 
 
-def test_carried_state_beats_hearing_the_history_again() -> None:
+def test_carried_state_against_hearing_the_history_again(seconds, measured) -> None:
     system, steps = LSTM2x512(), 128
     system.keys = 88
     system.network = system.build()
@@ -113,5 +95,45 @@ def test_carried_state_beats_hearing_the_history_again() -> None:
         return system._continue(network, begun, steps, [np.random.default_rng(0)])[0]
 
     assert (again() == ours()).all()
-    ratio = report("Generation of 128 steps", seconds(again, times=1), seconds(ours, times=1))
-    assert ratio > 8
+    took, theirs = seconds(ours, again, repeats=1)
+    measured(
+        "generation",
+        "lstm-2x512, state carried",
+        size="128 steps of one piece",
+        against="the whole history read before every step",
+        ours=took,
+        theirs=theirs,
+        aim=8,
+    )
+
+
+SCORED = {"lstm-2x512": LSTM2x512, "rnn-nade": RnnNade, "axial-transformer": AxialTransformer}
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_a_batch_of_pieces_against_piece_by_piece(name, seconds, measured) -> None:
+    """Untrained; pieces of noise, as long as chorales."""
+    system, rng = SCORED[name](), np.random.default_rng(0)
+    system.keys = 88
+    system.network = system.build()
+    pieces = [rng.random((length, 88)) < 0.04 for length in rng.integers(120, 300, 16)]
+
+    def alone() -> list[np.ndarray]:
+        network = system.precise(system.PRECISION)
+        return [system._log_probabilities(network, [piece])[0] for piece in pieces]
+
+    def ours() -> list[np.ndarray]:
+        return system.log_probabilities(pieces)
+
+    close = 1e-6 if system.PRECISION is torch.double else 1e-2
+    for one, other in zip(ours(), alone(), strict=True):
+        assert np.allclose(one, other, atol=close)
+    took, theirs = seconds(ours, alone, repeats=2)
+    measured(
+        "likelihood",
+        f"exact, {name}",
+        size=f"{len(pieces)} pieces of 120 to 300 steps",
+        against="piece by piece",
+        ours=took,
+        theirs=theirs,
+    )

@@ -1,10 +1,14 @@
+import importlib
+import os
+from types import ModuleType
+
 import numpy as np
 import pytest
 
 from bench.encodings import remi
 from bench.encodings.remi import BAR, DURATION, PITCH, POSITION, VELOCITY, Grammar, decode, encode
 from bench.errors import BenchError
-from bench.music import Score
+from bench.music import Score, to_midi
 
 RNG = np.random.default_rng(0)
 
@@ -132,3 +136,52 @@ def test_after_a_prompt_nothing_begins_within_it() -> None:
     rules.begin([10])
     legal = np.flatnonzero(rules.legal()[0])
     assert legal.tolist() == [BAR, *(POSITION + np.arange(20, 32, 2))]
+
+
+def miditok() -> ModuleType:
+    """The library; where it must be there, its absence fails."""
+    if os.environ.get("CI") == "true":
+        return importlib.import_module("miditok")
+    return pytest.importorskip("miditok")
+
+
+@pytest.mark.parametrize("grid", [1, 2, 4])
+def test_miditok_says_a_piece_in_the_same_tokens(grid: int) -> None:
+    """Of its settings, those of MidiTok 1: durations in eighths of a quarter, beyond 4 in fourths.
+
+    It stops at the last bar with a note.
+    """
+    library = miditok()
+    symusic = pytest.importorskip("symusic")
+    peer = library.REMI(
+        library.TokenizerConfig(
+            pitch_range=(21, 108),
+            beat_res={(0, 4): 8, (4, 12): 4},
+            num_velocities=32,
+            use_time_signatures=False,
+            use_pitchdrum_tokens=False,
+        )
+    )
+    names = [
+        *("PAD_None", "Bar_None"),
+        *(f"Pitch_{pitch}" for pitch in range(21, 109)),
+        *(f"Velocity_{velocity}" for velocity in remi.VELOCITIES),
+        *(f"Duration_{quarters}.{part}.{of}" for quarters, part, of in peer.durations),
+        *(f"Position_{position}" for position in range(32)),
+    ]
+    assert len(names) == remi.TOKENS
+    for _ in range(50):
+        score = any_score(grid, longest=12 * grid + 1)
+        # Between two of the 32 velocities the libraries may choose either.
+        heard = Score.from_notes(
+            score.onset,
+            score.duration,
+            score.pitch,
+            RNG.choice(remi.VELOCITIES, len(score)),
+            length=score.length,
+            grid=grid,
+        )
+        (theirs,) = peer(symusic.Score.from_midi(to_midi(heard)))
+        ours = [names[token] for token in encode(heard)]
+        last = max(place for place, name in enumerate(ours) if name != "Bar_None")
+        assert ours[: last + 1] == theirs.tokens
