@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 from rich.console import Console
 
-from bench.data.commands import app as data_app
+from bench.data_commands import app as data_app
 from bench.errors import BenchError, unknown
 from bench.run_options import (
     OUT,

@@ -1,17 +1,18 @@
-"""`bench data`: list, fetch, add, verify and audit the data sets."""
+"""`bench data`: list, fetch, add, verify and audit the data sets. Kept out of `bench.data`, which is heavy."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bench import data
-from bench.data.library import Info
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.data import Dataset, Info
 
 app = typer.Typer(
     name="data",
@@ -35,6 +36,8 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; 
 @app.command("list")
 def list_(data_dir: Folder = None, as_json: Json = False) -> None:
     """List the data sets: their pieces, and whether they are here."""
+    from bench import data
+
     infos, broken = [], []
     for name in data.names(data_dir):
         try:
@@ -62,6 +65,8 @@ def list_(data_dir: Folder = None, as_json: Json = False) -> None:
 @app.command()
 def fetch(names: Names, data_dir: Folder = None) -> None:
     """Download data sets where needed, read and check them."""
+    from bench import data
+
     for name in names:
         _ok(data.fetch(name, data_dir), data.describe(name, data_dir))
 
@@ -75,6 +80,8 @@ def verify(
     data_dir: Folder = None,
 ) -> None:
     """Read data sets from their originals and check every piece against its manifest."""
+    from bench import data
+
     if not names:
         infos = [data.describe(name, data_dir) for name in data.names(data_dir)]
         names = [info.name for info in infos if info.where]
@@ -95,6 +102,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Show which held-out pieces occur in train, in whatever key."""
+    from bench import data
     from bench.data.audit import audit as compare
 
     found = compare(data.load(name, data_dir))
@@ -140,6 +148,8 @@ def add(
     force: Annotated[bool, typer.Option("--force", help="Replace a set of that name.")] = False,
 ) -> None:
     """Make a pinned data set of a folder of MIDI files."""
+    from bench import data
+
     added = data.add(name, folder, data_dir, clock=clock, force=force, seed=seed)
     for left in added.left_out:
         typer.echo(f"left out  {left.reason}")
@@ -150,7 +160,7 @@ def add(
     typer.echo(f"Next: bench data audit {name}, then bench all --data {name}")
 
 
-def _ok(dataset: data.Dataset, info: Info) -> None:
+def _ok(dataset: Dataset, info: Info) -> None:
     counts = "/".join(str(count) for count in info.counts.values())
     typer.echo(f"{dataset.name}: {counts} pieces, all as pinned ({dataset.fingerprint[:12]})")
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from bench.data.commands import app
+from bench.data_commands import app
 from bench.errors import BenchError
 
 
@@ -23,7 +23,7 @@ def run():
 
 
 def test_the_commands_import_nothing_heavy():
-    code = "import bench.data.commands, sys; print(*sys.modules)"
+    code = "import bench.data_commands, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "music21", "scipy", "pandas", "symusic", "muspy", "sklearn", "soundfile"}
     assert not heavy & set(done.stdout.split())
