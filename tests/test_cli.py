@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -69,7 +71,7 @@ def test_help_answers_without_loading_anything_heavy(verb):
         (["all", "--systems", "nowhere.py:Model"], "nowhere.py does not exist"),
         (["verify", "nowhere.csv"], "cannot be read"),
         (["score", "nowhere", "--data", "toy", "--name", "x", "--preset", "smoke"], "is no folder"),
-        (["board"], "`bench all` runs some"),
+        (["board", "--out", "nowhere"], "`bench all` runs some"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -78,6 +80,15 @@ def test_what_people_mistype_is_answered_with_what_they_meant(home, arguments, h
     assert done.returncode == 2
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_before_any_run_the_published_board_is_shown_and_called_so(home):
+    done = home.bench("board", "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    assert "published board" in done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert {"chorales", "jsb"} <= {row["dataset"] for row in rows}
+    assert not home.runs.exists()
 
 
 @pytest.mark.parametrize("what", ["systems", "metrics", "data", "presets"])
