@@ -38,11 +38,15 @@ def papers() -> list[str]:
 
 
 def flatten(published: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """(figure, data set, value) of a catalogue's block of published figures."""
+    """(figure, data set, value) of a catalogue's block of published figures.
+
+    What is said of no data set is a part of the figure: the mean of a rating, and its spread.
+    """
     for figure, value in published.items():
         if isinstance(value, Mapping):
-            for dataset, inner in value.items():
-                yield figure, dataset, inner
+            for part, inner in value.items():
+                of_data = part in registry.datasets()
+                yield (figure, part, inner) if of_data else (f"{figure} {part}", "", inner)
         else:
             yield figure, "", value
 

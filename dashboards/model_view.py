@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench import data, registry, reproduce, tables
+from bench import registry, reproduce, tables
 from bench.board import Entry, Row
 from bench.errors import BenchError
 from bench.job import Job
@@ -52,11 +52,10 @@ def published(spec: SystemSpec, rows: Sequence[Cells]) -> list[dict[str, Any]]:
     found = []
     for figure in reproduce.flatten(spec.published):
         one = reproduce.beside(spec, entries, *figure)
-        of_data = one.dataset in data.names()  # else it is a part of the figure
         found.append(
             {
-                "figure": label(one.figure if of_data else f"{one.figure} {one.dataset}".strip()),
-                "data set": one.dataset if of_data else "",
+                "figure": label(one.figure),
+                "data set": one.dataset,
                 "in the paper": one.published,
                 "here": None if one.ours is None else round(one.ours, 3),
                 "preset": one.preset if one.ours is not None else "",

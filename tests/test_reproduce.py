@@ -49,3 +49,26 @@ def test_a_published_figure_stands_beside_ours_of_the_dearest_preset(paper):
 def test_a_paper_nobody_wrote_is_answered_with_those_there_are(paper):
     with pytest.raises(BenchError, match="Somebody 2020"):
         reproduce.figures([], "nobody")
+
+
+def test_what_belongs_to_no_data_set_is_a_part_of_the_figure():
+    published = {"nats_per_step": {"jsb": 5.5}, "human_rating": {"mean": 6.2, "sd": 2.4}, "n": 3}
+    assert list(reproduce.flatten(published)) == [
+        ("nats_per_step", "jsb", 5.5),
+        ("human_rating mean", "", 6.2),
+        ("human_rating sd", "", 2.4),
+        ("n", "", 3),
+    ]
+
+
+def test_no_published_figure_has_the_name_of_a_metric_that_measures_something_else():
+    """What a paper calls by a metric's name is compared with that metric."""
+    metrics = set(registry.metrics())
+    shared = {
+        (spec.id, figure)
+        for spec in registry.systems().values()
+        for figure, _, _ in reproduce.flatten(spec.published)
+        if figure in metrics
+    }
+    # Sokolov et al. sum over frames what we average: the page says "on other data".
+    assert {figure for _, figure in shared} <= {"isl"}
