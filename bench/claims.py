@@ -111,7 +111,8 @@ def one_figure(said: Answer, figure: str, a: Entry, b: Entry) -> Answer | None:
     said = replace(said, figure=figure, first=x, second=y, note=note)
     if figure not in a.draws or figure not in b.draws:
         # A figure of the whole set without resamples: its sign is all there is.
-        sign = judged(replace(said, p=0.0 if x != y else 1.0))
+        known = x != y and said.claim.expects != "no different"
+        sign = judged(replace(said, p=0.0)) if known else said
         return replace(sign, p=None, note=f"{figure} has no interval")
     draws = a.draws[figure] - b.draws[figure]
     low, high = statistics.interval(draws)

@@ -84,6 +84,9 @@ def test_a_figure_without_resamples_is_answered_by_its_sign_and_says_so(monkeypa
     entries = [row("a", 5.0, isl_legacy=-1.0), row("b", 6.0, isl_legacy=-9.0)]
     (found,) = answer(monkeypatch, tmp_path, entries, by=("isl_legacy",))
     assert (found.verdict, found.p, found.note) == ("holds", None, "isl_legacy has no interval")
+    by_sign = {"by": ("isl_legacy",), "expects": "no different"}
+    (found,) = answer(monkeypatch, tmp_path, entries, **by_sign)
+    assert found.verdict == "not settled"
 
 
 def test_many_questions_make_each_answer_more_careful(monkeypatch, tmp_path):
