@@ -6,7 +6,8 @@ from bench.store import Store
 
 
 def test_a_report_is_one_page_with_its_figures_inside_and_asks_for_nothing_outside(home):
-    done = home.bench(*home.arguments("noise", "human", "random-chords", "markov-chain", "Raises"))
+    systems = ("noise", "human", "random-chords", "markov-chain", "Raises")
+    done = home.bench(*home.arguments(*systems))
     assert done.returncode == 1
     assert home.bench("report", "--out", "runs").returncode == 0
     page = (home.runs / "report" / "index.html").read_text()
@@ -14,7 +15,8 @@ def test_a_report_is_one_page_with_its_figures_inside_and_asks_for_nothing_outsi
     for system in ("noise", "human", "random-chords", "markov-chain", "Raises"):
         assert f"<td>{system}</td>" in page
     images = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    assert len(images) >= 5
+    # By four samples noise and human cannot be told apart in every metric: no skill to draw.
+    assert len(images) >= 4
     assert all(base64.b64decode(image).startswith(b"\x89PNG") for image in images)
     assert not re.search(r'(src|href)="(?!data:)', page)
     text = (home.runs / "report" / "report.md").read_text()

@@ -234,7 +234,9 @@ def lost(ray: Any, error: BaseException) -> tuple[State, str] | None:
     known = ray.exceptions
     if isinstance(error, known.OutOfMemoryError):
         return "out-of-memory", "its node ran out of memory, and Ray ended it"
-    if isinstance(error, known.NodeDiedError | known.LocalRayletDiedError | known.ObjectLostError):
+    gone = (known.NodeDiedError, known.LocalRayletDiedError, known.ObjectLostError)
+    # Unschedulable: we asked for a node by name that has died since it was listed.
+    if isinstance(error, (*gone, known.TaskUnschedulableError)):
         return "crashed", "its node was lost"
     if isinstance(error, known.WorkerCrashedError | known.TaskCancelledError):
         return "crashed", "the process that ran it was killed, or its node was lost"
