@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import psutil
-import pytest
 
 from bench import registry
 from bench.contract import Budget
