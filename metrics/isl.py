@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from bench.contract import Direction, Floats, Measurement, Reference
 from bench.music import KEYS, Score
-from bench.statistics import RESAMPLES
-from metrics.per_piece import NO_SAMPLES, around, halves
+from metrics.per_piece import NO_SAMPLES, jackknife_2
 from metrics.shared import shared
 
 Bits = NDArray[np.bool_]  # (vectors, bits)
@@ -42,7 +41,7 @@ class Isl:
     """
 
     name: ClassVar[str] = "isl"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     unit: ClassVar[str] = "nats per transition"
     direction: ClassVar[Direction] = "higher"
     headline: ClassVar[bool] = True
@@ -89,26 +88,26 @@ class Isl:
         redrawn = self._redrawn(centres)
         logs = log_kernels(self._points, centres, redrawn, self._rates)
         highest = logs.max(axis=1, keepdims=True)
-        # Kernels are added up sample by sample, so that samples can be weighed; silence stands last.
+        # Kernels are added up sample by sample; the silence for what is missing stands last.
         owner = np.append(chosen[:, 0], np.full(missing, len(samples)))
         starts = np.flatnonzero(np.diff(owner, prepend=-1))
-        mass = np.add.reduceat(np.exp(logs - highest), starts, axis=1)
-        sizes = np.diff(np.append(starts, count))
+        mass = np.zeros((len(logs), len(samples) + 1))
+        mass[:, owner[starts]] = np.add.reduceat(np.exp(logs - highest), starts, axis=1)
+        sizes = np.bincount(owner, minlength=len(samples) + 1)
 
-        def likelihood(weights: Floats) -> Floats:
-            """(rows,) the mean log probability under weighted samples (rows, owners)."""
-            under = np.log(np.maximum(mass @ weights.T, 1e-300))
-            total = np.maximum(weights @ sizes, 1e-300)
+        def likelihood(kept: Floats) -> Floats:
+            """(rows,) the mean log probability with so much kept of each sample (rows, samples)."""
+            # Less of all samples stands for as much less of the silence.
+            kept = np.hstack([kept, kept.mean(axis=1, keepdims=True)])
+            under = np.log(np.maximum(mass @ kept.T, 1e-300))
+            total = np.maximum(kept @ sizes, 1e-300)
             return np.asarray((under + highest).mean(axis=0) - np.log(total))
 
-        value = float(likelihood(np.ones((1, len(starts))))[0])
-        # Half of the samples stand for half of the silence.
-        half = np.hstack([2.0 * halves(len(samples)), np.ones((RESAMPLES, 1))])
-        drawn = likelihood(half[:, owner[starts]])
+        value = float(likelihood(np.ones((1, len(samples))))[0])
         low, high = self._anchor(count)
         return Measurement(
             value,
-            draws=around(value, drawn, len(samples)),
+            draws=jackknife_2(value, likelihood, len(samples)),
             detail={
                 "skill": (value - low) / (high - low) if high > low else 0.0,
                 "independent": low,

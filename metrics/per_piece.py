@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -99,3 +99,47 @@ def jackknife(value: float, without: Floats) -> Floats:
     part = (len(without) - 1) * (value - without)
     rows = resamples(len(without))
     return np.asarray(value + weights(rows, len(without)) @ (part - part.mean()))
+
+
+PAIRS = 1000  # of pieces, left out two at a time
+ROWS = 500  # of kept pieces at a time: the memory for them is bounded
+
+
+def jackknife_2(value: float, of: Callable[[Floats], Floats], pieces: int) -> Floats:
+    """(RESAMPLES,) the same for what several pieces do together, from leaving out one and two.
+
+    `of` gives the values (rows,) where so much is kept of each piece (rows, pieces). Let v_k be
+    the variance of what sets of k pieces add to what their parts do. The value's is the sum of
+    all v_k. The jackknife's is the sum of k v_k: too much (Efron & Stein 1981). Leaving out pairs
+    tells the sum of k (k - 1) / 2 v_k, and so, by Cauchy and Schwarz, a variance that is too
+    little. The draws have the geometric mean of the two.
+    """
+    if pieces < 2:
+        return np.full(RESAMPLES, value)
+
+    def without(left_out: NDArray[np.int64]) -> Floats:
+        """(rows,) the values without the pieces of each row."""
+        found = []
+        for begin in range(0, len(left_out), ROWS):
+            rows = left_out[begin : begin + ROWS]
+            kept = np.ones((len(rows), pieces))
+            np.put_along_axis(kept, rows, 0.0, axis=1)
+            found.append(of(kept))
+        return np.concatenate(found)
+
+    each = np.arange(pieces)
+    one = without(each[:, None])
+    draws = jackknife(value, one)
+    if pieces < 3:
+        return draws
+    rng = np.random.default_rng(pieces)
+    first = rng.integers(pieces, size=PAIRS)
+    second = (first + rng.integers(1, pieces, size=PAIRS)) % pieces
+    together = value - one[first] - one[second] + without(np.stack([first, second], axis=1))
+    part = one - one.mean()
+    single = (pieces - 1) / pieces * float(part @ part)  # the jackknife's variance
+    paired = pieces * (pieces - 1) / 2 * float((together**2).mean())
+    if single == 0:
+        return draws
+    less = (single / (single + 2 * paired)) ** 0.25
+    return np.asarray(value + (draws - draws.mean()) * less)

@@ -15,7 +15,6 @@ from metrics.two_sample import Coverage, Density, TwoSample
 
 CHORDS = np.array([[48, 60, 64, 67], [53, 57, 65, 69], [43, 59, 62, 67], [45, 57, 60, 64]])
 SAMPLES, TIMES = 48, 250
-TOO_WIDE = "on these pieces the interval covers always; on chorales, with 64 samples, in 95 of 100"
 
 
 def piece(rng, wrong=0.0, bars=8):
@@ -43,7 +42,7 @@ def population():
     [
         PcaDistance,
         FeatureMmd,
-        pytest.param(Isl, marks=pytest.mark.xfail(reason=TOO_WIDE, strict=True)),
+        Isl,
         FeatureKde,
         TwoSample,
         Coverage,

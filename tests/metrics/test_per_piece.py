@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
 from bench.statistics import RESAMPLES, resamples
-from metrics.per_piece import around, distance_draws, halves, jackknife, mean, wasserstein, weights
+from metrics.per_piece import (
+    around,
+    distance_draws,
+    halves,
+    jackknife,
+    jackknife_2,
+    mean,
+    wasserstein,
+    weights,
+)
 
 VALUES = st.lists(st.floats(-10, 10), min_size=1, max_size=20).map(np.array)
 
@@ -69,3 +78,39 @@ def test_the_jackknife_of_a_mean_is_its_bootstrap():
     without = (values.sum() - values) / 19
     expected = [values[row].mean() for row in resamples(20)]
     assert np.allclose(jackknife(values.mean(), without), expected)
+
+
+def test_pieces_that_add_up_vary_as_their_bootstrap():
+    values = np.random.default_rng(0).normal(size=20)
+    draws = jackknife_2(values.mean(), lambda kept: kept @ values / kept.sum(axis=1), 20)
+    expected = np.array([values[row].mean() for row in resamples(20)])
+    assert np.corrcoef(draws, expected)[0, 1] > 0.999999
+    assert draws.std() == pytest.approx(expected.std(), rel=0.02)
+    assert draws.mean() == pytest.approx(values.mean())
+
+
+def test_what_two_pieces_do_only_together_does_not_count_twice():
+    """The variance of a squared mean of centred values is 2 / n^2; the jackknife's twice that."""
+    n, rng = 20, np.random.default_rng(0)
+    found = {"jackknife": [], "pairs": []}
+    for _ in range(300):
+        values = rng.normal(size=n)
+
+        def squared(kept, values=values):
+            return (kept @ values / kept.sum(axis=1)) ** 2
+
+        value = float(squared(np.ones((1, n)))[0])
+        found["jackknife"].append(jackknife(value, squared(1 - np.eye(n))).var())
+        found["pairs"].append(jackknife_2(value, squared, n).var())
+    true = 2 / n**2
+    assert np.mean(found["jackknife"]) > 1.9 * true
+    assert 0.8 * true < np.mean(found["pairs"]) < 1.6 * true
+
+
+def test_few_pieces_have_draws_too():
+    def mean_of(kept):
+        return kept @ np.arange(kept.shape[1]) / kept.sum(axis=1)
+
+    assert (jackknife_2(0.0, mean_of, 1) == 0).all()
+    assert jackknife_2(0.5, mean_of, 2).std() > 0
+    assert jackknife_2(1.0, lambda kept: np.ones(len(kept)), 3).std() == 0
