@@ -79,6 +79,11 @@ def run_all(
     options: Options, engine: Engine, console: Console, planned: Sequence[Planned]
 ) -> Outcome:
     """Run what is left of the plan and rebuild the board. Failed jobs are rows, not errors."""
+    if engine.name == "ray" and engine.gpus:
+        raise BenchError(
+            "--gpus is for planning with Ray: a run takes what the cluster has. "
+            "Leave it out, or ask bench plan."
+        )
     store = Store(options.out)
     left = [one for one in planned if not one.done]
     statuses: dict[str, Status] = {}
@@ -124,7 +129,7 @@ def run_all(
                     watch.tell,
                     watch.tick,
                     timeout=seconds,
-                    job_memory=engine.job_memory * 2**20 if engine.job_memory else None,
+                    job_memory=engine.job_memory,
                     claims=claims,
                 )
     entries = board.build(store)

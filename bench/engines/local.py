@@ -122,7 +122,13 @@ def server() -> ForkServerContext:
     """The server that jobs are forked off; it is started with what no job can change later."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    fixed = {"OMP_NUM_THREADS": threads(), "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+    fixed = {
+        "OMP_NUM_THREADS": threads(),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        # Each fork copies the table of pages and each end throws it away: huge ones are few.
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
+    }
     before = {name: os.environ.get(name) for name in fixed}
     os.environ.update(fixed)
     try:
@@ -203,11 +209,11 @@ def outcome(running: Running) -> Status:
 
 
 def guard_memory(running: Sequence[Running], limit: int | None) -> None:
-    """End the jobs above the limit, and the largest one when the machine runs out."""
+    """End the jobs above the limit (MB), and the largest one when the machine runs out."""
     if limit is not None:
         for one in running:
-            if one.ended_as is None and one.memory() > limit:
-                one.end("out-of-memory", f"it held more than {limit // 2**20} MB (--job-memory)")
+            if one.ended_as is None and one.memory() > limit * 2**20:
+                one.end("out-of-memory", f"it held more than {limit} MB (--job-memory)")
     machine = psutil.virtual_memory()
     alive = [one for one in running if one.ended_as is None]
     if alive and machine.available < MEMORY_FLOOR * machine.total:
@@ -249,7 +255,8 @@ def run(
 ) -> dict[str, Status]:
     """Run the jobs in the order given, as far as there is room; each one's outcome by job id.
 
-    A job that another run or shard has in hand is waited for, and taken over if that one dies.
+    `job_memory`: MB that each may hold. A job that another run or shard has in hand is waited for,
+    and taken over if that one dies.
     """
     line = Line(works, places)
     not_before: dict[str, float] = {}

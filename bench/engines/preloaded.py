@@ -7,6 +7,7 @@ import muspy  # noqa: F401
 import scipy.stats  # noqa: F401
 import torch  # noqa: F401
 
+import bench.engines.local
 import bench.worker  # noqa: F401
 from bench import registry
 

@@ -306,7 +306,8 @@ def run(
 ) -> dict[str, Status]:
     """Run the jobs in the order given; each one's outcome by job id.
 
-    `shared` says whether all nodes see the run folder; by default they are asked.
+    `job_memory`: MB that each may hold. `shared` says whether all nodes see the run folder; by
+    default they are asked.
     """
     with connected(cluster.address) as ray, orderly_end([]):
         this = Run(ray, store, cluster, tell, timeout, job_memory)

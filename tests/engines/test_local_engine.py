@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import wait_for
 
 from bench import board
 from bench.files import read_json
@@ -22,16 +22,6 @@ def rows(home):
 
 def folder_of(home, system):
     return next(f for f in Store(home.runs).folders() if f.path.name.startswith(system + "."))
-
-
-def wait_for(condition, seconds=90.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 def test_every_way_to_fail_is_a_row_and_the_others_go_on(home):

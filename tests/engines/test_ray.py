@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from rich.console import Console
+from waiting import wait_for
 
 from bench import board
 from bench.engines import cluster as clusters
@@ -67,16 +68,6 @@ def on(two_nodes, home):
     """The options that run jobs on the cluster."""
     home.environment |= {"RAY_AUTH_MODE": "disabled", "BENCH_CHECKPOINT_SECONDS": "0"}
     return ["--engine", "ray", "--ray-address", two_nodes.address]
-
-
-def wait_for(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 def folders(root):

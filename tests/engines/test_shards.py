@@ -4,12 +4,12 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import wait_for
 
 from bench import board
 from bench.errors import BenchError
@@ -19,16 +19,6 @@ from bench.store import Store, is_finished
 
 # Shards that were killed are soon taken for dead.
 BRISK = {"BENCH_CLAIM_SECONDS": "6"}
-
-
-def wait_for(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
 
 
 def table(out):

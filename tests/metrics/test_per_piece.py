@@ -85,7 +85,7 @@ def test_pieces_that_add_up_vary_as_their_bootstrap():
     draws = jackknife_2(values.mean(), lambda kept: kept @ values / kept.sum(axis=1), 20)
     expected = np.array([values[row].mean() for row in resamples(20)])
     assert np.corrcoef(draws, expected)[0, 1] > 0.999999
-    assert draws.std() == pytest.approx(expected.std(), rel=0.02)
+    assert draws.std() == pytest.approx(expected.std(), rel=0.05)
     assert draws.mean() == pytest.approx(values.mean())
 
 
