@@ -50,6 +50,7 @@ class Watch:
         self.total = len(self.expected)
         self.ended: dict[str, float] = {}
         self.begun: dict[str, float] = {}
+        self.share: dict[str, float] = {}  # of the jobs that learn: how much of it is done
         self.spoken = time.monotonic()
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -101,20 +102,15 @@ class Watch:
 
     def tick(self, running: Sequence[InHand]) -> None:
         """Move the bars of the jobs in hand."""
-        if not self.console.is_terminal:
-            if time.monotonic() - self.spoken > LINE_SECONDS:
-                names = ", ".join(one.job.id.rpartition(".")[0] for one in running)
-                self.say(f"running  {names}   {len(self.ended)}/{self.total}, {self.left()}")
-            return
         for one in running:
             at = read_json(one.folder.progress) or {}
-            total = at.get("total") or None
-            self.progress.update(
-                self.bars[one.job.id],
-                total=total,
-                completed=at.get("done", 0),
-                note=at.get("phase", ""),
-            )
+            done, total, phase = at.get("done", 0), at.get("total") or None, at.get("phase", "")
+            self.share[one.job.id] = done / total if total and phase == "fit" else 0.0
+            if self.console.is_terminal:
+                self.progress.update(self.bars[one.job.id], total=total, completed=done, note=phase)
+        if not self.console.is_terminal and time.monotonic() - self.spoken > LINE_SECONDS:
+            names = ", ".join(one.job.id.rpartition(".")[0] for one in running)
+            self.say(f"running  {names}   {len(self.ended)}/{self.total}, {self.left()}")
 
     def drop(self, job: str) -> None:
         """Take away a job's bar."""
@@ -127,10 +123,18 @@ class Watch:
         self.console.print(line, highlight=False, soft_wrap=True)
 
     def left(self) -> str:
-        """How long the rest takes, going by how the estimates did so far."""
+        """How long the rest takes, going by how the estimates did, and how far jobs in hand are."""
         done = sum(self.expected[job] for job in self.ended if job in self.expected)
         factor = sum(self.ended.values()) / done if done > 10 else 1.0
-        rest = [seconds for job, seconds in self.expected.items() if job not in self.ended]
+        rest = []
+        for job, expected in self.expected.items():
+            if job in self.ended:
+                continue
+            seconds, share = factor * expected, self.share.get(job, 0.0)
+            if job in self.begun:
+                spent = time.monotonic() - self.begun[job]
+                seconds = max(seconds - spent, spent * (1 / share - 1) if share else 0.0)
+            rest.append(seconds)
         if not rest:
             return "nothing left"
-        return f"about {duration(max(factor * sum(rest) / self.workers, 1))} left"
+        return f"about {duration(max(sum(rest) / self.workers, *rest, 1))} left"
