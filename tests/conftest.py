@@ -27,6 +27,17 @@ class Home:
     def runs(self) -> Path:
         return self.path / "runs"
 
+    def add(self, name: str, pieces: dict, **splits: tuple[str, ...]) -> None:
+        """Add a data set of these pieces."""
+        from bench.data.manifest import pin, write_manifest
+        from bench.data.pieces import write_pieces
+
+        place = self.path / "data" / "added" / name
+        place.mkdir(parents=True)
+        manifest = pin(pieces, splits, name=name, version=1, grid=4, bar=16, object="score")
+        write_manifest(place / "manifest.json", manifest)
+        write_pieces(place / f"pieces-{manifest.fingerprint[:16]}.npz", pieces)
+
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "bench.cli", *arguments]
 
@@ -65,16 +76,7 @@ class Home:
 def home(tmp_path, monkeypatch) -> Home:
     """A home with the toy data set, for this process and for those it starts."""
     from bench.check import toy_dataset
-    from bench.data.manifest import pin, write_manifest
-    from bench.data.pieces import write_pieces
 
-    toy = toy_dataset()
-    place = tmp_path / "data" / "added" / "toy"
-    place.mkdir(parents=True)
-    splits = {"train": toy.train, "valid": toy.valid, "test": toy.test}
-    manifest = pin(toy.pieces, splits, name="toy", version=1, grid=4, bar=16, object="score")
-    write_manifest(place / "manifest.json", manifest)
-    write_pieces(place / f"pieces-{manifest.fingerprint[:16]}.npz", toy.pieces)
     own = {
         "BENCH_DATA_DIR": str(tmp_path / "data"),
         "BENCH_CACHE_DIR": str(tmp_path / "cache"),
@@ -83,7 +85,9 @@ def home(tmp_path, monkeypatch) -> Home:
     }
     for name, value in own.items():
         monkeypatch.setenv(name, value)
-    return Home(tmp_path, {**os.environ, **own})
+    found, toy = Home(tmp_path, {**os.environ, **own}), toy_dataset()
+    found.add("toy", toy.pieces, train=toy.train, valid=toy.valid, test=toy.test)
+    return found
 
 
 def pytest_addoption(parser):
