@@ -16,7 +16,7 @@ from bench.registry import PresetName, SystemSpec, Variant
 from bench.sampling import Protocol
 from bench.schedule import Place, Schedule, longest_first, simulate
 from bench.scoring import is_done, read_scores, stale_metrics
-from bench.store import Store, is_finished
+from bench.store import JobFolder, Store, is_finished
 
 
 class Preset(BaseModel):
@@ -219,6 +219,14 @@ def alike(job: Job) -> tuple[object, ...]:
     return (job.system, job.variant, job.dataset, job.preset, job.protocol, job.device)
 
 
+def spent(folder: JobFolder) -> float:
+    """Seconds of all phases of a finished job, in however many attempts."""
+    result = folder.read_result()
+    phases = [result.get(phase, {}) for phase in ("fit", "sample", "likelihood")]
+    timed = [*phases, *read_scores(folder).values()]
+    return sum(each.get("seconds") or 0.0 for each in timed)  # none: made outside
+
+
 def measured(store: Store) -> dict[tuple[object, ...], tuple[float, int, int]]:
     """Seconds, memory and disk of finished jobs, by what is alike.
 
@@ -229,13 +237,13 @@ def measured(store: Store) -> dict[tuple[object, ...], tuple[float, int, int]]:
         job, status = folder.read_job(), folder.read_status()
         if job is None or status is None or status.state != "ok":
             continue
-        result = folder.read_result()
-        phases = [result.get(phase, {}) for phase in ("fit", "sample", "likelihood")]
-        timed = [*phases, *read_scores(folder).values()]
-        seconds = sum(each.get("seconds") or 0.0 for each in timed)  # none: made outside
         size = sum(f.stat().st_size for f in folder.path.rglob("*") if f.is_file())
         # 1.5 s: the process itself, and loading the data
-        figures = (seconds + 1.5, result.get("peak_memory_mb", 0), 1 + size // 2**20)
+        figures = (
+            spent(folder) + 1.5,
+            folder.read_result().get("peak_memory_mb", 0),
+            1 + size // 2**20,
+        )
         found.setdefault(alike(job), []).append(figures)
     return {
         key: (sum(s) / len(s), max(memory), max(disk))

@@ -49,9 +49,9 @@ def likelihood(name: str, described: str) -> Callable[[Cells], Any]:
     return lambda row: inner(row) if row.get("likelihood_object") == described else None
 
 
-def short(name: str) -> Callable[[Cells], float | None]:
-    """The row's figure of that name with three digits that count."""
-    return lambda row: None if row.get(name) is None else float(f"{row[name]:.3g}")
+def seconds(value: float) -> str:
+    """Seconds with three digits that count, and never a power of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{float(f'{value:.3g}'):g}"
 
 
 def steps_per_second(row: Cells) -> int | None:
@@ -131,14 +131,14 @@ FIXED = [
         "train",
         "Training",
         "Seconds, mean of the seeds: the processor's, or the clock's where a GPU works.",
-        short("train_seconds"),
+        cell("train_seconds"),
         "seconds",
     ),
     Column(
         "sample",
         "Sampling",
         "Seconds for all samples of a seed.",
-        short("sample_seconds"),
+        cell("sample_seconds"),
         "seconds",
     ),
     Column("speed", "Steps per second", "Music made per second.", steps_per_second, "whole"),
@@ -168,7 +168,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
         *("nats", "frames", "paper", "parameters", "train", "device", "status"),
     ),
     "Loss": (
-        *("system", "nats", "nats_range", "frames", "frames_range", "tag"),
+        *("system", "tag", "nats", "nats_range", "frames", "frames_range"),
         *("bits", "bits_range", "loss_note", "paper"),
     ),
     "Listeners": (

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from bench.files import read_json
 from bench.job import Job
 from bench.music import MidiError, Score, from_midi, to_midi
+from bench.plan import spent
 from bench.store import UNFINISHED, JobFolder, Status, Store
 from dashboards.board_view import Cells
 
@@ -155,8 +156,9 @@ def state_of(job: Job, folder: JobFolder, locked: set[int], now: datetime) -> Jo
         begun = folder.log.exists() and in_hand(folder, locked, now)
         return JobState(job, "running" if begun else "waiting", "start" if begun else "")
     common = {"phase": status.phase, "attempt": status.attempt, "changed": status.changed}
-    if status.state == "ok":
-        return JobState(job, "done", seconds=status.seconds, **common)
+    if status.state == "ok":  # after another attempt its seconds are not the whole job's
+        seconds = status.seconds if status.attempt < 2 else spent(folder)
+        return JobState(job, "done", seconds=seconds, **common)
     if status.error != UNFINISHED:
         return JobState(
             job, "failed", seconds=status.seconds, error=f"{status.state}: {status.error}", **common

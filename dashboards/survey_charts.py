@@ -37,7 +37,7 @@ def intervals(
     colour = alt.Color(
         "what:N",
         scale=alt.Scale(domain=[ROLES[r] for r in there], range=[COLOURS[r] for r in there]),
-        legend=alt.Legend(title=None, orient="bottom", columns=1),
+        legend=alt.Legend(title=None, orient="top"),
     )
     axis = alt.X(
         "low:Q", title=title, scale=alt.Scale(domain=list(bounds)), axis=alt.Axis(format=form)

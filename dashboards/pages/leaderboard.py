@@ -13,7 +13,7 @@ from dashboards.board_view import HUMAN, Cells, chosen, counted, metric_names, n
 from dashboards.figures import figure_downloads
 from dashboards.validity import validated
 
-FORMATS = {"figure": "%.3f", "whole": "localized", "seconds": None}
+FORMATS = {"figure": "%.3f", "whole": "localized", "seconds": None}  # none: as styled
 
 
 def pick_rows(rows: list[Cells]) -> list[Cells]:
@@ -66,7 +66,11 @@ def show_table(rows: list[Cells], shown: list[columns.Column], greyed: set[str])
     """Show the table; the rows that the reader selected."""
     table = frame(rows, shown)
     grey = [column.key for column in shown if column.metric in greyed]
-    styled = table.style.set_properties(subset=grey, color=charts.GREY)
+    styled = table.style.set_properties(subset=grey, color=charts.GREY).format(
+        columns.seconds,
+        subset=[column.key for column in shown if column.form == "seconds"],
+        na_rep="",
+    )
     config = {}
     widest = 30 + 7 * max(len(name_of(row)) for row in rows)  # pixels: no name is cut
     for column in shown:
