@@ -1,6 +1,24 @@
-"""waiting.py lies beside the tests."""
+"""A small disk; and waiting.py, which lies beside the tests."""
 
+import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of a megabyte and a half."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(place)]
+    if (
+        sys.platform != "linux"
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("this test mounts a small disk, which takes root on Linux")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -188,21 +187,6 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(home):
     assert "the same command goes on" in output
     assert "Traceback" not in output
     wait_for(lambda: not worker.is_running())
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of a megabyte and a half."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(place)]
-    if (
-        sys.platform != "linux"
-        or subprocess.run(mount, capture_output=True, check=False).returncode
-    ):
-        pytest.skip("this test mounts a small disk, which takes root on Linux")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_full_disk_fails_one_job_and_keeps_what_is_finished(home, small_disk):

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -275,12 +275,12 @@ def here(two_nodes, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("BENCH_CHECKPOINT_SECONDS", "0")
 
-    def run(root, *systems, shared=None):
+    def run(root, *systems, shared=None, address=two_nodes.address):
         named = tuple(f"{CONTESTANTS}:{s}" if s[0].isupper() else s for s in systems)
         options = Options("smoke", ("toy",), named, samples=4, steps=32, out=root)
         planned, store = plan(options), Store(root)
         watch = Watch(planned, 2, Console(quiet=True))
-        cluster = clusters.Cluster(two_nodes.address)
+        cluster = clusters.Cluster(address)
         left = [one for one in planned if not one.done]
         done = lambda job: is_done(job, store.folder(job))
         return engine.run(left, store, cluster, done, watch.tell, watch.tick, shared=shared)
@@ -305,6 +305,27 @@ def test_without_a_shared_folder_data_code_and_results_travel(home, here):
     assert {status.state for status in together.values()} == {"ok"}
     found["Raises"].path.rename(home.path / "raises")
     assert findings(home.runs) == findings(home.path / "shared")
+
+
+@pytest.mark.slow
+def test_a_full_disk_on_a_node_fails_what_does_not_fit_and_the_others_go_on(home, here, small_disk):
+    from bench import data
+
+    data.load("toy")
+    with started(TMPDIR=str(small_disk), RAY_TMPDIR="/tmp") as cluster:
+        there = {"shared": False, "address": cluster.address}
+        found = here(home.runs, "Quiet", "BigSaver", **there)
+        assert sorted(status.state for status in found.values()) == ["failed", "ok"]
+        assert "No space left on device" in folders(home.runs)["BigSaver"].read_status().error
+        with (small_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while True:  # a few bytes are left: where there are none, Python takes another disk
+                filler.write(b"x" * 4096)
+        os.truncate(small_disk / "filler", (small_disk / "filler").stat().st_size - 8192)
+        full = here(home.path / "full", "Quiet", **there)  # not even the job's files fit
+        assert [status.state for status in full.values()] == ["crashed"]
+        assert "No space left on device" in folders(home.path / "full")["Quiet"].read_status().error
+    again = here(home.path / "full", "Quiet", shared=False)
+    assert [status.state for status in again.values()] == ["ok"]
 
 
 @pytest.mark.slow
