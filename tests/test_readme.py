@@ -1,9 +1,13 @@
 """What the README shows works as it stands there."""
 
 import re
+import tomllib
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+from bench import board
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 
 
 def test_the_readmes_model_keeps_the_contract_and_runs(home):
@@ -24,3 +28,21 @@ def test_every_verb_in_the_readme_exists(home):
     assert verbs
     for verb in verbs:
         assert re.search(rf"\b{verb}\b", shown), verb
+
+
+def test_the_readmes_figures_are_those_of_the_board_and_of_the_catalogue():
+    table = re.findall(
+        r"^\| `([a-z-]+)` \| ([\d.]+) \| ([\d.]+) \|", README.read_text(), re.MULTILINE
+    )
+    rows = {
+        row["dataset"]: row
+        for row in board.read_csv(ROOT / "leaderboard.csv")
+        if (row["system"], row["preset"]) == ("axial-transformer", "standard")
+    }
+    catalogue = ROOT / "bench" / "papers" / "boulanger_lewandowski_2012.toml"
+    nade = tomllib.loads(catalogue.read_text())["systems"]["rnn-nade"]["published"]
+    assert {name for name, _, _ in table} == {"jsb", "nottingham", "musedata", "piano-midi"}
+    for name, ours, published in table:
+        assert rows[name]["likelihood_kind"] == "exact"
+        assert ours == f"{rows[name]['nats_per_step']:.2f}"
+        assert float(published) == nade["nats_per_step"][name]
