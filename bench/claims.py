@@ -66,35 +66,43 @@ def asked(claim: ClaimBlock, entries: Sequence[Entry], store: Store) -> list[Ans
     return found or [Answer(claim, "not run", note=f"no comparable rows of {names}")]
 
 
-def rows_of(entries: Sequence[Entry], name: str) -> list[Entry]:
-    """A system's finished rows, `NAME` or `NAME:as-published`, the dearest preset of each data set."""
-    system, _, variant = name.partition(":")
-    best: dict[str, Entry] = {}
-    for one in entries:
-        row = one.row
-        if (row.system, row.variant) != (system, variant or "corrected") or not row.seeds:
-            continue
-        before = best.get(row.dataset)
-        if before is None or PRESETS.index(row.preset) > PRESETS.index(before.row.preset):
-            best[row.dataset] = one
+def rows_of(entries: Sequence[Entry], *names: str) -> list[tuple[Entry, ...]]:
+    """Finished rows of systems, `NAME` or `NAME:as-published`, side by side where they compare.
+
+    Of each data set those of the dearest preset under which all of them ran.
+    """
+    groups: list[dict[object, Entry]] = []
+    for name in names:
+        system, _, variant = name.partition(":")
+        wanted = (system, variant or "corrected")
+        rows = [one for one in entries if (one.row.system, one.row.variant) == wanted]
+        groups.append({one.row.group: one for one in rows if one.row.seeds})
+    best: dict[str, tuple[Entry, ...]] = {}
+    for group, one in groups[0].items():
+        if all(group in other for other in groups):
+            before = best.get(one.row.dataset)
+            if before is None or dearer(one, before[0]):
+                best[one.row.dataset] = tuple(other[group] for other in groups)
     return list(best.values())
+
+
+def dearer(one: Entry, other: Entry) -> bool:
+    """Whether more was spent on this row."""
+    return PRESETS.index(one.row.preset) > PRESETS.index(other.row.preset)
 
 
 def compared(claim: ClaimBlock, entries: Sequence[Entry]) -> Iterator[Answer]:
     """Two systems' figures on the same pieces, with the interval of their difference."""
-    for a in rows_of(entries, claim.first):
-        for b in rows_of(entries, claim.second):
-            if a.row.group != b.row.group:
-                continue
-            said = Answer(
-                claim,
-                "not settled",
-                dataset=a.row.dataset,
-                preset=a.row.preset,
-                seeds=min(a.row.seeds, b.row.seeds),
-                shares=" / ".join(share_of(one) for one in (a, b)),
-            )
-            yield from (answer for f in claim.by if (answer := one_figure(said, f, a, b)))
+    for a, b in rows_of(entries, claim.first, claim.second):
+        said = Answer(
+            claim,
+            "not settled",
+            dataset=a.row.dataset,
+            preset=a.row.preset,
+            seeds=min(a.row.seeds, b.row.seeds),
+            shares=" / ".join(share_of(one) for one in (a, b)),
+        )
+        yield from (answer for f in claim.by if (answer := one_figure(said, f, a, b)))
 
 
 def one_figure(said: Answer, figure: str, a: Entry, b: Entry) -> Answer | None:
@@ -121,7 +129,7 @@ def one_figure(said: Answer, figure: str, a: Entry, b: Entry) -> Answer | None:
 
 def measured(claim: ClaimBlock, entries: Sequence[Entry], store: Store) -> Iterator[Answer]:
     """What was noted in training, against the number that the claim names."""
-    for one in rows_of(entries, claim.first):
+    for (one,) in rows_of(entries, claim.first):
         for figure in claim.by:
             values = [last_of(store, job, figure) for job in one.row.jobs.split()]
             there = [value for value in values if value is not None]

@@ -70,6 +70,12 @@ def test_the_dearest_preset_answers_and_each_data_set_for_itself(monkeypatch, tm
     assert found["nottingham"].verdict == "does not hold"
 
 
+def test_a_dearer_row_of_one_alone_does_not_hide_what_both_ran(monkeypatch, tmp_path):
+    entries = [row("a", 5.0), row("b", 6.0), row("b", 4.0, "standard")]
+    (found,) = answer(monkeypatch, tmp_path, entries)
+    assert (found.preset, found.verdict, found.second) == ("quick", "holds", 6.0)
+
+
 def test_rows_of_different_presets_answer_nothing(monkeypatch, tmp_path):
     (found,) = answer(monkeypatch, tmp_path, [row("a", 5.0, "standard"), row("b", 6.0)])
     assert (found.verdict, found.note) == ("not run", "no comparable rows of a and b")
