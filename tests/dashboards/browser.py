@@ -16,13 +16,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dashboards.serve import command, environment
+from dashboards import serve
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--autoplay-policy=no-user-gesture-required", "--mute-audio"),
 )
+
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What points the dashboard to a home."""
+    return {
+        "BENCH_DATA_DIR": str(home / "data"),
+        "BENCH_CACHE_DIR": str(home / "cache"),
+        "BENCH_RUNS": str(home / "runs"),
+        "BENCH_BOARD": "",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
 
 
 def chromium_path() -> str | None:
@@ -52,7 +66,9 @@ def dashboard(runs: Path, board: Path | None = None) -> Iterator[str]:
         cache = os.environ.get("BENCH_CACHE_DIR") or str(Path.home() / ".cache" / "musicbench")
         told = {"HOME": home, "BENCH_CACHE_DIR": cache}
         server = subprocess.Popen(
-            command("127.0.0.1", port), env={**environment(runs, board), **told}, cwd=home
+            serve.command("127.0.0.1", port),
+            env={**serve.environment(runs, board), **told},
+            cwd=home,
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)

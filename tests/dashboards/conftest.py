@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
-
 ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(Path(__file__).parent))  # synthetic.py and browser.py lie beside
+sys.path.insert(0, str(Path(__file__).parent))  # what lies beside
+
+from browser import environment
+from synthetic import no_data
 
 SYSTEMS = ("noise", "human", "random-chords", "markov-chain")
 
@@ -43,22 +44,6 @@ def finished(tmp_path_factory):
     )
     assert done.returncode == 1, done.stderr  # the failing one
     return home
-
-
-def environment(home):
-    """What points the dashboard to a home."""
-    return {
-        "BENCH_DATA_DIR": str(home / "data"),
-        "BENCH_CACHE_DIR": str(home / "cache"),
-        "BENCH_RUNS": str(home / "runs"),
-        "BENCH_BOARD": "",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }
-
-
-def no_data(name):
-    """A machine without any data set."""
-    raise BenchError(f"{name} is not here.")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from bench.survey.config import parse_config
 from bench.survey.contestants import Samples, cast
 from bench.survey.login import HASH, password_hash
 from bench.survey.store import Store, open_store
+from dashboards import serve
 
 CONFIG = """
 name = "chorales-pilot"
@@ -105,13 +106,13 @@ class Server:
 
     def start(self):
         told = {
-            **browser.environment(self.folder / "runs", None),
+            **serve.environment(self.folder / "runs", None),
             "HOME": str(self.folder),
             "BENCH_SURVEY_URL": self.room.url,
             HASH: password_hash(PASSWORD),
         }
         self.process = subprocess.Popen(
-            browser.command("127.0.0.1", self.port), env=told, cwd=self.folder
+            serve.command("127.0.0.1", self.port), env=told, cwd=self.folder
         )
         browser.wait_for(f"{self.address}/_stcore/health", self.process)
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from bench import board
 from bench.board import Row
+from bench.errors import BenchError
 
 KINDS = ("paper", "baseline", "reference", "external")
 
@@ -97,3 +98,8 @@ def write(path, found):
     """Put the rows at `path` as a board file."""
     path.write_text(board.to_csv(found))
     return path
+
+
+def no_data(name):
+    """A machine without any data set."""
+    raise BenchError(f"{name} is not here.")

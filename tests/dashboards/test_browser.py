@@ -28,11 +28,9 @@ def _browser_is_there():
 @pytest.fixture(scope="module")
 def address(request, _browser_is_there):
     """A dashboard over the finished run, which is made only where a browser can look at it."""
-    from conftest import environment
-
     finished = request.getfixturevalue("finished")
     before = dict(os.environ)
-    os.environ.update(environment(finished))
+    os.environ.update(browser.environment(finished))
     try:
         with browser.dashboard(finished / "runs") as found:
             yield found

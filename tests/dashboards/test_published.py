@@ -5,7 +5,7 @@ import json
 import zipfile
 
 import pytest
-from conftest import no_data
+from synthetic import no_data
 
 from bench import board, published
 from bench.music import from_midi
