@@ -1,6 +1,7 @@
 """What several tests stand on: a small data set in a home of its own, and a driver to run jobs."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from hypothesis import settings
 settings.register_profile("suite", deadline=None)  # a busy machine is no counterexample
 settings.load_profile("suite")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# In the background Ctrl-C is ignored, by the tests and by all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CONTESTANTS = Path(__file__).parent / "contestants.py"
 

@@ -246,7 +246,8 @@ def test_metrics_that_lost_a_required_property_are_starred_and_grey(tmp_path):
     assert validity.lost(tmp_path / "elsewhere" / "leaderboard.csv") == set()
 
     def shown(lost):
-        console = Console(width=200, file=io.StringIO(), force_terminal=True)
+        screen = {"force_terminal": True, "color_system": "standard"}  # whatever TERM says
+        console = Console(width=200, file=io.StringIO(), **screen)
         tables.print_board(console, rows, ["gap", "other"], lost)
         return console.file.getvalue()
 

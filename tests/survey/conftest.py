@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -143,15 +144,18 @@ def study(url):
 @pytest.fixture(scope="session")
 def postgres_server():
     """A PostgreSQL server: $TEST_POSTGRES_URL, or Debian's, started for these tests alone."""
-    if given := os.environ.get("TEST_POSTGRES_URL"):
+    given = os.environ.get("TEST_POSTGRES_URL")
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    lacking = ""
+    if find_spec("psycopg") is None:
+        lacking = "no driver of PostgreSQL: pip install 'musicbench[postgres]'"
+    elif not given and not programs:
+        lacking = "no PostgreSQL: set TEST_POSTGRES_URL, or apt-get install postgresql"
+    if lacking:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lacking)
+    if given:
         yield given
         return
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs:
-        lacking = "no PostgreSQL: set TEST_POSTGRES_URL, or apt-get install postgresql"
-        if os.environ.get("CI") == "true":
-            pytest.fail(lacking)
-        pytest.skip(lacking)
     programs = programs[-1].parent
     folder = Path(tempfile.mkdtemp(prefix="bench-pg-"))  # pytest's own are closed to others
     as_postgres = []  # the server refuses to be root

@@ -140,6 +140,7 @@ def test_an_address_that_cannot_be_used_is_an_error_in_words(address):
 
 
 def test_a_database_server_that_is_not_there_is_an_error_in_words(tmp_path, monkeypatch):
+    pytest.importorskip("psycopg")
     monkeypatch.setenv("BENCH_SURVEY_DIR", str(tmp_path))
     with pytest.raises(BenchError, match="does not answer"):
         open_store("postgresql+psycopg://nobody@127.0.0.1:1/none")
