@@ -102,6 +102,13 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
     else:
         show_board(say, rows, outcome.board)
         say.print(f"The leaderboard is in {outcome.board}.", highlight=False)
+        to = "" if options.out == OUT else f" --out {options.out}"
+        say.print(
+            f"Next: `bench dashboard{to}` to look and listen, `bench report{to}` for one page"
+            " (`./run` in place of `bench` where that is not on the PATH).",
+            highlight=False,
+            soft_wrap=True,
+        )
         if options.preset == "smoke":
             say.print("Smoke only shows that everything runs; for figures: `bench all`.")
     if outcome.failed:

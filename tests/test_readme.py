@@ -20,6 +20,7 @@ def test_the_readmes_model_keeps_the_contract_and_runs(home):
     done = home.bench(*run, "--systems", "mine.py:Repeater")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Repeater" in done.stdout
+    assert f"Next: `bench dashboard --out {home.runs}`" in done.stdout
 
 
 def test_every_verb_in_the_readme_exists(home):
