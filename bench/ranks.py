@@ -102,7 +102,7 @@ def main(folder: JobFolder, told: Path) -> None:
         job = folder.read_job()
         if job is None:
             raise BenchError(f"{folder.job} is no job description.")
-        repeatable(job)
+        repeatable(job.device)
         if job.device == "cuda":
             own_gpu(int(os.environ["LOCAL_RANK"]))
         with distributed.together(cuda=job.device == "cuda"):

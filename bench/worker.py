@@ -90,13 +90,16 @@ def end_with_engine(alive: Connection) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def repeatable(job: Job) -> None:
+def repeatable(device: str) -> None:
     """Ask the GPU for the same bits every time, as far as it can."""
-    if job.device == "cuda":
+    if device == "cuda":
         import torch
 
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
+        # Attention's gradient, and sums by index: a warning where there is no such way.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def last_line(error: BaseException) -> str:
@@ -139,7 +142,7 @@ def work(folder: JobFolder) -> int:
 
     try:
         print(f"\n{job.id}, attempt {attempt}", flush=True)
-        repeatable(job)
+        repeatable(job.device)
         run(job, folder, enter)
         seconds = time.monotonic() - begun
         folder.write_status(state="ok", phase="done", error="", attempt=attempt, seconds=seconds)

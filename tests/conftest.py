@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+sys.path.insert(0, str(Path(__file__).parent))  # what lies beside
 settings.register_profile("suite", deadline=None)  # a busy machine is no counterexample
 settings.load_profile("suite")
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -7,7 +7,8 @@ and goes on from there, in drawing and in scoring alike, so that both are one di
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from bench.architectures import language
+from bench.recorded import Recorded
 
 AT_ONCE = 2**13  # tokens of one forward pass
+REACH = 128  # a GPU attends to so many tokens, or twice, thrice as many: each is recorded once
 
 Ints = NDArray[np.int64]
 
@@ -30,6 +33,22 @@ class Cache:
     length: Tensor  # (sequences,) how many of them are read
     keys: list[Tensor]  # of each layer (sequences, context, heads, size)
     values: list[Tensor]
+    longest: int = 0  # of the lengths; to ask for it, a GPU would be waited for
+
+    @property
+    def reach(self) -> int:
+        """How many tokens attention looks at, those that are not there yet behind a mask."""
+        if self.tokens.device.type != "cuda":
+            return self.longest + 1
+        return min(self.tokens.shape[1], -(-(self.longest + 1) // REACH) * REACH)
+
+
+@dataclass
+class Reading:
+    """Where generation stands. Every reach has its recording, which reads and fills the cache."""
+
+    cache: Cache
+    steps: dict[int, Recorded] = field(default_factory=dict)
 
 
 def attend(
@@ -43,7 +62,7 @@ def attend(
         cache.keys[layer][rows, places] = key
         cache.values[layer][rows, places] = value
         if time == 1:
-            reach = int(cache.length.max()) + 1
+            reach = cache.reach
             seen = torch.arange(reach, device=query.device) <= cache.length[:, None]
             mixed = scaled_dot_product_attention(
                 query.transpose(1, 2),
@@ -111,7 +130,7 @@ class ContextNetwork(nn.Module):
                 held[number][new:stop] = row[new - start : stop - start]
         return held
 
-    def read(self, inputs: Sequence[Ints]) -> tuple[Tensor, Cache]:
+    def read(self, inputs: Sequence[Ints]) -> tuple[Tensor, Reading]:
         """(sequences, width) after the last token of each, and what to go on from."""
         like = next(self.parameters())
         cache = self.cache(len(inputs), like)
@@ -121,31 +140,48 @@ class ContextNetwork(nn.Module):
         cache.tokens[:, : padded.shape[1]] = padded
         hidden = self(padded, cache)
         cache.length = torch.tensor([len(row) for row in rows], device=like.device)
-        return hidden[torch.arange(len(rows), device=like.device), cache.length - 1], cache
+        cache.longest = padded.shape[1]
+        last = hidden[torch.arange(len(rows), device=like.device), cache.length - 1]
+        return last, Reading(cache)
 
-    def step(self, tokens: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
+    def step(self, tokens: Tensor, reading: Reading) -> tuple[Tensor, Reading]:
         """The same after one more token each."""
-        full = torch.nonzero(cache.length == self.context)[:, 0]
-        if len(full):
-            half = cache.tokens[full, self.context // 2 :]
-            fresh = self.cache(len(full), next(self.parameters()))
-            self(half, fresh)
-            cache.tokens[full, : half.shape[1]] = half
-            cache.length[full] = half.shape[1]
-            for layer in range(self.layers):
-                cache.keys[layer][full] = fresh.keys[layer]
-                cache.values[layer][full] = fresh.values[layer]
-        rows = torch.arange(len(tokens), device=tokens.device)
-        cache.tokens[rows, cache.length] = tokens
-        hidden = self(tokens[:, None], cache)
-        cache.length = cache.length + 1
-        return hidden[:, 0], cache
+        cache = reading.cache
+        if cache.longest == self.context:
+            self._halve(cache)
+        step = reading.steps.setdefault(cache.reach, Recorded(partial(self._next, cache)))
+        (hidden,) = step(tokens)
+        cache.length += 1
+        cache.longest += 1
+        return hidden, reading
 
-    def keep(self, cache: Cache, rows: Tensor) -> Cache:
-        """The cache of these sequences only."""
-        return Cache(
-            cache.tokens[rows],
-            cache.length[rows],
-            [key[rows] for key in cache.keys],
-            [value[rows] for value in cache.values],
+    def _next(self, cache: Cache, tokens: Tensor) -> tuple[Tensor]:
+        """(sequences, width) after one more token each, whose keys and values the cache takes."""
+        cache.tokens[torch.arange(len(tokens), device=tokens.device), cache.length] = tokens
+        return (self(tokens[:, None], cache)[:, 0],)
+
+    def _halve(self, cache: Cache) -> None:
+        """Where the cache is full, read the last half of it anew."""
+        full = torch.nonzero(cache.length == self.context)[:, 0]
+        half = cache.tokens[full, self.context // 2 :]
+        fresh = self.cache(len(full), next(self.parameters()))
+        self(half, fresh)
+        cache.tokens[full, : half.shape[1]] = half
+        cache.length[full] = half.shape[1]
+        for layer in range(self.layers):
+            cache.keys[layer][full] = fresh.keys[layer]
+            cache.values[layer][full] = fresh.values[layer]
+        cache.longest = int(cache.length.max())
+
+    def keep(self, reading: Reading, rows: Tensor) -> Reading:
+        """The reading of these sequences only."""
+        cache = reading.cache
+        return Reading(
+            Cache(
+                cache.tokens[rows],
+                cache.length[rows],
+                [key[rows] for key in cache.keys],
+                [value[rows] for value in cache.values],
+                int(cache.length[rows].max()),
+            )
         )

@@ -139,7 +139,6 @@ class AxialNetwork(FrameNetwork):
         self.pitch = nn.Parameter(0.1 * torch.randn(keys, size))
         self.metre = nn.Linear(2 * len(PERIODS), size)
         self.periods: Tensor
-        self.compass: Tensor
         self.register_buffer("periods", torch.tensor(PERIODS).float(), persistent=False)
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(Block(size, heads, span, dropout) for _ in range(blocks))
@@ -148,18 +147,20 @@ class AxialNetwork(FrameNetwork):
         self.hidden = nn.Linear(size, 2 * size)
         self.out = nn.Linear(2 * size, 1)
         self.rate = nn.Parameter(torch.full((keys,), -3.0))
-        self.register_buffer("compass", torch.tensor([0, keys]))
+        self.inside = slice(0, keys)  # predicted; those outside sound independently of everything
 
-    @property
-    def inside(self) -> slice:
-        """The keys that are predicted; those outside sound independently of everything."""
-        low, high = self.compass.tolist()
-        return slice(low, high)
+    def get_extra_state(self) -> Tensor:
+        """(2,) the keys inside. No buffer: to read it back, a GPU would be waited for."""
+        return torch.tensor([self.inside.start, self.inside.stop])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the keys inside from what was saved."""
+        self.inside = slice(*state.tolist())
 
     def start(self, steps: Tensor) -> State:
         """The place in the piece, and for each block the keys and values of no step."""
-        low, high = self.compass.tolist()
-        nothing = self.rate.new_zeros(high - low, len(steps), 0, 2 * self.size // self.heads)
+        keys = self.inside.stop - self.inside.start
+        nothing = self.rate.new_zeros(keys, len(steps), 0, 2 * self.size // self.heads)
         return (steps[None].clone(), *(nothing for _ in self.blocks))
 
     def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
@@ -188,9 +189,9 @@ class AxialNetwork(FrameNetwork):
     def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
         """(batch, keys), from the bottom up."""
         frame = (uniform < self.rate.sigmoid()).to(context.dtype)
-        low, high = self.compass.tolist()
-        table, context = self.below.table(high - low), context.clone()
-        for place, key in enumerate(range(low, high)):
+        inside = range(self.keys)[self.inside]
+        table, context = self.below.table(len(inside)), context.clone()
+        for place, key in enumerate(inside):
             logit = self.out(gelu(self.hidden(context[:, place])))[:, 0] + self.rate[key]
             frame[:, key] = (uniform[:, key] < logit.sigmoid()).to(frame.dtype)
             context[:, place + 1 :] += frame[:, key, None, None] * table[place, place + 1 :]
@@ -239,7 +240,7 @@ class AxialTransformer(FrameSystem[Settings]):
         self.network.rate.data.copy_(log_odds(train))
         sounding = np.flatnonzero(np.concatenate(list(train)).any(axis=0))
         if len(sounding):
-            self.network.compass[0], self.network.compass[1] = sounding[0], sounding[-1] + 1
+            self.network.inside = slice(int(sounding[0]), int(sounding[-1]) + 1)
         per_pass = training.batches_per_pass(len(rows), s.batch)
         steps = min(training.updates(budget, per_pass), s.passes * per_pass)
 

@@ -8,6 +8,7 @@ sound that begins is struck for certain. The first step follows from a mark: the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from bench.encodings import note_states
 from bench.errors import BenchError
 from bench.music import HIGHEST, KEYS, LOWEST, Score
 from bench.music.score import Roll
+from bench.recorded import Recorded
 from bench.seeds import generators
 
 Ints = NDArray[np.int64]
@@ -286,7 +288,7 @@ class Biaxial:
         heard_before = torch.from_numpy(begun).to(where, torch.double)
         uniform = torch.from_numpy(draws).to(where)
         bars = torch.full((pieces,), bar, device=where)
-        carried = player.begin(pieces, self.keys)
+        carried, play = player.begin(pieces, self.keys), Recorded(partial(self._play, player))
         now = torch.zeros(pieces, self.keys, 2, dtype=torch.double, device=where)
         zeal = torch.ones(pieces, dtype=torch.double, device=where)
         made = np.zeros(draws.shape, dtype=bool)
@@ -299,14 +301,17 @@ class Biaxial:
             if step < length:
                 now = heard_before[:, step]
                 continue
-            chances = Chances(
-                uniform[:, step - length], zeal, certain=self.certain, restrikes=self.restrikes
-            )
-            now = player.play(heard, now, chances.choose)
-            if self.adaptive:
-                zeal = adapted(zeal, now[..., 0].sum(dim=1))
+            now, zeal = play(heard, now, uniform[:, step - length], zeal)
             made[:, step - length] = now.cpu().numpy() > 0
         return made
+
+    def _play(
+        self, player: Player, heard: Tensor, before: Tensor, uniform: Tensor, zeal: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(pieces, keys, 2) the states of one step, and with which zeal (pieces,) the next goes."""
+        chances = Chances(uniform, zeal, certain=self.certain, restrikes=self.restrikes)
+        states = player.play(heard, before, chances.choose)
+        return states, adapted(zeal, states[..., 0].sum(dim=1)) if self.adaptive else zeal
 
     # -- keeping ------------------------------------------------------------------------------
 

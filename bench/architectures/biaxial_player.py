@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bench.architectures.biaxial_network import BiaxialNetwork, State
 from bench.architectures.linear_lstm import LinearLSTM
+from bench.recorded import Recorded
 
 
 class Cell:
@@ -59,29 +60,37 @@ class Player:
         self.project = self.note[0].inputs[:heard].to(self.single)
         self.below = self.note[0].inputs[heard:].contiguous()
         self.dense = (network.dense.weight.detach().double().t(), network.dense.bias.double())
+        self.hear = Recorded(self._hear)
 
-    def begin(self, pieces: int, keys: int) -> list[list[State]]:
-        """The time layers' states of every group of pieces that is computed together."""
+    def begin(self, pieces: int, keys: int) -> list[list[Tensor]]:
+        """Outputs and memories of the time layers, for each group that is computed together."""
         groups, size = (1, pieces) if self.together else (pieces, 1)
-        return [[cell.begin(size * keys) for cell in self.time] for _ in range(groups)]
+        return [
+            [part for cell in self.time for part in cell.begin(size * keys)] for _ in range(groups)
+        ]
 
     def listen(
-        self, states: Tensor, step: Tensor, bar: Tensor, carried: list[list[State]]
+        self, states: Tensor, step: Tensor, bar: Tensor, carried: list[list[Tensor]]
     ) -> Tensor:
         """(keys, pieces, gates) what the notes hear of the past; `carried` goes on by one step."""
         pieces, keys, _ = states.shape
         x = self.features(states, step, bar).to(self.single)
         heard = []
-        for group, own in zip(x.view(len(carried), -1, x.shape[-1]), carried, strict=True):
-            for layer, cell in enumerate(self.time):
-                output, memory = own[layer]
-                gates = torch.addmm(cell.bias, group, cell.inputs).addmm_(output, cell.outputs)
-                own[layer] = cell.step(gates, memory)
-                group = own[layer][0]
-            heard.append(group @ self.project)
+        for place, group in enumerate(x.view(len(carried), -1, x.shape[-1])):
+            found, *carried[place] = self.hear(group, *carried[place])
+            heard.append(found)
         all_heard = torch.cat(heard).view(pieces, keys, -1).transpose(0, 1)
         whole: Tensor = all_heard.double().contiguous() + self.note[0].bias
         return whole
+
+    def _hear(self, x: Tensor, *carried: Tensor) -> tuple[Tensor, ...]:
+        """(rows, gates) of features (rows, 80); then the time layers' outputs and memories."""
+        after: list[Tensor] = []
+        for output, memory, cell in zip(carried[::2], carried[1::2], self.time, strict=True):
+            gates = torch.addmm(cell.bias, x, cell.inputs).addmm_(output, cell.outputs)
+            after += cell.step(gates, memory)
+            x = after[-2]
+        return x @ self.project, *after
 
     def play(
         self, heard: Tensor, before: Tensor, choose: Callable[[int, Tensor, Tensor], Tensor]

@@ -22,6 +22,7 @@ from bench import saved, training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.music import Score
 from bench.music.score import Roll
+from bench.recorded import Recorded
 from bench.seeds import generators
 
 State = tuple[Tensor, ...]  # the second dimension of each tensor is the piece
@@ -253,6 +254,7 @@ class FrameSystem(ABC, Generic[Settings]):
     ) -> Roll:
         """(pieces, steps, keys) what follows the beginnings (pieces, time, keys)."""
         kind = next(network.parameters()).dtype
+        draw = Recorded(lambda context, uniform: (network.draw(context, uniform),))
         state = network.start(torch.zeros(len(begun), dtype=torch.long, device=_where()))
         heard = np.pad(begun, ((0, 0), (1, 0), (0, 0)))  # silence before the first frame
         for start in range(0, heard.shape[1], self.STEPS):
@@ -261,7 +263,7 @@ class FrameSystem(ABC, Generic[Settings]):
         drawn = np.zeros((len(begun), steps, self.keys), dtype=bool)
         for step in range(steps):
             uniform = np.stack([stream.random(network.draws) for stream in streams])
-            frame = network.draw(context[:, -1], _tensor(uniform).to(kind))
+            (frame,) = draw(context[:, -1], _tensor(uniform).to(kind))
             drawn[:, step] = frame.cpu().numpy() > 0.5
             if step + 1 < steps:
                 context, state = network.read(frame[:, None], state)

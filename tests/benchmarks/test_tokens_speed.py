@@ -57,11 +57,12 @@ def test_a_transformers_token_with_the_cache_against_reading_all_anew(seconds, m
     network = TransformerNetwork(12, 1024, 8, 2048, 0.0, 512).eval()
     past, more = np.random.default_rng(0).integers(218, size=500), torch.tensor([7])
     with torch.no_grad():
-        _, cache = network.read([past])
+        _, reading = network.read([past])
 
         def cached():
-            cache.length = torch.tensor([500])
-            return network.step(more, cache)[0]
+            reading.cache.length.fill_(500)
+            reading.cache.longest = 500
+            return network.step(more, reading)[0]
 
         everything = torch.from_numpy(np.append(past, 7)[None])
         assert torch.allclose(cached(), network(everything)[:, -1], atol=1e-4)

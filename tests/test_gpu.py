@@ -1,0 +1,255 @@
+"""Systems on a GPU: on one made of the processor everywhere, and on a real one with `-m gpu`."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import stand_in_gpu
+import torch
+from torch import nn
+
+from bench import check, recorded, registry, training, worker
+from bench.architectures import attention
+from bench.architectures.gpt_remi import GPTNetwork
+from bench.contract import Budget, System
+from bench.recorded import Recorded
+
+# One of each kind; the others are the same classes at other sizes.
+QUICK = {
+    *("rnn-rbm", "rnn-nade", "chord-lstm", "midi-lstm", "sigmoid-lstm", "remi-lstm-simple"),
+    *("remi-transformer-simple", "onehot-lstm-simple", "gpt-remi", "axial-transformer"),
+    *("note-lstm", "note-logistic", "lstm-2x512", "lstm-curriculum", "markov-chain"),
+}
+CASES = [
+    pytest.param(spec, variant, id=f"{spec.id} {variant}", marks=marks)
+    for spec in registry.systems().values()
+    if spec.kind not in ("floor", "ceiling")
+    for variant in spec.variants()
+    for marks in [() if spec.id in QUICK else pytest.mark.slow]
+]
+
+
+@contextmanager
+def real() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_DEVICE", "cuda")
+        worker.repeatable("cuda")
+        yield
+
+
+@pytest.fixture(
+    params=[
+        "stand-in",
+        pytest.param(
+            "cuda",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+            ],
+        ),
+    ]
+)
+def gpu(request: pytest.FixtureRequest) -> Any:
+    """Inside it, systems live on the GPU."""
+    return stand_in_gpu.plugged_in if request.param == "stand-in" else real
+
+
+class Curves(check.NoLog):
+    """Keeps the curves."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def record(self, step: int, **values: float) -> None:
+        self.losses += [value for name, value in values.items() if name == "train_loss"]
+
+
+def fitted(spec: Any, variant: Any) -> tuple[System, list[float]]:
+    system, toy, log = spec.build(variant, "small"), check.toy_dataset(), Curves()
+    if hasattr(system, "provide"):
+        system.provide({})
+    system.fit(toy.split("train"), toy.split("valid"), Budget(3), 0, log)
+    return system, log.losses
+
+
+def test_the_gpu_has_a_gpus_rules(gpu: Any) -> None:
+    layer, x = nn.Linear(3, 2), torch.randn(4, 3)
+    with gpu():
+        own = layer.to(training.device())
+        with pytest.raises(RuntimeError, match="same device"):
+            own(x)
+        with pytest.raises((TypeError, RuntimeError), match="numpy"):
+            own(x.to(training.device())).detach().numpy()
+        with torch.autocast("cuda", torch.bfloat16):
+            product = own(x.to(training.device()))
+            total = nn.functional.softplus(product).sum()
+        assert (product.dtype, total.dtype) == (torch.bfloat16, torch.float)
+        total.backward()
+        assert own.weight.grad.dtype == torch.float
+
+
+@pytest.mark.parametrize(("spec", "variant"), CASES)
+def test_a_system_learns_draws_and_scores_on_a_gpu_as_on_the_processor(
+    spec: Any, variant: Any, gpu: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts, test = check.toy_prompts(), check.toy_dataset().split("test")
+    found: dict[bool, Any] = {}
+    _, expected = fitted(spec, variant)
+    for there in (True, False):
+        with gpu() if there else nullcontext():
+            if there:
+                system, losses = fitted(spec, variant)
+                system.save(tmp_path)
+            system = type(system).load(tmp_path)  # the same weights in both places
+            nats = system.log_likelihood(test) if system.likelihood.kind != "none" else None
+            found[there] = system.sample(prompts, 6, seed=0), nats
+    assert "without a CUDA graph" not in capsys.readouterr().out
+    # Trained in half precision: the same course, not the same numbers.
+    assert np.allclose(losses, expected, rtol=0.05, atol=0.05)
+    same = [a == b for a, b in zip(found[True][0], found[False][0], strict=True)]
+    assert sum(same) >= len(same) - 1  # a rounding may turn one draw over
+    if found[True][1] is not None:
+        assert np.allclose(found[True][1], found[False][1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["axial-transformer", "lstm-2x512", "gpt-remi"])
+def test_training_that_was_interrupted_on_a_gpu_ends_as_if_it_had_not_been(
+    name: str, gpu: Any
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    class Keeping(check.NoLog):
+        def __init__(self, state: Any = None, after: int = 0) -> None:
+            self.state, self.after, self.seen = state, after, 0
+
+        def resume(self) -> Any:
+            return self.state
+
+        def checkpoint(self, state: Any) -> None:
+            self.seen += 1
+            if self.seen == self.after:
+                self.state = copy.deepcopy(state())
+                raise Interrupted
+
+    toy = check.toy_dataset()
+    pieces = toy.split("train"), toy.split("valid")
+
+    def trained(log: Keeping) -> Any:
+        system: Any = registry.systems()[name].build("corrected", "small")
+        system.fit(*pieces, Budget(4), 0, log)
+        return {key: value.cpu() for key, value in system.network.state_dict().items()}
+
+    with gpu():
+        whole, first = trained(Keeping()), Keeping(after=2)
+        with pytest.raises(Interrupted):
+            trained(first)
+        resumed = trained(Keeping(first.state))
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+# -- what is recorded -----------------------------------------------------------------------------
+
+
+def test_what_is_played_back_follows_its_arguments(gpu: Any) -> None:
+    runs = []
+
+    def compute(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        runs.append(1)
+        total = x.clone()
+        for row in range(len(y)):
+            total += y[row] * total.tanh()
+        return total, (total > 0).to(x.dtype)
+
+    step = Recorded(compute)
+    rng = torch.Generator().manual_seed(0)
+    with gpu():
+        where = training.device()
+        for size in (3, 5, 3, 5, 3):
+            x, y = torch.randn(size, generator=rng), torch.randn(4, size, generator=rng)
+            total, sign = (part.cpu() for part in step(x.to(where), y.to(where)))
+            expected, positive = compute(x, y)
+            assert torch.allclose(total, expected)
+            assert torch.equal(sign, positive)
+        # Of each size so many runs as it takes to record it, and those on the processor.
+        assert len(runs) == 2 * (recorded.WARM_UP + 1) + 5
+
+
+def test_a_state_goes_from_one_call_into_the_next(gpu: Any) -> None:
+    layer = nn.LSTMCell(3, 4).double()
+    inputs = torch.randn(6, 2, 3, dtype=torch.double)
+    with gpu(), torch.no_grad():
+        own = copy.deepcopy(layer).to(training.device())
+        step = Recorded(lambda x, h, c: own(x, (h, c)))
+        h, c = (torch.zeros(2, 4, dtype=torch.double).to(training.device()) for _ in "hc")
+        for x in inputs:
+            h, c = step(x.to(training.device()), h, c)
+        found = h.cpu()
+    state = None
+    with torch.no_grad():
+        for x in inputs:
+            state = layer(x, state)
+    assert torch.allclose(found, state[0])
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        lambda x: x[x > 0].sum()[None],
+        lambda x: x * float(x.sum()),
+        lambda x: x + torch.ones(3).to(x.device),
+    ],
+    ids=["a mask", "a number read back", "numbers sent"],
+)
+def test_what_cannot_be_recorded_is_computed_all_the_same(
+    waits: Any, gpu: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with gpu():
+        step = Recorded(lambda x: (waits(x),))
+        for values in ([1.0, -2.0, 3.0], [4.0, 5.0, -6.0]):
+            x = torch.tensor(values)
+            (found,) = step(x.to(training.device()))
+            assert torch.equal(found.cpu(), waits(x))
+    assert capsys.readouterr().out.count("without a CUDA graph") == 1
+
+
+def test_nothing_is_recorded_on_the_processor() -> None:
+    step = Recorded(lambda x: (x + 1,))
+    assert torch.equal(step(torch.zeros(2))[0], torch.ones(2))
+    assert not step.recordings
+
+
+def test_a_token_from_the_cache_is_the_same_at_every_reach(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past several reaches, past the end of the context, and with sequences that are done."""
+    monkeypatch.setattr(attention, "REACH", 4)
+    torch.manual_seed(0)
+    network = GPTNetwork(2, 8, 2, 16, 0.0, 12).double().eval()
+    rng = np.random.default_rng(0)
+    begun = [rng.integers(218, size=length) for length in (3, 1, 7)]
+    tokens = rng.integers(218, size=(20, 3))
+    kept = np.array([0, 2])
+
+    def hidden(network: GPTNetwork) -> list[torch.Tensor]:
+        where = training.device()
+        last, reading = network.read(begun)
+        found = [last.cpu()]
+        for step, more in enumerate(tokens):
+            if step == 9:
+                reading = network.keep(reading, torch.from_numpy(kept).to(where))
+            more = more[kept] if step >= 9 else more
+            last, reading = network.step(torch.from_numpy(more).to(where), reading)
+            found.append(last.cpu())
+        return found
+
+    with torch.no_grad():
+        expected = hidden(network)
+        with gpu():
+            found = hidden(copy.deepcopy(network).to(training.device()))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-12)
