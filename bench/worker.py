@@ -99,7 +99,7 @@ def repeatable(device: str) -> None:
         torch.backends.cudnn.deterministic = True
         # Attention's gradient, and sums by index: a warning where there is no such way.
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def last_line(error: BaseException) -> str:
