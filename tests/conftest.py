@@ -94,6 +94,24 @@ def home(tmp_path, monkeypatch) -> Home:
     return found
 
 
+@pytest.fixture
+def driver(monkeypatch, tmp_path):
+    """A machine whose driver says what the test wants."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def says(*lines):
+        tool = tmp_path / "nvidia-smi"
+        text = "\n".join(lines)
+        # Answers with as many columns as are asked for.
+        tool.write_text(
+            f"#!/bin/sh\ncase $1 in *memory*) echo '{text}';; *) echo '{text}' | cut -d, -f1;; esac\n"
+        )
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return says
+
+
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the long tests too")
 

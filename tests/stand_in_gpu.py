@@ -138,7 +138,7 @@ class Functions(TorchFunctionMode):
     """Autocast, and what PyTorch's core would do to a Held that it thinks has no data."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        args, kwargs = tree_map(numbered, (args, kwargs or {}))
         if func is Tensor.tolist and isinstance(args[0], Held):
             return args[0].cpu().tolist()
         if func in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[0], Held):
@@ -149,6 +149,11 @@ class Functions(TorchFunctionMode):
             with torch.autocast("cuda", enabled=False):
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
+
+
+def numbered(x: Any) -> Any:
+    any_gpu = isinstance(x, torch.device) and x == torch.device("cuda")
+    return torch.device("cuda:0") if any_gpu else x
 
 
 def cast(x: Any, kind: torch.dtype) -> Any:
@@ -216,6 +221,9 @@ def plugged_in() -> Iterator[None]:
             "torch.cuda._lazy_init": lambda: None,
             "torch.cuda.is_available": lambda: True,
             "torch.cuda.is_bf16_supported": lambda *_: True,
+            "torch.cuda.get_device_name": lambda *_: "stand-in",
+            "torch.cuda.max_memory_allocated": lambda *_: 0,
+            "torch.cuda.set_per_process_memory_fraction": lambda share: None,
             "torch.cuda.manual_seed_all": lambda seed: None,
             "torch.cuda.get_rng_state": lambda device=None: None,
             "torch.cuda.set_rng_state": lambda state, device=None: None,
@@ -227,7 +235,7 @@ def plugged_in() -> Iterator[None]:
             "torch.Generator": Generator,
         }.items():
             patch.setattr(name, stand_in)
-        patch.setenv("BENCH_DEVICE", "cuda:0")
+        patch.setenv("BENCH_DEVICE", "cuda")
         # Numbers out of Python become a tensor of the processor, which is then sent over.
         modes.callback(torch._C._set_only_lift_cpu_tensors, torch._C._only_lift_cpu_tensors())
         torch._C._set_only_lift_cpu_tensors(True)

@@ -1,6 +1,8 @@
 """Systems on a GPU: on one made of the processor everywhere, and on a real one with `-m gpu`."""
 
 import copy
+import csv
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -253,3 +255,28 @@ def test_a_token_from_the_cache_is_the_same_at_every_reach(
             found = hidden(copy.deepcopy(network).to(training.device()))
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-12)
+
+
+# -- a run ----------------------------------------------------------------------------------------
+
+
+def test_a_run_on_a_machine_with_a_gpu_takes_its_jobs_through_to_the_board(
+    home: Any, driver: Any
+) -> None:
+    """Two jobs share the GPU; checkpoints, samples, likelihoods, scores and snapshots are made."""
+    driver("0, GPU-aa, 81559")
+    place = Path(__file__).parent / "gpu_machine"
+    home.environment["PYTHONPATH"] = f"{place}:{home.environment['PYTHONPATH']}"
+    home.environment["PATH"] = os.environ["PATH"]
+    run = home.arguments("axial-transformer", "lstm-2x512", "human", "noise")
+    run[run.index("cpu")] = "cuda"
+    done = home.bench(*run, "--snapshots", "2", "--workers", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {row["system"]: row for row in csv.DictReader((home.runs / "leaderboard.csv").open())}
+    assert {row["status"] for row in rows.values()} == {"ok"}
+    assert {row["device"] for row in rows.values()} == {"cuda"}
+    for name in ("axial-transformer", "lstm-2x512"):
+        assert rows[name]["hardware"] == "stand-in"
+        assert float(rows[name]["nats_per_step"]) < 61
+    again = home.bench(*run, "--snapshots", "2", "--workers", "2")
+    assert "jobs are done already" in again.stdout

@@ -16,24 +16,6 @@ def environment(slot, device):
     return slot.environment(Job)
 
 
-@pytest.fixture
-def driver(monkeypatch, tmp_path):
-    """A machine whose driver says what the test wants."""
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-
-    def says(*lines):
-        tool = tmp_path / "nvidia-smi"
-        text = "\n".join(lines)
-        # Answers with as many columns as are asked for.
-        tool.write_text(
-            f"#!/bin/sh\ncase $1 in *memory*) echo '{text}';; *) echo '{text}' | cut -d, -f1;; esac\n"
-        )
-        tool.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-
-    return says
-
-
 def test_a_job_on_the_processors_sees_no_gpu():
     assert environment(Slot(), "cpu")["CUDA_VISIBLE_DEVICES"] == ""
     assert all(place.gpu == "" for place in machine.places(2, "cpu"))
