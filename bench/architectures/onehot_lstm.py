@@ -62,7 +62,9 @@ class OneHotNetwork(FrameNetwork):
 
     def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
         """(batch, time, keys) -> (batch, time, between or hidden)."""
-        time, step = frames.shape[1], int(state[2].max())
+        time = frames.shape[1]
+        # Read back only where it is needed: a GPU would be waited for.
+        step = int(state[2].max()) if self.always_drops and not self.training else 0
         x = self._drop(self.embed(frames), 0, step)
         x, (hidden, cell) = self.lstm(x, (state[0], state[1]))
         if self.between:
