@@ -9,7 +9,7 @@ exists, and how fast it is: the tests marked `gpu` do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, Self
 
@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map
 
 aten = torch.ops.aten
 MATH = 0  # attention written out as products and a softmax
@@ -79,9 +78,30 @@ class Launches(TorchDispatchMode):
         return launch(func, args, kwargs or {})
 
 
+def tensors_in(*nested: Any) -> list[Tensor]:
+    found = []
+    for x in nested:
+        if isinstance(x, Tensor):
+            found.append(x)
+        elif isinstance(x, list | tuple):
+            found += tensors_in(*x)
+        elif isinstance(x, dict):
+            found += tensors_in(*x.values())
+    return found
+
+
+def each(nested: Any, change: Callable[[Any], Any]) -> Any:
+    """The same with every leaf changed. PyTorch's own way takes most of a test's time."""
+    if type(nested) in (list, tuple):
+        return type(nested)([each(x, change) for x in nested])
+    if isinstance(nested, dict):
+        return {name: each(x, change) for name, x in nested.items()}
+    return change(nested)
+
+
 def launch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Compute with the tensors held, and hold what comes out."""
-    tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+    tensors = tensors_in(args, kwargs)
     here = any(isinstance(x, Held) for x in tensors)
     target = kwargs.get("device")
     there = here if target is None else torch.device(target).type in ("cuda", "meta")
@@ -99,7 +119,7 @@ def launch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return MATH
     if target is not None:
         kwargs = kwargs | {"device": torch.device("cpu")}
-    own = tree_map(lambda x: x.held if isinstance(x, Held) else x, (args, kwargs))
+    own = each((args, kwargs), lambda x: x.held if isinstance(x, Held) else x)
     out = func(*own[0], **own[1])
     if recording is not None:
         recording.append((func, *own, out))
@@ -107,7 +127,7 @@ def launch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return out
     if func is aten._pack_padded_sequence.default:
         return Held(out[0]), out[1]  # how many go on at each step is for the processor, too
-    wrapped = tree_map(lambda x: Held(x) if isinstance(x, Tensor) else x, out)
+    wrapped = each(out, lambda x: Held(x) if isinstance(x, Tensor) else x)
     return return_and_correct_aliasing(func, args, kwargs, wrapped)
 
 
@@ -138,14 +158,16 @@ class Functions(TorchFunctionMode):
     """Autocast, and what PyTorch's core would do to a Held that it thinks has no data."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        args, kwargs = tree_map(numbered, (args, kwargs or {}))
+        kwargs = kwargs or {}
+        if func is Tensor.to or "device" in kwargs:
+            args, kwargs = each((args, kwargs), numbered)
         if func is Tensor.tolist and isinstance(args[0], Held):
             return args[0].cpu().tolist()
         if func in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[0], Held):
             args = (args[0], on_the_processor(args[1]), *args[2:])
         if torch.is_autocast_enabled("cuda") and func in LOWER | SINGLE:
             kind = torch.get_autocast_dtype("cuda") if func in LOWER else torch.float32
-            args, kwargs = tree_map(lambda x: cast(x, kind), (args, kwargs))
+            args, kwargs = each((args, kwargs), lambda x: cast(x, kind))
             with torch.autocast("cuda", enabled=False):
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
@@ -178,10 +200,10 @@ class Graph:
 
     def replay(self) -> None:
         for func, args, kwargs, out in self.launches:
-            known = {address(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+            known = {address(x) for x in tensors_in(args, kwargs)}
             fresh = func(*args, **kwargs)
-            for old, new in zip(tree_leaves(out), tree_leaves(fresh), strict=True):
-                if isinstance(old, Tensor) and address(old) not in known:  # no view, not in place
+            for old, new in zip(tensors_in(out), tensors_in(fresh), strict=True):
+                if address(old) not in known:  # no view, not in place
                     old.copy_(new)
 
 

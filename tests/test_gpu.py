@@ -20,19 +20,16 @@ from bench.architectures.gpt_remi import GPTNetwork
 from bench.contract import Budget, System
 from bench.recorded import Recorded
 
-# One of each kind; the others are the same classes at other sizes.
+# One of each kind, and those that take long. The others are the same classes at other sizes.
 QUICK = {
     *("rnn-rbm", "rnn-nade", "chord-lstm", "midi-lstm", "sigmoid-lstm", "remi-lstm-simple"),
     *("remi-transformer-simple", "onehot-lstm-simple", "gpt-remi", "axial-transformer"),
     *("note-lstm", "note-logistic", "lstm-2x512", "lstm-curriculum", "markov-chain"),
 }
-CASES = [
-    pytest.param(spec, variant, id=f"{spec.id} {variant}", marks=marks)
-    for spec in registry.systems().values()
-    if spec.kind not in ("floor", "ceiling")
-    for variant in spec.variants()
-    for marks in [() if spec.id in QUICK else pytest.mark.slow]
-]
+LONG = {
+    *("deep-jammer-small", "deep-jammer-finetune", "biaxial-dropout", "biaxial-keynorm"),
+    *("rbm-window", "tonicnet", "onehot-lstm-complex", "remi-transformer-last10"),
+}
 
 
 @contextmanager
@@ -43,21 +40,33 @@ def real() -> Iterator[None]:
         yield
 
 
+ON_CUDA = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+STAND_IN = stand_in_gpu.plugged_in
+
+
+def cases() -> Iterator[Any]:
+    """Every variant of every system on a real GPU, and of one of each kind on the stand-in."""
+    for spec in registry.systems().values():
+        for variant in spec.variants() if spec.kind not in ("floor", "ceiling") else ():
+            name = f"{spec.id}-{variant}"
+            yield pytest.param(real, spec, variant, id=f"cuda-{name}", marks=ON_CUDA)
+            if spec.id in QUICK | LONG:
+                marks = pytest.mark.slow if spec.id in LONG else ()
+                yield pytest.param(STAND_IN, spec, variant, id=f"stand-in-{name}", marks=marks)
+
+
 @pytest.fixture(
     params=[
-        "stand-in",
-        pytest.param(
-            "cuda",
-            marks=[
-                pytest.mark.gpu,
-                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-            ],
-        ),
+        pytest.param(STAND_IN, id="stand-in"),
+        pytest.param(real, id="cuda", marks=ON_CUDA),
     ]
 )
 def gpu(request: pytest.FixtureRequest) -> Any:
     """Inside it, systems live on the GPU."""
-    return stand_in_gpu.plugged_in if request.param == "stand-in" else real
+    return request.param
 
 
 class Curves(check.NoLog):
@@ -94,15 +103,15 @@ def test_the_gpu_has_a_gpus_rules(gpu: Any) -> None:
         assert own.weight.grad.dtype == torch.float
 
 
-@pytest.mark.parametrize(("spec", "variant"), CASES)
+@pytest.mark.parametrize(("machine", "spec", "variant"), list(cases()))
 def test_a_system_learns_draws_and_scores_on_a_gpu_as_on_the_processor(
-    spec: Any, variant: Any, gpu: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    machine: Any, spec: Any, variant: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompts, test = check.toy_prompts(), check.toy_dataset().split("test")
     found: dict[bool, Any] = {}
     _, expected = fitted(spec, variant)
     for there in (True, False):
-        with gpu() if there else nullcontext():
+        with machine() if there else nullcontext():
             if there:
                 system, losses = fitted(spec, variant)
                 system.save(tmp_path)
