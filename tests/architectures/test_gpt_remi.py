@@ -40,6 +40,20 @@ def test_rotation_keeps_lengths_and_sees_only_distances() -> None:
     assert torch.isclose(near, far)
 
 
+def test_noise_is_not_told_from_what_is_not_seen() -> None:
+    """On independent tokens a network that sees none of the future stays at ln V."""
+    torch.manual_seed(0)
+    network = GPTNetwork(1, 32, 2, 32, 0.0, 32, 16)
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+    fresh = torch.randint(16, (256, 33))
+    for _ in range(100):
+        optimiser.zero_grad()
+        network.loss(torch.randint(16, (32, 33))).backward()
+        optimiser.step()
+    with torch.no_grad():
+        assert abs(float(network.loss(fresh)) - np.log(16)) < 0.06
+
+
 def test_changing_the_future_leaves_past_outputs_bit_equal() -> None:
     network, tokens = tiny(), torch.randint(50, (1, 20))
     changed = tokens.clone()

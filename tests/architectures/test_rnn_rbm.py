@@ -183,6 +183,16 @@ def test_parameters_are_counted_as_published(keys: int, hidden: int, published: 
     assert sum(p.numel() for p in made.parameters()) == published + 100  # PyTorch's second bias
 
 
+def test_it_begins_as_in_the_tutorial() -> None:
+    made = RnnRbmNetwork(88, 100, 150, learning=15, generating=25, betas=10, chains=1)
+    for bias in (made.rnn.bias_ih_l0, made.rnn.bias_hh_l0, made.biases.bias):
+        assert (bias == 0).all()
+    for weight in (made.rnn.weight_ih_l0, made.rnn.weight_hh_l0, made.biases.weight):
+        assert np.isclose(weight.detach().std(), 1e-4, rtol=0.05)
+    assert np.isclose(made.w.detach().std(), 0.01, rtol=0.05)
+    assert made.draws == 25 * (88 + 150)
+
+
 class Log:
     def record(self, step: int, **values: float) -> None: ...
     def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
