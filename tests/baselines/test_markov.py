@@ -67,10 +67,11 @@ def test_only_summed_probabilities_exceed_one(quiet) -> None:
 
 
 def test_after_silence_only_the_published_chain_stays_silent(quiet) -> None:
-    published = fitted(quiet, **registry.system("markov-chain").as_published.settings)
+    rests = [Score.from_notes([0, 4, 8, 12], [2] * 4, [80, 84, 87, 80], length=16)]
+    published = fitted(quiet, rests, **registry.system("markov-chain").as_published.settings)
     prompts = [Score.silence(4)] * 20
     assert not any(len(score) for score in published.sample(prompts, 40, seed=0))
-    assert all(len(score) for score in fitted(quiet).sample(prompts, 40, seed=0))
+    assert all(len(score) for score in fitted(quiet, rests).sample(prompts, 40, seed=0))
 
 
 @pytest.mark.parametrize("combine", ["mean", "noisy-or"])
