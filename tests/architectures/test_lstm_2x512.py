@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from bench import registry
 from bench.architectures.frame_system import cut
 from bench.architectures.lstm_2x512 import LSTM2x512, StatefulNetwork, lane_order, scale_free
 from bench.contract import Budget
@@ -95,7 +96,8 @@ def test_as_published_windows_are_whole_begin_every_nine_steps_and_follow_no_pie
 
     monkeypatch.setattr(StatefulNetwork, "last_only", spy)
     pieces = [RNG.random((60, 8)) < 0.3 for _ in range(4)]
-    system = LSTM2x512(hidden=4, batch=4, sequence=32, as_published=True)
+    defects = registry.system("lstm-2x512").as_published.settings
+    system = LSTM2x512(hidden=4, batch=4, sequence=32, **defects)
     system.learn(pieces, pieces, Budget(16), 0, Log())
     steps = torch.stack([begin for _, begin in seen])  # (updates, lanes)
     assert all(held.shape[1] == 32 and held.all() for held, _ in seen)

@@ -157,6 +157,15 @@ def test_the_catalogue_keeps_the_papers_loss_gates_and_feedback_only_as_publishe
     )
 
 
+def test_a_regression_fed_back_comes_to_a_standstill_and_what_is_drawn_does_not() -> None:
+    prompt, pitches = toy_prompts()[:1], []
+    for feedback in ("regression", "draw"):
+        (sample,) = fitted(feedback=feedback).sample(prompt, 80, 0)
+        pitches.append(set(sample.pitch[len(sample) // 2 :].tolist()))
+    assert len(pitches[0]) == 1
+    assert len(pitches[1]) > 3
+
+
 def test_corrected_the_same_prompt_goes_on_in_many_ways() -> None:
     system = fitted()
     samples = system.sample(toy_prompts()[:1] * 2, 40, 0) + system.sample(toy_prompts()[:1], 40, 1)

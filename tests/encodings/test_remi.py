@@ -113,7 +113,7 @@ def walk(
 @pytest.mark.parametrize("grid", [1, 2, 4])
 def test_what_the_grammar_allows_is_said_in_just_one_way(grid: int, keys: int) -> None:
     # A seed of its own: rarely a note of 12 quarters is struck anew at its end, the stated loss.
-    lengths, rng = [40, 7, 33, 0, 1, 64], np.random.default_rng(keys + grid)
+    lengths, rng = [40, 7, 33, 0, 1, 64] * 4, np.random.default_rng(keys + grid)
     for said, length in zip(walk(lengths, grid, rng, keys), lengths, strict=True):
         # With room for what is meant to sound beyond the end, nothing is lost or cut.
         whole = encode(decode(np.array(said, dtype=int), length + 100, grid))
