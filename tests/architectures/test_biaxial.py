@@ -108,12 +108,13 @@ def reference_features(state: list[list[int]], time: int, lowest: int) -> list[l
     return rows
 
 
+@pytest.mark.parametrize("lowest", [24, 21])
 @pytest.mark.parametrize("time", [0, 5, 14])
-def test_as_published_the_features_are_hexahedrias_own(time: int) -> None:
+def test_as_published_the_features_are_hexahedrias_own(time: int, lowest: int) -> None:
     state = roll(1, 1, 78, seed=time)[0, 0]
-    published = features(78, lowest=24, scaled=False, wraps=True, marks_beginning=False)
+    published = features(78, lowest=lowest, scaled=False, wraps=True, marks_beginning=False)
     found = published(state, torch.tensor(time), torch.tensor(16))
-    expected = reference_features(state.int().tolist(), time, 24)
+    expected = reference_features(state.int().tolist(), time, lowest)
     assert found.shape == (78, 80)
     assert torch.equal(found, torch.tensor(expected).double())
 
