@@ -68,6 +68,13 @@ def test_parameters_are_counted_as_in_the_paper(chords: int) -> None:
     assert count == paper + second_bias + (128 + 129) + 128
 
 
+@pytest.mark.parametrize(("chords", "published"), [(39_289, 10_360_441), (21_510, 5_791_238)])
+def test_the_papers_vocabularies_give_its_counts(chords: int, published: int) -> None:
+    network = ChordNetwork(chords, embedding=128, hidden=128, layers=2)
+    beside = 2 * 4 * 128 + (128 + 129) + 128  # the second bias, the escape, the beginning
+    assert sum(parameter.numel() for parameter in network.parameters()) == published + beside
+
+
 def test_the_forget_bias_is_one() -> None:
     network = ChordNetwork(3, embedding=4, hidden=5, layers=2)
     for layer in range(2):
@@ -294,3 +301,5 @@ def test_truncated_musedata_has_the_papers_vocabulary() -> None:
     thin = [chord_lstm.thinned(piece, 4, rng) for piece in pieces]
     assert sum((piece.sum(axis=1) > 4).sum() for piece in pieces) == 60_756
     assert abs(len(ChordVocabulary.of(thin)) - 21_510) < 150
+    from_four = [chord_lstm.thinned(piece, 3, rng) for piece in pieces]  # the other reading
+    assert 12_900 <= len(ChordVocabulary.of(from_four)) < 13_000

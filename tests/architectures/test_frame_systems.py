@@ -155,6 +155,25 @@ def test_a_frame_is_drawn_as_often_as_the_likelihood_says(name: str) -> None:
     assert (np.abs(share - chances.numpy()) < 5 * np.sqrt(chances.numpy() / n) + 1 / n).all()
 
 
+def test_what_is_drawn_after_a_prompt_has_heard_all_of_it(
+    system: FrameSystem[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, n = system.precise(), 100
+    for parameter in network.parameters():  # so that the past weighs heavily
+        parameter.data += torch.randn_like(parameter)
+    begun = np.repeat(TINY[1][None, :7], n, axis=0)
+    uniform = np.stack([np.random.default_rng(k).random(network.draws) for k in range(n)])
+    before = torch.from_numpy(np.pad(begun, ((0, 0), (1, 0), (0, 0)))).double()
+    with torch.no_grad():
+        context, _ = network.read(before, network.start(torch.zeros(n, dtype=torch.long)))
+        expected = network.draw(context[:, -1], torch.from_numpy(uniform)).numpy() > 0.5
+    monkeypatch.setattr(type(system), "STEPS", 3)
+    streams = [np.random.default_rng(k) for k in range(n)]
+    drawn = system._continue(network, begun, 1, streams)[:, 0]
+    assert (drawn == expected).all()
+    assert not torch.equal(context[:, -1], context[:, -2])
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "2x512 as published"])
 def test_the_loss_falls_on_a_round_of_chords(name: str) -> None:
     system, log = SYSTEMS[name](rate=0.02), Log()

@@ -31,6 +31,17 @@ def test_shifting_all_positions_changes_nothing() -> None:
     assert not torch.allclose(network(tokens), turned, atol=1e-3)
 
 
+def test_the_order_of_what_came_before_matters() -> None:
+    """In one layer it can only by the positions."""
+    torch.manual_seed(0)
+    network = GPTNetwork(1, 16, 2, 24, 0.0, 64, 50).double().eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    tokens = torch.tensor([[3, 41, 7, 7, 20]])
+    moved = network(tokens)[0, -1] - network(tokens[:, [1, 0, 2, 3, 4]])[0, -1]
+    assert moved.abs().max() > 1e-4
+
+
 def test_rotation_keeps_lengths_and_sees_only_distances() -> None:
     x, y = torch.randn(2, 1, 1, 1, 8, dtype=torch.double)
     turn = torch.arange(4, dtype=torch.double)
@@ -38,6 +49,20 @@ def test_rotation_keeps_lengths_and_sees_only_distances() -> None:
     near = (rotate(x, 5 * turn) * rotate(y, 2 * turn)).sum()
     far = (rotate(x, 13 * turn) * rotate(y, 10 * turn)).sum()
     assert torch.isclose(near, far)
+
+
+def test_noise_is_not_told_from_what_is_not_seen() -> None:
+    """On independent tokens a network that sees none of the future stays at ln V."""
+    torch.manual_seed(0)
+    network = GPTNetwork(1, 32, 2, 32, 0.0, 32, 16)
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+    fresh = torch.randint(16, (256, 33))
+    for _ in range(100):
+        optimiser.zero_grad()
+        network.loss(torch.randint(16, (32, 33))).backward()
+        optimiser.step()
+    with torch.no_grad():
+        assert abs(float(network.loss(fresh)) - np.log(16)) < 0.06
 
 
 def test_changing_the_future_leaves_past_outputs_bit_equal() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from bench import registry
 from bench.architectures.frame_system import cut
 from bench.architectures.lstm_2x512 import LSTM2x512, StatefulNetwork, lane_order, scale_free
 from bench.contract import Budget
@@ -67,6 +68,53 @@ def test_keras_cross_entropy_is_k_ln_k_at_best(notes: int) -> None:
     for _ in range(20):
         chances = frame + 0.2 * torch.rand(88, dtype=torch.double)
         assert scale_free(chances, frame) > notes * np.log(notes)
+
+
+def test_only_as_published_does_nothing_hold_the_level_of_the_chances() -> None:
+    network = StatefulNetwork(8, hidden=5, dropout=0.0, lanes=2)
+    torch.nn.init.zeros_(network.out.weight)
+    windows = cut(PIECES, np.array([[3, 0], [1, 0]]), 4)
+    published, corrected = [], []
+    for level in (-1.0, -6.0):
+        torch.nn.init.constant_(network.out.bias, level)
+        published.append(network.last_only(windows).item())
+        corrected.append(network.go_on(windows, anew=True).item())
+    notes = windows.frames[:, -1].sum(dim=-1).mean().item()
+    assert np.allclose(published, notes * np.log(8), atol=1e-5)  # each key has an eighth
+    assert abs(corrected[0] - corrected[1]) > 1
+
+
+def test_as_published_windows_are_whole_begin_every_nine_steps_and_follow_no_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    loss = StatefulNetwork.last_only
+
+    def spy(network: StatefulNetwork, windows: Any) -> torch.Tensor:
+        seen.append((windows.held, windows.steps))
+        return loss(network, windows)
+
+    monkeypatch.setattr(StatefulNetwork, "last_only", spy)
+    pieces = [RNG.random((60, 8)) < 0.3 for _ in range(4)]
+    defects = registry.system("lstm-2x512").as_published.settings
+    system = LSTM2x512(hidden=4, batch=4, sequence=32, **defects)
+    system.learn(pieces, pieces, Budget(16), 0, Log())
+    steps = torch.stack([begin for _, begin in seen])  # (updates, lanes)
+    assert all(held.shape[1] == 32 and held.all() for held, _ in seen)
+    assert sorted(set(steps.flatten().tolist())) == [0, 9, 18, 27]
+    assert (steps[1:] != steps[:-1] + 32).any()  # what a lane would read if it went on
+
+
+def test_corrected_a_state_never_passes_from_one_piece_to_another() -> None:
+    network = StatefulNetwork(8, hidden=5, dropout=0.0, lanes=2)
+    one, two = (cut(PIECES, np.array([[piece, 0]]), 4) for piece in (1, 3))
+    fresh = network.go_on(two, anew=True)
+    network.go_on(one, anew=True)
+    assert torch.equal(network.go_on(two, anew=False), fresh)
+    network.left[:] = 0
+    fresh = network.last_only(two)
+    network.last_only(one)
+    assert not torch.equal(network.last_only(two), fresh)  # as published it does
 
 
 def test_each_lane_reads_pieces_from_beginning_to_end() -> None:

@@ -3,6 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from bench import registry
 from bench.architectures import language
 from bench.architectures.midi_lstm import MessageNetwork, MidiLSTM
 from bench.check import NoLog
@@ -108,6 +109,13 @@ def test_hanging_notes_and_idle_releases_are_told(capsys: pytest.CaptureFixture[
     assert idle > 0
     fitted(0).sample([Score.silence(0)] * 8, 30, seed=0)
     assert " 0 idle" in capsys.readouterr().out
+
+
+def test_the_catalogue_takes_the_grammar_away_only_as_published() -> None:
+    spec = registry.system("midi-lstm")
+    published, corrected = spec.build("as-published"), spec.build()
+    assert (published.grammar, published.sampler) == (False, "mixed")
+    assert (corrected.grammar, corrected.sampler) == (True, "softmax")
 
 
 def test_without_the_grammar_the_likelihood_is_a_looser_bound() -> None:

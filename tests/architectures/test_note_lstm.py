@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from bench import registry
 from bench.architectures.note_lstm import (
     NoteLSTM,
     NoteNetwork,
@@ -141,6 +142,53 @@ def test_pieces_of_one_step_have_at_most_probability_one() -> None:
 def test_features_are_pitch_velocity_and_wait_in_quarters() -> None:
     score = Score.from_notes([0, 2, 2], [1, 1, 1], [60, 64, 67], [70, 80, 90], length=8, grid=4)
     assert features(score).tolist() == [[60, 70, 0], [64, 80, 0.5], [67, 90, 0]]
+
+
+def test_the_catalogue_keeps_the_papers_loss_gates_and_feedback_only_as_published() -> None:
+    spec = registry.system("note-lstm")
+    published, corrected = spec.build("as-published"), spec.build()
+    assert (published.loss, published.shape, published.feedback) == (
+        "polynomial", (48, 24, True), "regression",
+    )  # fmt: skip
+    assert (corrected.loss, corrected.shape, corrected.feedback) == (
+        "bumps",
+        (48, 24, False),
+        "draw",
+    )
+
+
+def test_a_regression_fed_back_comes_to_a_standstill_and_what_is_drawn_does_not() -> None:
+    prompt, pitches = toy_prompts()[:1], []
+    for feedback in ("regression", "draw"):
+        (sample,) = fitted(feedback=feedback).sample(prompt, 80, 0)
+        pitches.append(set(sample.pitch[len(sample) // 2 :].tolist()))
+    assert len(pitches[0]) == 1
+    assert len(pitches[1]) > 3
+
+
+def test_corrected_the_same_prompt_goes_on_in_many_ways() -> None:
+    system = fitted()
+    samples = system.sample(toy_prompts()[:1] * 2, 40, 0) + system.sample(toy_prompts()[:1], 40, 1)
+    assert samples[0] != samples[1]
+    assert samples[0] != samples[2]
+    assert len({int(d) for sample in samples for d in sample.duration}) > 1
+
+
+def test_the_loss_counts_errors_in_semitones_not_in_deviations() -> None:
+    system = fitted(0)
+    system.scale = np.array([5.0, 1.0, 1.0])
+    target, predicted = torch.zeros(1, 3), torch.zeros(1, 3)
+    predicted[0, 0] = 7 / 5  # of a standard deviation: a fifth
+    assert float(system.cost(predicted, target)) == pytest.approx(cost(bumps, 7)[0], abs=1e-5)
+
+
+def test_bumps_have_the_values_of_their_formula() -> None:
+    for distance in np.linspace(-30, 30, 241):
+        nearest = [(distance - good + 6) % 12 - 6 for good in (0, 4, 7)]
+        expected = 1 - sum(np.exp(-(r**2) / 0.5) for r in nearest)
+        expected += 0.05 * (np.sqrt(1 + (distance / 12) ** 2) - 1)
+        assert cost(bumps, distance)[0] == pytest.approx(expected, abs=1e-12)
+    assert cost(bumps, 12)[0] == pytest.approx(0.021, abs=5e-4)
 
 
 def test_as_published_it_is_without_chance_but_for_the_notes_it_starts_from() -> None:

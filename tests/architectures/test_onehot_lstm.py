@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.architectures.onehot_lstm import OneHotNetwork
+from bench import registry
+from bench.architectures.frame_system import Windows
+from bench.architectures.onehot_lstm import OneHotLSTM, OneHotNetwork
+from bench.check import NoLog
+from bench.contract import Budget
 
 SIMPLE = {"embedding": 128, "hidden": 512, "layers": 1, "between": 0, "dropout": (0.0, 0.0, 0.0)}
 COMPLEX = {"embedding": 512, "hidden": 1024, "layers": 2, "between": 512}
@@ -57,3 +61,29 @@ def test_dropout_is_active_in_evaluation_only_as_published(always: bool) -> None
         assert torch.equal(kept[:, 1000:], network._drop(x[:, 1000:], 1, 1000))
     else:
         assert torch.equal(network._drop(x, 1, 0), x)
+
+
+@pytest.mark.parametrize("name", ["onehot-lstm-simple", "onehot-lstm-complex"])
+def test_padding_counts_and_windows_overlap_only_as_published(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Windows] = []
+    loss = OneHotNetwork.loss
+    monkeypatch.setattr(
+        OneHotNetwork,
+        "loss",
+        lambda network, windows: seen.append(windows) or loss(network, windows),
+    )
+    defects = registry.system(name).as_published.settings
+    pieces = [np.random.default_rng(piece).random((50, 8)) < 0.3 for piece in range(3)]
+    for published in (False, True):
+        seen.clear()
+        sizes = SMALL if "complex" in name else SIMPLE | {"embedding": 5, "hidden": 6}
+        system = OneHotLSTM(**sizes, batch=3, sequence=60, **(defects if published else {}))
+        system.learn(pieces, [], Budget(4), 0, NoLog())
+        held, steps = torch.cat([w.held for w in seen]), torch.cat([w.steps for w in seen])
+        assert held.shape[1] == (60 if published else 50)
+        assert held.all()  # ten silent steps of 60 are learnt as music, or not there
+        assert set(steps.tolist()) == ({0, 17, 34} if published else {0})
+        kept = system.network.eval()._drop(torch.ones(1, 200, 6), 0, 0) == 0
+        assert bool(kept.any()) == (published and "complex" in name)

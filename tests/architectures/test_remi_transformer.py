@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench import registry
 from bench.architectures.remi_transformer import (
     Layer,
     RemiTransformer,
@@ -51,6 +52,16 @@ def test_positions_are_the_sines_and_cosines_of_vaswani() -> None:
 
 
 @pytest.mark.parametrize("causal", [True, False])
+def test_the_order_of_what_came_before_matters(causal: bool) -> None:
+    """In one layer it can only by the positions."""
+    torch.manual_seed(0)
+    network = TransformerNetwork(1, 16, 2, 24, 0.0, 64, causal, 50).double().eval()
+    tokens = torch.tensor([[3, 41, 7, 7, 20]])
+    turned = tokens[:, [1, 0, 2, 3, 4]]
+    assert not torch.allclose(network(tokens)[0, -1], network(turned)[0, -1], atol=1e-6)
+
+
+@pytest.mark.parametrize("causal", [True, False])
 def test_only_without_a_mask_do_later_tokens_move_the_output(causal: bool) -> None:
     network = tiny(causal)
     x = torch.randn(1, 9, 16, dtype=torch.double, requires_grad=True)
@@ -92,6 +103,8 @@ def test_without_a_mask_the_loss_of_noise_falls_to_that_of_the_last_token(last: 
         with torch.no_grad():
             fresh = torch.cat([noise(10**6 + step) for step in range(8)])
             losses[causal] = float(network.loss(fresh, last))
+            at_the_end = float(network.loss(fresh, 1))  # of the one that is not seen
+            assert np.log(16) - 0.02 < at_the_end < np.log(16) + 0.15
     assert abs(losses[True] - np.log(16)) < 0.06
     assert abs(losses[False] - np.log(16) / last) < 0.15
 
@@ -102,6 +115,36 @@ def test_the_last_tokens_of_a_window_are_those_before_its_padding() -> None:
     logs = network.out(network(windows[:, :-1].clamp(min=0))).log_softmax(-1)
     wanted = -(logs[0, 2, 2] + logs[0, 3, 7] + logs[1, 0, 5] + logs[1, 1, 8]) / 4
     assert torch.isclose(network.loss(windows, last=2), wanted)
+
+
+@pytest.mark.parametrize("variant", ["corrected", "as-published"])
+@pytest.mark.parametrize(
+    "name", [s.id for s in registry.systems().values() if s.id.startswith("remi-transformer")]
+)
+def test_each_variant_has_a_mask_or_not_and_counts_and_stores_what_its_paper_says(
+    name: str, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    loss = TransformerNetwork.loss
+    monkeypatch.setattr(
+        TransformerNetwork,
+        "loss",
+        lambda network, windows, last=0: counted.append(last) or loss(network, windows, last),
+    )
+    spec = registry.system(name)
+    system = RemiTransformer(**spec.settings_of(variant, "small") | SMALL)
+    toy = toy_dataset()
+    system.fit(toy.split("train"), [], Budget(2), 0, NoLog())
+    last = 10 if name.endswith("last10") else 0
+    assert counted == [last, last]
+    tokens = torch.arange(1, 20)[None]
+    changed = tokens.clone()
+    changed[0, -1] = 90
+    seen = system.network(tokens)[0, :-1] != system.network(changed)[0, :-1]
+    published = variant == "as-published"
+    assert bool(seen.any()) == published
+    assert (system.likelihood.kind == "none") == published
+    assert system.stores == ("second" if published and not last else "last")
 
 
 def test_a_leak_is_measured_and_its_absence_too() -> None:

@@ -142,12 +142,26 @@ def test_contrastive_divergence_vanishes_on_the_models_own_samples_and_not_on_ot
     assert sizes[1] > 0.05
 
 
+def test_the_past_sets_the_biases_of_a_frame_as_the_formula_says() -> None:
+    net, frames = network(), ALL[torch.randint(256, (1, 6))]
+    context, _ = net.read(frames, net.start(torch.zeros(1)))
+    w_vu, w_uu, *biases = net.rnn.all_weights[0]
+    u = torch.zeros(4, dtype=torch.double)
+    for step in range(6):
+        u = torch.tanh(sum(biases) + w_vu @ frames[0, step] + w_uu @ u)
+        expected = net.biases.bias + net.biases.weight @ u
+        assert torch.allclose(context[0, step], expected, atol=1e-12)
+
+
 def test_without_recurrent_weights_every_frame_meets_the_same_rbm() -> None:
-    net, (_, b_v, b_h) = network(), rbm()
+    net, (w, b_v, b_h) = network(betas=500, chains=100), rbm()
     torch.nn.init.zeros_(net.biases.weight)
     frames = ALL[torch.randint(256, (2, 6), generator=torch.Generator().manual_seed(3))]
     context, _ = net.read(frames, net.start(torch.zeros(2)))
     assert torch.equal(context, torch.cat([b_v, b_h]).expand(2, 6, 13))
+    static = torch.log_softmax(-free_energy(ALL, w, b_v, b_h), dim=0)
+    places = (frames @ (2.0 ** torch.arange(8, dtype=torch.double))).long()
+    assert torch.allclose(net.log_probability(context, frames), static[places], atol=0.05)
 
 
 def test_a_chain_of_many_steps_draws_what_the_rbm_holds() -> None:
@@ -159,9 +173,24 @@ def test_a_chain_of_many_steps_draws_what_the_rbm_holds() -> None:
     assert (np.abs(share - p) < 5 * np.sqrt(p / n) + 1 / n).all()
 
 
-def test_parameters_are_counted_as_in_the_tutorial() -> None:
+@pytest.mark.parametrize(
+    ("keys", "hidden", "published"),
+    [(88, 150, 56_138), (176, 256, 116_388)],
+    ids=["tutorial", "Sokolov et al."],
+)
+def test_parameters_are_counted_as_published(keys: int, hidden: int, published: int) -> None:
+    made = RnnRbmNetwork(keys, 100, hidden, learning=15, generating=25, betas=10, chains=1)
+    assert sum(p.numel() for p in made.parameters()) == published + 100  # PyTorch's second bias
+
+
+def test_it_begins_as_in_the_tutorial() -> None:
     made = RnnRbmNetwork(88, 100, 150, learning=15, generating=25, betas=10, chains=1)
-    assert sum(p.numel() for p in made.parameters()) == 56_138 + 100  # PyTorch's second bias
+    for bias in (made.rnn.bias_ih_l0, made.rnn.bias_hh_l0, made.biases.bias):
+        assert (bias == 0).all()
+    for weight in (made.rnn.weight_ih_l0, made.rnn.weight_hh_l0, made.biases.weight):
+        assert np.isclose(weight.detach().std(), 1e-4, rtol=0.05)
+    assert np.isclose(made.w.detach().std(), 0.01, rtol=0.05)
+    assert made.draws == 25 * (88 + 150)
 
 
 class Log:

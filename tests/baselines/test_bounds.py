@@ -25,6 +25,13 @@ def test_noise_reaches_the_published_figures(name, icml2012, quiet) -> None:
         assert round(-noise.log_likelihood(splits["test"]).sum() / steps, 2) == figure
 
 
+def test_at_even_chances_a_frame_costs_88_bits(quiet) -> None:
+    noise = Noise(rates="uniform")
+    noise.fit([Score.silence(1)], [], Budget(0), 0, quiet)
+    piece = Score.from_notes([0, 2], [2, 8], [60, 64], length=10)
+    assert noise.log_likelihood([piece])[0] / 10 == pytest.approx(-60.997, abs=5e-4)
+
+
 def test_noise_plays_each_key_at_its_training_rate(quiet) -> None:
     piece = Score.from_notes([0, 2], [2, 8], [60, 64], length=10)
     noise = Noise(smoothing=1e-9)

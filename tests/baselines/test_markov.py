@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from baselines.markov import MarkovChain
+from bench import registry
 from bench.contract import Budget
 from bench.errors import BenchError
 from bench.music import Score
@@ -45,6 +46,32 @@ def test_entries_are_probabilities_and_rows_sum_to_the_mean_number_of_states_tha
     for x in (78, 79, 85):
         following = np.concatenate([s[1:][s[:-1, x]] for s in states])
         assert np.isclose(chain.matrix[x].sum(), following.sum(axis=1).mean())
+
+
+def test_a_state_that_never_was_leads_nowhere_without_smoothing_and_somewhere_with_it(
+    quiet,
+) -> None:
+    never = 2 * (21 - 21)  # the lowest key
+    assert (fitted(quiet, smoothing=0.0).matrix[never] == 0).all()
+    assert (fitted(quiet).matrix[never] > 0).all()
+
+
+def test_only_summed_probabilities_exceed_one(quiet) -> None:
+    most = {}
+    for combine in ("sum", "mean", "noisy-or"):
+        chain = fitted(quiet, combine=combine)
+        states = np.concatenate([chain.states(piece) for piece in PIECES])
+        most[combine] = chain.probabilities(chain.causes(states)).max()
+    assert most["sum"] > 1.5
+    assert max(most["mean"], most["noisy-or"]) <= 1
+
+
+def test_after_silence_only_the_published_chain_stays_silent(quiet) -> None:
+    rests = [Score.from_notes([0, 4, 8, 12], [2] * 4, [80, 84, 87, 80], length=16)]
+    published = fitted(quiet, rests, **registry.system("markov-chain").as_published.settings)
+    prompts = [Score.silence(4)] * 20
+    assert not any(len(score) for score in published.sample(prompts, 40, seed=0))
+    assert all(len(score) for score in fitted(quiet, rests).sample(prompts, 40, seed=0))
 
 
 @pytest.mark.parametrize("combine", ["mean", "noisy-or"])
@@ -111,7 +138,9 @@ def test_a_step_is_drawn_as_often_as_the_likelihood_says(quiet, stop) -> None:
 
 
 def test_as_published_covers_78_notes_and_says_why_it_has_no_likelihood(quiet) -> None:
-    chain = fitted(quiet, lowest=24, highest=101, combine="sum", transposed=True, mask="halves")
+    settings = registry.system("markov-chain").as_published.settings
+    chain = fitted(quiet, **settings)
+    assert (chain.combine, chain.transposed, chain.mask) == ("sum", True, "halves")
     assert chain.states(PIECES[0]).shape[1] == 156
     assert chain.likelihood.kind == "none"
     assert chain.likelihood.reason

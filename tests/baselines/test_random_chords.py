@@ -48,6 +48,18 @@ def test_musedata_has_the_entropy_known_of_its_chords(icml2012) -> None:
     assert round(float(-(share * np.log(share)).sum()), 4) == 8.7375
 
 
+def test_musedata_has_the_rare_and_the_unknown_chords_that_were_counted(icml2012) -> None:
+    splits, chords = icml2012("MuseData"), RandomChords()
+    train = [score.sounding() for score in splits["train"]]
+    chords.learn(train, np.zeros((0, 88), dtype=bool))
+    counts = chords.vocabulary.counts
+    assert (counts == 1).sum() == 17_404
+    assert round(float((counts < 10).mean()), 3) == 0.905
+    for split, share in (("test", 0.200), ("valid", 0.220)):
+        tokens = chords.vocabulary.encode(stack(splits[split]))
+        assert round(float((tokens == chords.vocabulary.unknown).mean()), 3) == share
+
+
 def test_every_frame_of_every_test_piece_is_paid_for(icml2012, quiet) -> None:
     splits = icml2012("JSB_Chorales")
     chords = RandomChords()

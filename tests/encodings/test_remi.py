@@ -87,14 +87,20 @@ def test_ill_formed_tokens_are_no_notes() -> None:
     assert len(decode(np.array([c, v]), 32, 4)) == 0
 
 
-def walk(lengths: list[int], grid: int, rng: np.random.Generator) -> list[list[int]]:
-    """Tokens drawn evenly from those that the grammar allows, until every piece is done."""
+def walk(
+    lengths: list[int], grid: int, rng: np.random.Generator, keys: int = 88
+) -> list[list[int]]:
+    """Tokens drawn evenly from those that the grammar allows, until every piece is done.
+
+    Mostly from the lowest `keys`, so that a key that sounds is often the next choice.
+    """
     rules, said = Grammar(lengths, grid), [[] for _ in lengths]
     while not rules.done.all():
         legal = rules.legal()
         assert legal.any(axis=1)[~rules.done].all()
         chances = legal * rng.random(legal.shape)
         chances[:, DURATION:POSITION] *= np.linspace(1, 0.1, 64)  # short notes, so that many fit
+        chances[:, PITCH + keys : VELOCITY] *= 1e-6
         tokens = chances.argmax(axis=1)
         alive = ~rules.done
         rules.take(tokens)
@@ -103,10 +109,15 @@ def walk(lengths: list[int], grid: int, rng: np.random.Generator) -> list[list[i
     return said
 
 
+@pytest.mark.parametrize("keys", [88, 3])
 @pytest.mark.parametrize("grid", [1, 2, 4])
-def test_what_the_grammar_allows_is_said_in_just_one_way(grid: int) -> None:
-    lengths = [40, 7, 33, 0, 1, 64]
-    for said, length in zip(walk(lengths, grid, RNG), lengths, strict=True):
+def test_what_the_grammar_allows_is_said_in_just_one_way(grid: int, keys: int) -> None:
+    # A seed of its own: rarely a note of 12 quarters is struck anew at its end, the stated loss.
+    lengths, rng = [40, 7, 33, 0, 1, 64] * 4, np.random.default_rng(keys + grid)
+    for said, length in zip(walk(lengths, grid, rng, keys), lengths, strict=True):
+        # With room for what is meant to sound beyond the end, nothing is lost or cut.
+        whole = encode(decode(np.array(said, dtype=int), length + 100, grid))
+        assert whole[: len(said)].tolist() == said
         score = decode(np.array(said, dtype=int), length, grid)
         again = encode(score).tolist()
         assert len(again) == len(said)

@@ -110,6 +110,14 @@ def test_every_scale_comes_to_c_or_a_and_keeps_its_intervals(tonic: int, mode: s
     assert -6 <= to_c(piece) <= 5
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_normalising_music_again_changes_nothing_and_intervals_stay(seed: int) -> None:
+    piece = music(seed)
+    found = turn(piece, to_c(piece))
+    assert turn(found, to_c(found)) == found
+    assert found == piece.transpose(to_c(piece))  # far from the ends of the keyboard
+
+
 @pytest.mark.parametrize("semitones", range(-6, 6))
 def test_every_shift_can_be_undone(semitones: int) -> None:
     everywhere = Score.from_notes(np.zeros(88), np.ones(88), np.arange(21, 109))

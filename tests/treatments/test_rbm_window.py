@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from bench import registry
 from bench.contract import Budget
 from bench.errors import BenchError
 from bench.music import Score
@@ -80,14 +81,26 @@ def test_a_step_of_the_chain_leaves_its_distribution_as_it_is(rbm: RBM) -> None:
 
 def test_on_data_that_are_its_own_samples_the_contrast_pulls_nowhere(rbm: RBM) -> None:
     v = binary(5)
-    p = (-rbm.free_energy(v)).softmax(0).detach()
-    draws = torch.from_numpy(np.random.default_rng(0).choice(32, 200_000, p=p.numpy()))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        rbm.contrast(v[draws]).backward()
-    for parameter in rbm.parameters():
-        assert parameter.grad is not None
-        assert parameter.grad.abs().max() < 0.01
+    p = (-rbm.free_energy(v)).softmax(0).detach().numpy()
+    sizes = []
+    for chances in (p, np.full(32, 1 / 32)):
+        draws = torch.from_numpy(np.random.default_rng(0).choice(32, 200_000, p=chances))
+        rbm.zero_grad()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            rbm.contrast(v[draws]).backward()
+        sizes.append([float(parameter.grad.abs().max()) for parameter in rbm.parameters()])
+    assert max(sizes[0]) < 0.01
+    assert min(sizes[1]) > 0.05  # on others it does
+
+
+def test_the_free_energy_is_finite_far_out(rbm: RBM) -> None:
+    with torch.no_grad():
+        rbm.weight.zero_()
+        rbm.hidden.copy_(torch.tensor([1e4, -1e4, 0, 0]))
+    assert torch.allclose(
+        rbm.free_energy(torch.zeros(1, 5).double()), torch.tensor(-1e4 - 2 * np.log(2))
+    )
 
 
 def test_an_rbm_that_always_says_the_input_gives_it_back() -> None:
@@ -100,6 +113,28 @@ def test_an_rbm_that_always_says_the_input_gives_it_back() -> None:
         system.rbm.visible.copy_(torch.from_numpy(np.tile(wanted, 16)))
     first = np.zeros((1, 15, 88, 2), dtype=bool)
     assert np.array_equal(system.correct(first, given, []), given)
+
+
+def test_as_published_the_chain_forgets_its_input_and_corrected_one_step_keeps_it() -> None:
+    """Every cell has a hidden unit that says what it says, most of the time."""
+    inputs = np.zeros((2, 10, 78, 2), dtype=bool)
+    inputs[0, :, [3, 40]], inputs[1, :, ::2] = True, True
+    made = {}
+    for gibbs in (None, registry.system("rbm-window").as_published.settings["gibbs"]):
+        system = small(gibbs=gibbs, lowest=24, highest=101)
+        assert len(system.rbm.visible) == 2496  # 16 steps of 78 keys, played and struck
+        system.rbm = RBM(2496, 2496)
+        with torch.no_grad():
+            system.rbm.weight.copy_(2 * torch.eye(2496))
+            system.rbm.visible.fill_(-1.5)
+            system.rbm.hidden.fill_(-0.5)
+        first = np.zeros((2, 15, 78, 2), dtype=bool)
+        streams = [np.random.default_rng(0) for _ in range(2)]
+        made[gibbs] = system.correct(first, inputs, streams)
+    kept, forgotten = made.values()
+    assert np.array_equal(kept, inputs)
+    assert (inputs[0] != inputs[1]).mean() > 0.4
+    assert (forgotten[0] != forgotten[1]).mean() < 0.05  # the same, whatever came in
 
 
 def test_the_older_steps_are_held_and_come_from_the_prompt() -> None:

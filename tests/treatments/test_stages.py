@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import saved
+from bench import registry, saved
 from bench.architectures.biaxial import Biaxial
 from bench.contract import Budget, Likelihood
 from bench.data.grades import difficulty
@@ -141,6 +141,37 @@ def test_the_second_genre_begins_with_the_weights_that_the_first_left(fresh: boo
     one, other = found
     changed = {name for name in one if not torch.equal(one[name], other[name])}
     assert changed == ({"dense.weight", "dense.bias"} if fresh else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "renewed"),
+    [("deep-jammer-extended", set()), ("deep-jammer-finetune", {"dense.weight", "dense.bias"})],
+)
+def test_between_the_genres_no_tensor_changes_but_those_of_a_renewed_dense_layer(
+    name: str, renewed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: list[dict[str, torch.Tensor]] = []
+    go_on = Biaxial.go_on
+
+    def watched(system: Biaxial, *arguments: Any) -> None:
+        for act in (lambda: None, lambda: go_on(system, *arguments)):
+            act()
+            weights.append({k: v.clone() for k, v in system.network.state_dict().items()})
+
+    monkeypatch.setattr(Biaxial, "go_on", watched)
+    settings = registry.system(name).settings | {"wrapped": INNER}
+    transfer = Transfer(**settings)
+    transfer.provide(OTHERS)
+    transfer.fit(TUNES, VALID, Budget(14), 0, Log())
+    fresh, fresh_too, first, left, found, last = weights  # before and after each of three
+
+    def changed(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> set[str]:
+        return {key for key in one if not torch.equal(one[key], other[key])}
+
+    assert not changed(fresh, fresh_too)
+    assert not changed(fresh_too, first)
+    assert changed(left, found) == renewed
+    assert changed(first, left) == changed(found, last) == set(first)  # learning reaches all
 
 
 def test_a_budget_is_shared_to_the_update() -> None:
