@@ -204,7 +204,7 @@ def check(
         and all(hasattr(cls, name) for name in ("prepare", "score"))
     ):
         findings = checks.check_metric(cast(type[Metric], cls))
-    elif target in registry.systems() or ".py:" in target:
+    elif target in registry.systems() or ".py:" in target or "+" in target:
         findings = checks.check_system(
             registry.system(target), chosen, "small" if small else "full"
         )

@@ -30,7 +30,11 @@ DataOption = Annotated[
 ]
 SystemsOption = Annotated[
     list[str] | None,
-    typer.Option("--systems", help="Systems by name, or path/to/file.py:ClassName. [default: all]"),
+    typer.Option(
+        "--systems",
+        help="Systems by name, or path/to/file.py:ClassName; NAME+key=value for another setting."
+        " [default: all]",
+    ),
 ]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds.")]
 SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Samples per job.")]
