@@ -361,7 +361,9 @@ def main() -> None:
     try:
         app()
     except BenchError as error:
-        errors.print(f"[red]Error:[/] {error}", highlight=False, soft_wrap=True)
+        # The error's own brackets are no markup: `pip install "musicbench[ray]"`.
+        errors.print("[red]Error:[/]", end=" ")
+        errors.print(str(error), highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(141)  # whoever read our output has gone
