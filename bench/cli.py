@@ -204,7 +204,7 @@ def check(
         and all(hasattr(cls, name) for name in ("prepare", "score"))
     ):
         findings = checks.check_metric(cast(type[Metric], cls))
-    elif target in registry.systems() or ".py:" in target:
+    elif target in registry.systems() or ".py:" in target or "+" in target:
         findings = checks.check_system(
             registry.system(target), chosen, "small" if small else "full"
         )
@@ -361,7 +361,9 @@ def main() -> None:
     try:
         app()
     except BenchError as error:
-        errors.print(f"[red]Error:[/] {error}", highlight=False, soft_wrap=True)
+        # The error's own brackets are no markup: `pip install "musicbench[ray]"`.
+        errors.print("[red]Error:[/]", end=" ")
+        errors.print(str(error), highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(141)  # whoever read our output has gone

@@ -52,6 +52,7 @@ class Job(BaseModel):
     seed: int
     device: Device
     snapshots: int = 0  # points through training at which it also samples; changes no result
+    tensorboard: bool = False  # its curves are also written for TensorBoard; changes no result
     card: Card
 
     @property
@@ -60,7 +61,7 @@ class Job(BaseModel):
 
         Never kept: a copy with another seed would take it along.
         """
-        content = self.model_dump(mode="json", exclude={"card", "snapshots"})
+        content = self.model_dump(mode="json", exclude={"card", "snapshots", "tensorboard"})
         content["class_path"] = self.class_path.rpartition("/")[2]  # wherever a user's file lies
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,11 @@ class JobLog:
     """The contract's Log: curves as JSON lines, progress for whoever watches, checkpoints."""
 
     def __init__(
-        self, folder: JobFolder, snapshots: int = 0, clock: Callable[[], float] = time.monotonic
+        self,
+        folder: JobFolder,
+        snapshots: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        tensorboard: bool = False,
     ):
         self.folder, self.clock = folder, clock
         self.snapshots, self.passed, self.due = snapshots, 0, 0
@@ -28,6 +33,8 @@ class JobLog:
         self.before = 0.0  # seconds that earlier attempts spent on what they left behind
         self.begun = clock()
         self.every = float(os.environ.get("BENCH_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
+        self.events = tensorboard
+        self.writer: Any = None  # once there is something to tell TensorBoard
         self.saved = time.monotonic()
         self.shown = 0.0
 
@@ -41,6 +48,22 @@ class JobLog:
         point = {"step": step, "seconds": round(self.seconds, 3), **values}
         with self.folder.curves.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point, default=float) + "\n")
+        if self.events:
+            self._tell_tensorboard(point)
+
+    def _tell_tensorboard(self, point: Mapping[str, Any]) -> None:
+        """Show it the point; at first all there are, as the curves may have been cut back."""
+        points = [point]
+        if self.writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            shutil.rmtree(self.folder.tensorboard, ignore_errors=True)
+            self.writer = SummaryWriter(str(self.folder.tensorboard))
+            points = [json.loads(line) for line in self.folder.curves.read_text().splitlines()]
+        for one in points:
+            for name in one.keys() - {"step", "seconds"}:
+                self.writer.add_scalar(name, one[name], one["step"])
+        self.writer.flush()  # a worker ends without a farewell
 
     def progress(self, done: int, total: int, music_steps: int = 0) -> None:
         """Say how far training is."""

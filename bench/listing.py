@@ -45,8 +45,8 @@ def data_card(info: data.Info) -> dict[str, Any]:
 
 def describe(name: str) -> dict[str, Any]:
     """All there is to know of a name."""
-    if name in registry.systems():
-        about = registry.systems()[name].model_dump(by_alias=True)
+    if name in registry.systems() or "+" in name:
+        about = registry.system(name).model_dump(by_alias=True)
         return {"kind of thing": "system", **about}
     if name in registry.metrics():
         cls = registry.metrics()[name]

@@ -56,7 +56,7 @@ def fit(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
     if processes > 1:
         found = ranks.launch(folder, processes)
     else:
-        log = JobLog(folder, job.snapshots, job.clock)
+        log = JobLog(folder, job.snapshots, job.clock, tensorboard=job.tensorboard)
         found = learn(job, folder, dataset, log, log)
     folder.checkpoint.unlink(missing_ok=True)
     return found

@@ -82,6 +82,7 @@ class Options:
     variant: VariantChoice = "corrected"
     unprompted: bool = False
     snapshots: int = 0
+    tensorboard: bool = False
     device: Device = "cpu"
     out: Path = field(default_factory=lambda: Path("runs"))
 
@@ -182,6 +183,7 @@ def jobs_of(options: Options) -> list[Job]:
                         seed=seed,
                         device=options.device,
                         snapshots=options.snapshots,
+                        tensorboard=options.tensorboard,
                         card=card_of(spec, options.preset),
                     )
                     for seed in range(options.seeds or PRESETS[options.preset].seeds)

@@ -106,7 +106,7 @@ def main(folder: JobFolder, told: Path) -> None:
         if job.device == "cuda":
             own_gpu(int(os.environ["LOCAL_RANK"]))
         with distributed.together(cuda=job.device == "cuda"):
-            log = JobLog(folder, job.snapshots)
+            log = JobLog(folder, job.snapshots, tensorboard=job.tensorboard)
             dataset = load_pinned(job.dataset, job.dataset_fingerprint)
             found = learn(job, folder, dataset, log, distributed.SharedLog(log))
             if distributed.rank() == 0:

@@ -7,6 +7,8 @@ import importlib
 import importlib.metadata
 import importlib.resources
 import importlib.util
+import json
+import re
 import sys
 import tomllib
 from functools import cache
@@ -251,7 +253,10 @@ def external(name: str, class_path: str) -> SystemSpec:
 
 
 def system(name: str) -> SystemSpec:
-    """The system of that id, or of `path/to/file.py:Class`."""
+    """The system of that id or of `path/to/file.py:Class`, other settings after it: `id+key=value`."""
+    name, *changes = re.split(r"\+(?=[a-z_]+=)", name)
+    if changes:
+        return changed(system(name), dict(change.split("=", 1) for change in changes))
     if ".py:" in name:
         path, _, cls = name.rpartition(":")
         if not Path(path).is_file():
@@ -261,6 +266,46 @@ def system(name: str) -> SystemSpec:
     if name not in known:
         raise unknown("system", name, known)
     return known[name]
+
+
+def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
+    """The system with other settings, under a name that says so; `wraps` is what else it treats.
+
+    BenchError where it has no such setting, or not that value of it.
+    """
+    values = {name: _value(text) for name, text in changes.items() if name != "wraps"}
+    update: dict[str, Any] = {
+        "settings": spec.settings | values,
+        "reduced": {k: v for k, v in spec.reduced.items() if k not in values},
+        "small": {k: v for k, v in spec.small.items() if k not in values},
+        "anchor": None,
+        "published": {"none": f"not as in the paper: {', '.join(changes)}"},
+    }
+    if spec.as_published:
+        kept = {k: v for k, v in spec.as_published.settings.items() if k not in values}
+        update["as_published"] = spec.as_published.model_copy(update={"settings": kept})
+    if "wraps" in changes:
+        if not spec.wraps:
+            raise BenchError(f"{spec.id} treats no other system: leave out wraps.")
+        inner = system(changes["wraps"])
+        learns = inner.budget.standard > 0  # what only counts names no budget
+        update |= {"wraps": changes["wraps"], "data": inner.data}
+        update |= {"budget": inner.budget if learns else spec.budget}
+        changes = changes | {"wraps": inner.id}
+    said = [f"{name}={value}" for name, value in changes.items()]
+    update["id"] = "+".join([spec.id, *said])
+    update["title"] = f"{spec.title} ({', '.join(said)})"
+    found = spec.model_copy(update=update)
+    found.build()
+    return found
+
+
+def _value(text: str) -> Any:
+    """A number, yes or no, or nothing as JSON writes them; else the word itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def source_hash(spec: SystemSpec) -> str:

@@ -70,15 +70,16 @@ def beside(
     """A published figure with ours, if it is one that we measure."""
     rows = rows_of(entries, spec.id, dataset)
     ours, note = None, ""
-    measured = figure == "parameters" or figure == "nats_per_step" or figure in registry.metrics()
-    if not measured or (not dataset and figure != "parameters"):
+    size = figure in ("parameters", "parameters_counted")  # stated, or counted from what is stated
+    measured = size or figure == "nats_per_step" or figure in registry.metrics()
+    if not measured or (not dataset and not size):
         note = "not measured here" if not measured else "on other data"
     elif not rows:
         note = f"not run{f' on {dataset}' if dataset else ''}"
     else:
         cells = rows[-1].flat()
         reduced = rows[-1].row.size != "full"
-        ours = None if reduced and figure == "parameters" else cells.get(figure)
+        ours = None if reduced and size else cells.get("parameters" if size else figure)
         note = "" if ours is not None else cells.get("likelihood_note") or "no value"
         note = f"{rows[-1].row.size} network" if reduced else note
     number = isinstance(value, int | float) and not isinstance(value, bool)

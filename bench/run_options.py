@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,11 @@ DataOption = Annotated[
 ]
 SystemsOption = Annotated[
     list[str] | None,
-    typer.Option("--systems", help="Systems by name, or path/to/file.py:ClassName. [default: all]"),
+    typer.Option(
+        "--systems",
+        help="Systems by name, or path/to/file.py:ClassName; NAME+key=value for another setting."
+        " [default: all]",
+    ),
 ]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds.")]
 SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Samples per job.")]
@@ -111,6 +116,10 @@ UnpromptedOption = Annotated[
 SnapshotsOption = Annotated[
     int, typer.Option("--snapshots", min=0, help="Points through training to sample and score at.")
 ]
+TensorboardOption = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Also write curves for `tensorboard --logdir RUNS/jobs`."),
+]
 
 
 def several(values: list[str] | None) -> tuple[str, ...]:
@@ -139,6 +148,7 @@ def options_of(
     variant: str,
     unprompted: bool,
     snapshots: int = 0,
+    tensorboard: bool = False,
 ) -> Options:
     """The options of a run, checked, defaults filled in by what the machine has."""
     from bench.engines.machine import gpus
@@ -146,6 +156,8 @@ def options_of(
 
     chosen = one_of("device", device or ("cuda" if gpus() else "cpu"), ("cpu", "cuda"))
     usual = "standard" if chosen == "cuda" else "quick"
+    if tensorboard and find_spec("tensorboard") is None:
+        raise BenchError("TensorBoard is not installed: pip install 'musicbench[tensorboard]'.")
     return Options(
         preset=one_of("preset", preset or usual, tuple(PRESETS)),
         data=several(data) or ("chorales",),
@@ -156,6 +168,7 @@ def options_of(
         variant=one_of("variant", variant, ("corrected", "as-published", "all")),
         unprompted=unprompted,
         snapshots=snapshots,
+        tensorboard=tensorboard,
         device=chosen,
         out=out,
     )
@@ -192,6 +205,7 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
         variant: VariantOption = "corrected",
         unprompted: UnpromptedOption = False,
         snapshots: SnapshotsOption = 0,
+        tensorboard: TensorboardOption = False,
         gpus: GpusOption = None,
         gpu_memory: GpuMemoryOption = None,
         price: PriceOption = None,
@@ -232,6 +246,7 @@ def run_verb(action: Callable[[Options, Engine, bool], None]) -> Callable[..., N
             variant,
             unprompted,
             snapshots,
+            tensorboard,
         )
         action(options, how, as_json)
 

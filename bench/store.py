@@ -49,6 +49,7 @@ class JobFolder:
         self.status = path / "status.json"
         self.progress = path / "progress.json"
         self.curves = path / "metrics.jsonl"
+        self.tensorboard = path / "tensorboard"
         self.checkpoint = path / "checkpoint.safetensors"
         self.system = path / "system"
         self.samples = path / "samples"

@@ -3,11 +3,16 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench import cli
 from bench.cli import app
+from bench.errors import BenchError
+from bench.plan import Options, jobs_of
+from bench.run_options import options_of
 
 HEAVY = {
     "torch",
@@ -133,3 +138,29 @@ def test_the_package_is_importable_only_beside_its_siblings(tmp_path):
     code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(root)!r}]; import bench"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "package 'metrics' is hidden by another one" in done.stderr
+
+
+def test_an_error_keeps_its_brackets(monkeypatch, capsys):
+    def run():
+        raise BenchError('pip install "musicbench[ray]"')
+
+    monkeypatch.setattr(cli, "app", run)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == 'Error: pip install "musicbench[ray]"\n'
+
+
+def test_tensorboard_that_is_not_installed_is_told_before_anything_runs(monkeypatch):
+    monkeypatch.setattr("bench.run_options.find_spec", lambda name: None)
+    with pytest.raises(BenchError, match=r"pip install 'musicbench\[tensorboard\]'"):
+        options_of(
+            "smoke", None, None, None, None, None, Path("runs"), "cpu", "corrected", False,
+            tensorboard=True,
+        )  # fmt: skip
+
+
+def test_what_changes_no_result_changes_no_job():
+    options = Options(preset="smoke", systems=("noise",))
+    (plain,), (told,) = jobs_of(options), jobs_of(replace(options, tensorboard=True))
+    assert told.tensorboard
+    assert told.id == plain.id

@@ -150,3 +150,48 @@ def test_settings_that_do_not_fit_the_class_are_named(tmp_path):
     file.write_text("class Mine:\n    def __init__(self, *, size): pass\n")
     with pytest.raises(BenchError, match="unexpected keyword argument 'width'"):
         registry.build(f"{file}:Mine", {"width": 3}, "mine")
+
+
+def test_a_name_may_carry_other_settings_which_no_preset_takes_back():
+    spec = registry.system("chord-lstm+sampler=argmax+batch=25")
+    assert (spec.id, spec.title) == (
+        "chord-lstm+sampler=argmax+batch=25",
+        "Chord LSTM (sampler=argmax, batch=25)",
+    )
+    plain = registry.system("chord-lstm")
+    for size in ("full", "reduced"):
+        own = plain.settings_of("corrected", size)
+        assert spec.settings_of("corrected", size) == own | {"sampler": "argmax", "batch": 25}
+    assert registry.system("midi-lstm+sampler=argmax").settings_of("as-published") == (
+        registry.system("midi-lstm").settings_of("as-published") | {"sampler": "argmax"}
+    )
+    assert registry.system("noise+rates=shared").anchor is None  # one row only is skill 0
+
+
+def test_a_treatment_may_be_given_any_other_system(tmp_path):
+    spec = registry.system("rbm-window+wraps=chord-lstm")
+    assert spec.settings_of("corrected")["wrapped"]["class"].endswith(":ChordLSTM")
+    assert spec.budget == registry.system("chord-lstm").budget
+    counted = registry.system("rbm-window+wraps=markov-chain")
+    assert counted.budget == registry.system("rbm-window").budget  # the RBM's own training
+    assert registry.system("biaxial-reversed+wraps=tonicnet").data == ("chorales",)
+    mine = tmp_path / "mine.py"
+    mine.write_text("class Mine:\n    pass\n")
+    theirs = registry.system(f"rbm-window+wraps={mine}:Mine")
+    assert theirs.id == "rbm-window+wraps=Mine"  # a job's folder is called so
+    assert theirs.settings_of("corrected")["wrapped"]["class"] == f"{mine}:Mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("chord-lstm+sampler=best", "choose softmax, argmax or mixed"),
+        ("chord-lstm+samplr=argmax", "settings do not fit .*samplr"),
+        ("chord-lstm+wraps=noise", "treats no other system"),
+        ("rbm-window+wraps=nobody", "no system called 'nobody'"),
+        ("chord-lstm+argmax", r"no system called 'chord-lstm\+argmax'"),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_told_before_anything_runs(name, message):
+    with pytest.raises(BenchError, match=message):
+        registry.system(name)

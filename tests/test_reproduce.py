@@ -12,7 +12,7 @@ def row(system, preset, nats, dataset="jsb"):
             system=system, kind="paper", variant="corrected", dataset=dataset, dataset_version=1,
             preset=preset, status="ok", seeds=1, pieces=4, steps=32, prompted=True, budget=5,
             budget_unit="updates", budget_share=0.25, device="cpu", dataset_fingerprint="f",
-            jobs="j", nats_per_step=nats,
+            jobs="j", nats_per_step=nats, parameters=1000,
         ),
         {}, {"nats_per_step": np.zeros(3)}, None,
     )  # fmt: skip
@@ -30,6 +30,7 @@ class = "somewhere:X"
 [systems.x.published]
 nats_per_step = { jsb = 5.5, nottingham = 2.0 }
 human_rating = 7.0
+parameters_counted = 900
 """
     specs = registry.read_catalogue(text, "here")
     monkeypatch.setattr(registry, "systems", lambda: specs)
@@ -44,6 +45,7 @@ def test_a_published_figure_stands_beside_ours_of_the_dearest_preset(paper):
     assert (jsb.ours, jsb.gap, jsb.preset, jsb.budget_share) == (6.0, 0.5, "standard", 0.25)
     assert found["nats_per_step", "nottingham"].note == "not run on nottingham"
     assert found["human_rating", ""].note == "not measured here"
+    assert found["parameters_counted", ""].gap == 100  # from the sizes that the paper states
 
 
 def test_a_paper_nobody_wrote_is_answered_with_those_there_are(paper):

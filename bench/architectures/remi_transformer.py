@@ -6,7 +6,8 @@ simple: 2 layers of 512, 4 heads. complex: 12 layers of 1024, 8 heads, segments 
 
 The paper's encoder has no mask: at every place but the last it sees the token it is to predict.
 Here attention is causal; `causal = False` keeps the paper's, which is no model of music that goes
-on, and has no likelihood. How much it leaks is measured after training (`leak_ratio`).
+on, and has no likelihood. How much it leaks is measured after training (`leak_ratio`) and
+said where its likelihood would stand.
 """
 
 from __future__ import annotations
@@ -125,8 +126,8 @@ class RemiTransformer:
     """
 
     network: TransformerNetwork
-    leak_ratio: float | None  # how much dearer tokens are when what follows is not read
-    copy_rate: float | None  # share of the stored tokens that repeat the prompt's
+    leak_ratio: float | None = None  # how much dearer tokens are when what follows is not read
+    copy_rate: float | None = None  # share of the stored tokens that repeat the prompt's
     density: float  # tokens of a step of music
 
     def __init__(
@@ -169,11 +170,16 @@ class RemiTransformer:
         self.context, self.causal, self.last, self.stores = context, causal, last, stores
         self.batch, self.rate, self.warm_up = batch, rate, warm_up
         self.clip, self.patience = clip, patience
-        self.likelihood = (
-            Likelihood("upper", "score")
-            if causal
-            else Likelihood("none", reason="without a mask it is no model of p(token | past)")
-        )
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """A bound; without a mask none, and the reason names what was measured of the leak."""
+        if self.causal:
+            return Likelihood("upper", "score")
+        found = {"leak ratio": self.leak_ratio, "prompt-copy rate": self.copy_rate}
+        said = [f"{name} {value:.2f}" for name, value in found.items() if value is not None]
+        reason = "without a mask it is no model of p(token | past)"
+        return Likelihood("none", reason=f"{reason} ({', '.join(said)})" if said else reason)
 
     @property
     def parameter_count(self) -> int:

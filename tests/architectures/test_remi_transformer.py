@@ -185,6 +185,9 @@ def test_as_published_there_is_no_likelihood_and_the_prompt_is_copied() -> None:
         system.log_likelihood([])
     assert system.copy_rate is not None
     assert system.leak_ratio is not None
+    assert system.likelihood.reason.endswith(
+        f"(leak ratio {system.leak_ratio:.2f}, prompt-copy rate {system.copy_rate:.2f})"
+    )  # it stands on the board where others have their likelihood
     last = fitted(60, causal=False, stores="last")
     assert last.copy_rate is not None
     assert last.copy_rate < system.copy_rate  # the last one is new

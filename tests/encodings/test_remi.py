@@ -11,6 +11,7 @@ from bench.errors import BenchError
 from bench.music import Score, to_midi
 
 RNG = np.random.default_rng(0)
+PARTS = ("onset", "duration", "pitch", "velocity")
 
 
 def any_score(grid: int, longest: int = 60) -> Score:
@@ -196,3 +197,48 @@ def test_miditok_says_a_piece_in_the_same_tokens(grid: int) -> None:
         ours = [names[token] for token in encode(heard)]
         last = max(place for place, name in enumerate(ours) if name != "Bar_None")
         assert ours[: last + 1] == theirs.tokens
+
+
+def by_position(tokens: np.ndarray) -> list[dict[int, list[tuple[int, ...]]]]:
+    """Of every bar: what is struck at which position, each note as its three tokens."""
+    bars: list[dict[int, list[tuple[int, ...]]]] = []
+    for place, token in enumerate(tokens):
+        if token == BAR:
+            bars.append({})
+        elif token >= POSITION:
+            position = int(token)
+        elif PITCH <= token < VELOCITY:
+            note = tuple(int(t) for t in tokens[place : place + 3])
+            bars[-1].setdefault(position, []).append(note)
+    return bars
+
+
+def two_pointers(one: np.ndarray, other: np.ndarray) -> list[int]:
+    """The tokens of two tracks as one, as section VI.B of the paper merges them.
+
+    Bar by bar, the track whose pointer stands at the smaller position first; what both strike at
+    one position is said upwards under one Position, as in a track of its own.
+    """
+    said: list[int] = []
+    for a, b in zip(by_position(one), by_position(other), strict=True):
+        said.append(BAR)
+        for position in sorted(a.keys() | b.keys()):
+            said.append(position)
+            for note in sorted(a.get(position, []) + b.get(position, [])):
+                said += note
+    return said
+
+
+def test_the_tokens_of_merged_tracks_are_those_of_the_papers_merging() -> None:
+    for _ in range(50):
+        hands = []
+        for low, high in ((30, 60), (60, 90)):  # two hands that share no key
+            own = any_score(4)
+            pitch = low + own.pitch % (high - low)
+            hands.append(
+                Score.from_notes(own.onset, own.duration, pitch, own.velocity, length=200, grid=4)
+            )
+        both = [np.concatenate([getattr(hand, part) for hand in hands]) for part in PARTS]
+        together = Score.from_notes(*both, length=200, grid=4)
+        assert len(together) == sum(map(len, hands))
+        assert encode(together).tolist() == two_pointers(*map(encode, hands))
