@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from bench import __version__, data
+from bench.engines.local import expect_gpu
 from bench.engines.machine import gpus
 from bench.errors import BenchError
 
@@ -44,6 +45,18 @@ class Sign:
     advice: str = ""
 
 
+def gpu() -> Sign:
+    """Which GPUs jobs may use, if PyTorch can."""
+    cards = gpus()
+    if not cards:
+        return Sign("GPU", "none: jobs run on the processors")
+    try:
+        expect_gpu()
+    except BenchError as error:
+        return Sign("GPU", ", ".join(cards), False, str(error))
+    return Sign("GPU", ", ".join(cards))
+
+
 def examine(out: Path) -> list[Sign]:
     """Everything a run needs, and how it stands."""
     signs = [
@@ -60,8 +73,7 @@ def examine(out: Path) -> list[Sign]:
         except PackageNotFoundError:
             advice = f"pip install {name} (or run ./run again)"
             signs.append(Sign(name, "not installed", False, advice))
-    cards = gpus()
-    signs.append(Sign("GPU", ", ".join(cards) if cards else "none: jobs run on the processors"))
+    signs.append(gpu())
     try:
         from bench.music.audio import soundfont
 

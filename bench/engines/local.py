@@ -27,6 +27,7 @@ import psutil
 from bench.engines.claims import Claims, watch
 from bench.engines.machine import MEMORY_FLOOR
 from bench.engines.outcome import judge
+from bench.errors import BenchError
 from bench.job import Job
 from bench.plan import Planned
 from bench.schedule import Line, Place
@@ -153,6 +154,43 @@ def without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+def expect_gpu() -> None:
+    """BenchError where the driver lists a GPU that this PyTorch cannot use.
+
+    It is asked in a process of its own: one that has touched CUDA hands its children a broken one.
+    """
+    context = server()
+    theirs, ours = context.Pipe(duplex=False)
+    process = context.Process(target=tell_of_cuda, args=(ours,))
+    with without_main():
+        process.start()
+    ours.close()
+    try:
+        version, cuda, usable = theirs.recv()
+    except EOFError:
+        version, cuda, usable = "?", None, False
+    process.join()
+    if usable:
+        return
+    if cuda is None:
+        raise BenchError(
+            f"There is a GPU, but the installed PyTorch ({version}) is built for processors only."
+            " Install one with CUDA (pytorch.org says how), or use --device cpu."
+        )
+    raise BenchError(
+        f"There is a GPU, but PyTorch {version}, built for CUDA {cuda}, cannot use it. The driver may"
+        " be too old: `nvidia-smi` says up to which CUDA it goes. Update it, install a PyTorch for"
+        " that CUDA (pytorch.org says how), or use --device cpu."
+    )
+
+
+def tell_of_cuda(to: Connection) -> None:
+    """Send which PyTorch this is, for which CUDA it is built, and whether it can use a GPU."""
+    import torch
+
+    to.send((torch.__version__, torch.version.cuda, torch.cuda.is_available()))
+
+
 def start(work: Planned, place: int, slot: Slot, store: Store, claims: Claims | None) -> Running:
     """Start the job's worker."""
     folder = store.begin(work.job)
@@ -258,6 +296,8 @@ def run(
     `job_memory`: MB that each may hold. A job that another run or shard has in hand is waited for,
     and taken over if that one dies.
     """
+    if any(work.job.device == "cuda" for work in works):
+        expect_gpu()
     line = Line(works, places)
     not_before: dict[str, float] = {}
     running: list[Running] = []

@@ -1,5 +1,6 @@
 """What a job may do to a run: nothing that the others would notice."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from waiting import wait_for
 
 from bench import board
@@ -229,3 +231,21 @@ def test_an_output_folder_that_cannot_be_written_is_one_clear_sentence(home):
     assert done.returncode == 2
     assert "Cannot write in" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_gpu_that_pytorch_cannot_use_is_said_so_before_anything_starts(home, driver):
+    if torch.cuda.is_available():
+        pytest.skip("PyTorch can use the GPU that is here")
+    driver("0, GPU-aa, 81559")
+    run = [*home.arguments("noise"), "--engine", "processes"]
+    run[run.index("cpu")] = "cuda"
+    home.environment["PATH"] = os.environ["PATH"]
+    done = home.bench(*run)
+    assert done.returncode == 2
+    assert "built for processors only" in done.stderr or "cannot use it" in done.stderr
+    assert "--device cpu" in done.stderr
+    assert not list(home.runs.glob("jobs/*/log.txt"))
+    signs = json.loads(home.bench("doctor", "--json").stdout)
+    (gpu,) = [sign for sign in signs if sign["what"] == "GPU"]
+    assert (gpu["found"], gpu["well"]) == ("0", False)
+    assert "--device cpu" in gpu["advice"]
