@@ -2,7 +2,7 @@
 
 (Boulanger-Lewandowski et al. 2012, section 4; NADE: Larochelle & Murray 2011.)
 
-    frames before -> LSTM 2 x 256 -> b(t), c(t)
+    frames before -> LSTM 2 x 128 -> b(t), c(t)
     h_i = sigmoid(c(t) + sum over j < i of v_j W_j),  p(v_i | v_<i, past) = sigmoid(b_i(t) + V_i h_i)
 
 The keys of a frame are decided one after the other, from the lowest up, so that the likelihood of
@@ -94,10 +94,10 @@ class RnnNadeNetwork(FrameNetwork):
 class Settings:
     """Between the paper's RNN-RBM and Magenta's RNN-NADE; the catalogue says why."""
 
-    hidden: int = 256
+    hidden: int = 128
     layers: int = 2
     units: int = 150
-    dropout: float = 0.3
+    dropout: float = 0.5
     batch: int = 16
     sequence: int = 64
     rate: float = 0.002
