@@ -99,6 +99,16 @@ def plain(text: str) -> str:
     return "".join(f"\\{sign}" if sign in signs else sign for sign in text)
 
 
+def prose(text: str) -> str:
+    """The same, but for what stands between backticks: that is shown as code."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:  # one backtick has no other
+        return plain(text)
+    return "".join(
+        f"`{piece}`" if number % 2 else plain(piece) for number, piece in enumerate(pieces)
+    )
+
+
 def facts(content: Mapping[str, str]) -> None:
     """Names with their values, one below the other; blank values are left out."""
     for name, value in content.items():

@@ -307,11 +307,11 @@ def show_card(row: Cells, jobs: list[JobFolder]) -> None:
     if spec.decisions:
         st.markdown("**What was decided where the paper is silent**")
         for decision in spec.decisions:
-            st.markdown("- " + parts.plain(decision))
+            st.markdown("- " + parts.prose(decision))
     if spec.as_published:
         st.markdown("**Defects of the original, kept only in the variant 'as published'**")
         for defect in spec.as_published.defects:
-            st.markdown("- " + parts.plain(defect))
+            st.markdown("- " + parts.prose(defect))
     settings = model_view.settings_of(row, spec, job)
     if settings:
         st.markdown("**Settings**")
