@@ -101,6 +101,11 @@ class ContextNetwork(nn.Module):
     heads: int
     layers: int
 
+    @property
+    def carried(self) -> int:
+        """How many numbers the cache has of one sequence."""
+        return 2 * self.layers * self.context * self.width
+
     def cache(self, sequences: int, like: Tensor) -> Cache:
         """An empty one."""
         shape = (sequences, self.context, self.heads, self.width // self.heads)

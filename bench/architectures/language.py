@@ -23,7 +23,8 @@ from bench.music import Score
 
 LARGE = 2**11  # tokens of a vocabulary whose logits are not held together
 HIDDEN = 2**25  # numbers that a network may hold of the pieces it scores at once
-PIECES = 64  # that are drawn at once
+PIECES = 64  # that are drawn at once, if what is carried of them
+CARRIED = 2**28  # is no more than so many numbers: 2 GB
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -169,6 +170,12 @@ def log_sum(logs: Floats, chosen: Bools) -> Floats:
 
 
 # -- drawing --------------------------------------------------------------------------------------
+
+
+def at_once(network: Any) -> int:
+    """How many pieces a network draws together: what a Transformer carries of each is large."""
+    carried: int = getattr(network, "carried", 1)
+    return max(1, min(PIECES, CARRIED // carried))
 
 
 @torch.no_grad()

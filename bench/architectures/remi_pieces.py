@@ -40,8 +40,8 @@ def sample(network: nn.Module, prompts: Sequence[Score], steps: int, seed: int) 
     pieces: dict[int, Score] = {}
     for grid in sorted({prompt.grid for prompt in prompts}):
         alike = [place for place, prompt in enumerate(prompts) if prompt.grid == grid]
-        for start in range(0, len(alike), language.PIECES):
-            group = alike[start : start + language.PIECES]
+        for start in range(0, len(alike), language.at_once(network)):
+            group = alike[start : start + language.at_once(network)]
             said = [remi.encode(prompts[place]) for place in group]
             lengths = [prompts[place].length for place in group]
             rules = remi.Grammar([length + steps for length in lengths], grid)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.architectures import language
 from bench.architectures.gpt_remi import GPTNetwork, GPTRemi, cosine, rotate, transpose
 from bench.check import NoLog, toy_dataset
 from bench.contract import Budget
@@ -112,3 +113,22 @@ def test_the_loss_falls() -> None:
         system.fit(toy.split("train"), toy.split("valid"), Budget(updates), 0, NoLog())
         likely.append(system.log_likelihood(toy.split("test")).sum())
     assert likely[1] > 0.6 * likely[0]
+
+
+def test_so_many_pieces_are_drawn_at_once_as_their_caches_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    toy = toy_dataset()
+    system = GPTRemi(layers=1, width=8, heads=2, full=8, context=32, batch=2)
+    system.fit(toy.split("train"), [], Budget(1), 0, NoLog())
+    prompts = [piece.slice(0, 16) for piece in toy.split("train")]
+    together, network = system.sample(prompts, 16, seed=0), system.network
+    cache = network.cache(1, next(network.parameters()))
+    held = sum(part.numel() for part in (*cache.keys, *cache.values))
+    assert language.at_once(network) == 64
+    asked = []
+    make = network.cache
+    monkeypatch.setattr(GPTNetwork, "cache", lambda _, n, like: asked.append(n) or make(n, like))
+    monkeypatch.setattr(language, "CARRIED", 3 * held)
+    assert system.sample(prompts, 16, seed=0) == together
+    assert max(asked) == 3
