@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import importlib.resources
 import importlib.util
+import inspect
 import json
 import re
 import sys
@@ -273,7 +274,13 @@ def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
 
     BenchError where it has no such setting, or not that value of it.
     """
+    usual = defaults(spec.class_path) | spec.settings
     values = {name: _value(text) for name, text in changes.items() if name != "wraps"}
+    for name, value in values.items():
+        if name not in usual:
+            raise unknown(f"setting of {spec.id}", name, usual)
+        if not _alike(value, usual[name]):
+            raise BenchError(f"{spec.id}: {name} cannot be {value!r}; else it is {usual[name]!r}.")
     update: dict[str, Any] = {
         "settings": spec.settings | values,
         "reduced": {k: v for k, v in spec.reduced.items() if k not in values},
@@ -298,6 +305,22 @@ def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
     found = spec.model_copy(update=update)
     found.build()
     return found
+
+
+def defaults(class_path: str) -> dict[str, Any]:
+    """The settings that a class takes, with what they are where nobody says."""
+    cls = load_object(class_path)
+    taken = inspect.signature(getattr(cls, "Settings", cls)).parameters  # a frame system's
+    return {name: one.default for name, one in taken.items() if name != "wrapped"}
+
+
+def _alike(value: Any, usual: Any) -> bool:
+    """Whether a value is of the kind that is usual."""
+    if value is None or usual is None or usual is inspect.Parameter.empty:
+        return True
+    if isinstance(usual, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(usual)
 
 
 def _value(text: str) -> Any:

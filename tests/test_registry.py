@@ -186,7 +186,12 @@ def test_a_treatment_may_be_given_any_other_system(tmp_path):
     ("name", "message"),
     [
         ("chord-lstm+sampler=best", "choose softmax, argmax or mixed"),
-        ("chord-lstm+samplr=argmax", "settings do not fit .*samplr"),
+        ("chord-lstm+samplr=argmax", "no setting of chord-lstm called 'samplr'.*sampler"),
+        ("axial-transformer+blok=3", "no setting of axial-transformer called 'blok'.*blocks"),
+        ("chord-lstm+hidden=many", "hidden cannot be 'many'; else it is 128"),
+        ("chord-lstm+hidden=12.5", "hidden cannot be 12.5"),
+        ("rnn-nade+dropout=true", "dropout cannot be True; else it is 0.5"),
+        ("rbm-window+wrapped=3", "no setting of rbm-window called 'wrapped'"),
         ("chord-lstm+wraps=noise", "treats no other system"),
         ("rbm-window+wraps=nobody", "no system called 'nobody'"),
         ("chord-lstm+argmax", r"no system called 'chord-lstm\+argmax'"),
