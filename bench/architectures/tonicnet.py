@@ -289,7 +289,7 @@ class TonicNet:
         dropout: float = 0.3,
         batch: int = 4,
         sequence: int = 64,
-        rate: float = 0.004,
+        rate: float = 0.001,
         clip: float = 5.0,
         transpose: int = 6,
         smoothing: float = 0.5,
