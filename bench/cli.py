@@ -58,7 +58,11 @@ def plan(options: Options, how: Engine, as_json: bool) -> None:
     expected = forecast(planned, how.places(options, planned))
     console.print(tables.summary(planned, expected), highlight=False)
     if not all(one.done for one in planned):
-        console.print(tables.costs(expected, how.price), highlight=False, soft_wrap=True)
+        for line in [
+            tables.costs(expected, how.price),
+            *tables.warnings(planned, how.limit(options)),
+        ]:
+            console.print(line, highlight=False, soft_wrap=True)
         console.print("`bench all` with the same options runs them.", highlight=False)
 
 
@@ -91,6 +95,8 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
     say.print(
         tables.summary(planned, forecast(planned, how.places(options, planned))), highlight=False
     )
+    for line in tables.warnings(planned, how.limit(options)):
+        say.print(line, highlight=False, soft_wrap=True)
     try:
         outcome = run_suite(options, how, say, planned)
     except KeyboardInterrupt:

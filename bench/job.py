@@ -27,7 +27,7 @@ class Card(BaseModel):
     citation: str = ""
     anchor: Literal[0, 1] | None = None  # the row that is skill 0, or skill 1
     size: Size = "full"  # of its networks: the paper's, or what the preset affords
-    seconds: float = 60.0  # estimated, on two CPU cores
+    seconds: float = 60.0  # expected
     memory_mb: int = 700
     disk_mb: int = 5
 

@@ -96,6 +96,7 @@ class Planned:
     seconds: float
     memory_mb: int
     disk_mb: int
+    measured: bool = False  # on a finished job like it, and not only expected
 
     @property
     def done(self) -> bool:
@@ -129,7 +130,14 @@ def protocol_of(options: Options, bar: int) -> Protocol:
     )
 
 
-def card_of(spec: SystemSpec, preset: PresetName) -> Card:
+def expected_seconds(spec: SystemSpec, preset: PresetName, device: str) -> float:
+    """What a job of the system takes, as far as its catalogue knows."""
+    if device == "cpu" and spec.cost.unit_seconds and preset in ("standard", "paper"):
+        return spec.cost.unit_seconds * spec.budget.of(preset).amount
+    return spec.cost.seconds.get(preset, spec.cost.seconds.get("quick", 60.0))
+
+
+def card_of(spec: SystemSpec, preset: PresetName, device: str) -> Card:
     """What rows say of a system."""
     size = spec.size_of(preset)
     return Card(
@@ -139,7 +147,7 @@ def card_of(spec: SystemSpec, preset: PresetName) -> Card:
         citation=spec.citation,
         anchor=spec.anchor,
         size=size,
-        seconds=spec.cost.seconds.get(preset, 60.0),
+        seconds=expected_seconds(spec, preset, device),
         memory_mb=min(spec.cost.memory_mb, 700) if size != "full" else spec.cost.memory_mb,
         disk_mb=min(spec.cost.disk_mb, 5) if size != "full" else spec.cost.disk_mb,
     )
@@ -184,7 +192,7 @@ def jobs_of(options: Options) -> list[Job]:
                         device=options.device,
                         snapshots=options.snapshots,
                         tensorboard=options.tensorboard,
-                        card=card_of(spec, options.preset),
+                        card=card_of(spec, options.preset, options.device),
                     )
                     for seed in range(options.seeds or PRESETS[options.preset].seeds)
                 ]
@@ -212,7 +220,7 @@ def plan(options: Options) -> list[Planned]:
         )
         if state == "rescore":  # what it learnt and made is there already
             seconds = min(seconds, SCORING_SECONDS)
-        planned.append(Planned(job, state, seconds, memory, disk))
+        planned.append(Planned(job, state, seconds, memory, disk, alike(job) in known))
     return planned
 
 

@@ -50,9 +50,12 @@ class BudgetBlock(_Block):
 
 
 class CostBlock(_Block):
-    """What a job takes on two CPU cores, before any was measured."""
+    """What a job takes before any was measured."""
 
+    # Under smoke and quick on two CPU cores, measured; under standard and paper on a GPU, guessed.
     seconds: dict[PresetName, float] = Field(default_factory=dict)
+    # One unit of the budget at full size on one CPU core: there standard and paper take as many.
+    unit_seconds: float | None = None
     memory_mb: int = 700
     disk_mb: int = 5
 

@@ -45,6 +45,10 @@ class Engine:
         """Where the engine "ray" runs jobs."""
         return Cluster(self.ray_address, self.workers, self.gpus_per_job)
 
+    def limit(self, options: Options) -> float:
+        """Minutes a job may take."""
+        return self.timeout or PRESETS[options.preset].timeout
+
     def places(self, options: Options, planned: Sequence[Planned]) -> list[Place]:
         """Where jobs run: on this machine, on the cluster there is, or on one that is imagined.
 
@@ -101,7 +105,7 @@ def run_all(
         room = engine.places(options, planned)
         refuse_impossible(left, room)
         watch = Watch(planned, sum(place.slots for place in room), console)
-        seconds = 60 * (engine.timeout or PRESETS[options.preset].timeout)
+        seconds = 60 * engine.limit(options)
         claims = Claims(options.out) if engine.shard else None
         ordered = own_part_first(left, *engine.shard) if engine.shard else longest_first(left)
 

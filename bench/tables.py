@@ -302,6 +302,25 @@ def summary(planned: Sequence[Planned], forecast: Schedule[Planned]) -> str:
     return ", ".join(parts) + "."
 
 
+def warnings(planned: Sequence[Planned], minutes: float) -> list[str]:
+    """What to know of a plan's times before it runs: jobs past their limit, times never measured."""
+    left = [one for one in planned if not one.done]
+    told = []
+    if late := [one for one in left if one.seconds > 60 * minutes]:
+        longest = max(late, key=lambda one: one.seconds)
+        told.append(
+            f"{len(late)} of them {'is' if len(late) == 1 else 'are'} expected to outlast the"
+            f" {minutes:g} minutes that a job may take, {longest.job.system} the most:"
+            f" {duration(longest.seconds)}. Allow more with --timeout; what a job has learnt by"
+            " then is kept, and the same command goes on from there."
+        )
+    if any(one.job.device == "cuda" and not one.measured for one in left):
+        told.append(
+            "Of these jobs on a GPU the time is a guess until the first of them have ended."
+        )
+    return told
+
+
 def costs(forecast: Schedule[Planned], price: float | None) -> str:
     """What a plan takes of the devices, what that costs, and what stops it from ending sooner."""
     gpus = any(place.gpu for place in forecast.places)

@@ -1,19 +1,21 @@
 """What a plan expects, learns and refuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from bench import registry
 from bench.contract import Budget
 from bench.errors import BenchError
 from bench.files import write_json
 from bench.job import Card, Job
-from bench.plan import Planned, forecast, measured, refuse_impossible
+from bench.plan import Planned, expected_seconds, forecast, measured, refuse_impossible
 from bench.sampling import Protocol
 from bench.schedule import Place
 from bench.store import Store
 from bench.suite import Engine
-from bench.tables import costs
+from bench.tables import costs, warnings
 
 
 def job(system="x", seed=0, samples=4):
@@ -104,3 +106,36 @@ def test_the_verb_prints_it_and_refuses_before_anything_runs(home):
     assert refused.returncode == 2
     assert "--device cpu" in refused.stderr
     assert not home.runs.exists()
+
+
+def test_on_a_processor_a_budget_takes_what_its_units_were_measured_to_take():
+    spec = registry.system("tonicnet")
+    alone = spec.cost.unit_seconds * spec.budget.standard
+    assert 30 * 60 < alone < 60 * 60  # 36 and 43 core minutes were measured
+    assert expected_seconds(spec, "standard", "cpu") == alone
+    assert expected_seconds(spec, "quick", "cpu") == spec.cost.seconds["quick"]
+    chain = registry.system("markov-chain")  # it has no budget, and takes what it always does
+    assert expected_seconds(chain, "standard", "cpu") == chain.cost.seconds["quick"]
+
+
+def test_every_budget_says_what_it_takes_on_a_processor():
+    learning = [spec for spec in registry.systems().values() if spec.budget.standard]
+    assert len(learning) > 30
+    assert [spec.id for spec in learning if not spec.cost.unit_seconds] == []
+
+
+def test_jobs_past_their_limit_are_told_before_they_run():
+    plan = [planned(60), planned(7300, system="long"), planned(9000, system="longer")]
+    (text,) = warnings(plan, 120)
+    assert "2 of them are expected to outlast the 120 minutes" in text
+    assert "longer the most: 2.5 h" in text
+    assert "--timeout" in text
+    assert warnings(plan, 200) == []
+    assert warnings([planned(9000, state="done")], 120) == []
+
+
+def test_times_on_a_gpu_are_called_a_guess_until_one_was_measured():
+    one = planned(60)
+    there = replace(one, job=one.job.model_copy(update={"device": "cuda"}))
+    assert "is a guess" in " ".join(warnings([there], 120))
+    assert warnings([replace(there, measured=True)], 120) == []
