@@ -49,7 +49,7 @@ PRESETS: dict[PresetName, Preset] = {
         timeout=30,
     ),
     "standard": Preset(
-        about="the default on a GPU: 3 seeds, about an hour on one H200",
+        about="the default on a GPU: 3 seeds, every network at full size",
         samples=128,
         bars=8,
         seeds=3,
