@@ -72,7 +72,9 @@ def beside(
     ours, note = None, ""
     size = figure in ("parameters", "parameters_counted")  # stated, or counted from what is stated
     measured = size or figure == "nats_per_step" or figure in registry.metrics()
-    if not measured or (not dataset and not size):
+    if figure == "none":  # the value is the reason
+        figure, note = "no figure", "nothing to compare"
+    elif not measured or (not dataset and not size):
         note = "not measured here" if not measured else "on other data"
     elif not rows:
         note = f"not run{f' on {dataset}' if dataset else ''}"

@@ -48,6 +48,21 @@ def test_a_published_figure_stands_beside_ours_of_the_dearest_preset(paper):
     assert found["parameters_counted", ""].gap == 100  # from the sizes that the paper states
 
 
+def test_where_a_paper_gives_no_figure_the_reason_stands_in_its_place(monkeypatch):
+    text = """
+[systems.x]
+title = "X"
+kind = "paper"
+class = "somewhere:X"
+published = { none = "proposed, never run" }
+"""
+    specs = registry.read_catalogue('[paper]\nshort = "Somebody 2020"\n' + text, "here")
+    monkeypatch.setattr(registry, "systems", lambda: specs)
+    (one,) = reproduce.figures([row("x", "quick", 6.0)])
+    assert (one.figure, one.published) == ("no figure", "proposed, never run")
+    assert (one.ours, one.note) == (None, "nothing to compare")
+
+
 def test_a_paper_nobody_wrote_is_answered_with_those_there_are(paper):
     with pytest.raises(BenchError, match="Somebody 2020"):
         reproduce.figures([], "nobody")
