@@ -292,7 +292,8 @@ def summary(planned: Sequence[Planned], forecast: Schedule[Planned]) -> str:
     if not left:
         return f"All {len(planned)} jobs are done already."
     again = sum(one.state not in ("new", "rescore") for one in left)
-    parts = [f"{len(left)} of {len(planned)} jobs to run" if done else f"{len(left)} jobs to run"]
+    of_all = f" of {len(planned)}" if done else ""
+    parts = [f"{len(left)}{of_all} job{'s' * (len(planned) != 1)} to run"]
     if again:
         parts.append(f"{again} of them begun before")
     parts.append(f"about {duration(forecast.makespan)} with {forecast.slots} at a time")

@@ -15,7 +15,7 @@ def test_snapshots_show_the_system_on_its_way_and_change_nothing_about_its_end(h
     plain = result_of(home)
     folder = Store(home.runs).folders()[0]
     planned = home.bench("plan", *run[1:], "--snapshots", "4").stdout
-    assert "1 jobs to run" in planned
+    assert "1 job to run" in planned
     assert "snapshots" in planned
     done = home.bench(*run, "--snapshots", "4")
     assert done.returncode == 0, done.stdout
