@@ -19,7 +19,8 @@ class Curriculum(Treatment):
     """Trains the wrapped system on `grades` lots of ever harder pieces, then on all training pieces.
 
     The graded pieces are those of the other data sets that are provided; without any they are the
-    training pieces themselves. `share`: of the budget, for each grade.
+    training pieces themselves. `share`: of the budget, for each grade. Every tenth piece of a grade
+    is held out, so that none is learnt by heart.
     """
 
     def __init__(self, *, wrapped: Mapping[str, Any], grades: int = 4, share: float = 1 / 24):
@@ -33,11 +34,14 @@ class Curriculum(Treatment):
         graded = on_grid(self.others, train[0].grid) or train
         budgets = shares(budget, [*[self.share] * self.grades, 1 - self.grades * self.share])
         stages = [
-            Stage(pieces, part)
-            for pieces, part in zip(
-                [*by_difficulty(graded, self.grades), train], budgets, strict=True
+            Stage(
+                [piece for place, piece in enumerate(lot) if place % 10 != 9],
+                part,
+                held_out=lot[9::10],
             )
+            for lot, part in zip(by_difficulty(graded, self.grades), budgets[:-1], strict=True)
         ]
+        stages.append(Stage(train, budgets[-1]))
         learn(self.inner, stages, valid, seed, log)
 
 

@@ -34,6 +34,7 @@ class Stage:
     pieces: Sequence[Score]
     budget: Budget
     fresh_head: bool = False  # the network's last layer is drawn anew before
+    held_out: Sequence[Score] = ()  # pieces like these, at which to stop early
 
 
 def learn(
@@ -43,7 +44,10 @@ def learn(
     seed: int,
     log: Log,
 ) -> None:
-    """Train the system on the stages. Only the last of them, the real one, looks at `valid`."""
+    """Train the system on the stages. Only the last of them, the real one, looks at `valid`.
+
+    Earlier ones stop early by pieces of their own, where they have held some out.
+    """
     name = type(system).__name__
     if not isinstance(system, Continuing):
         raise BenchError(f"{name} cannot learn in stages: it has no go_on().")
@@ -56,7 +60,7 @@ def learn(
             system.reset_head(stage.pieces, step_seed(seed, len(stages) + number))
         if told.enter(number):
             last = number == len(stages) - 1
-            held_out = valid if last else []
+            held_out = valid if last else stage.held_out
             system.go_on(stage.pieces, held_out, stage.budget, step_seed(seed, number), told)
 
 
@@ -111,7 +115,9 @@ class StagedLog:
         return number >= at and not stopped
 
     def record(self, step: int, **values: float) -> None:
-        """Add a point to the curves."""
+        """Add a point to the curves; what a stage before the last held out has curves of its own."""
+        if self.number < len(self.shares) - 1:
+            values = {name.replace("valid", "stage_valid"): x for name, x in values.items()}
         self.log.record(self.before["steps"] + step, **values)
 
     def progress(self, done: int, total: int, music_steps: int = 0) -> None:

@@ -18,6 +18,11 @@ from bench.treatments.transfer import Transfer
 
 SMALL = {"time_layers": [6, 5], "note_layers": [4, 3], "dropout": 0.5}
 INNER = {"class": "bench.architectures.biaxial:Biaxial", "settings": SMALL, "source": "1"}
+OVERFITTING = {
+    "class": "bench.architectures.lstm_2x512:LSTM2x512",
+    "settings": {"hidden": 64, "dropout": 0.0, "batch": 4, "sequence": 8, "rate": 0.01},
+    "source": "1",
+}
 
 
 def tune(seed: int, grid: int = 4) -> Score:
@@ -99,6 +104,39 @@ def test_a_curriculum_goes_from_easy_to_hard_and_ends_with_everything() -> None:
     assert len(graded) == len(OTHERS["others"])
     assert lessons[-1][0] is TUNES
     assert [len(valid) for _, valid, _ in lessons[1:]] == [0, 0, 0, 0, 1]
+
+
+def test_every_tenth_piece_of_a_grade_is_held_out_to_stop_at() -> None:
+    pieces = [Score.from_notes([0], [1], [20 + n], length=16, grid=4) for n in range(44)]
+    curriculum = Curriculum(wrapped=INNER, grades=2)
+    curriculum.provide({"others": pieces})
+    lessons = pupil_of(curriculum).lessons
+    lots = by_difficulty(pieces, 2)
+    for (learnt, held_out, _), lot in zip(lessons[1:3], lots, strict=True):
+        assert held_out == [lot[9], lot[19]]
+        assert sorted(s.content_hash for s in [*learnt, *held_out]) == sorted(
+            s.content_hash for s in lot
+        )
+    assert lessons[-1][:2] == (TUNES, VALID)
+
+
+def test_a_grade_is_not_learnt_by_heart() -> None:
+    """What a grade held out decides which of its weights go on."""
+    told = []
+
+    class Curves(Log):
+        def record(self, step: int, **values: float) -> None:
+            told.append((step, values))
+
+    curriculum = Curriculum(wrapped=OVERFITTING, grades=1, share=0.9)
+    rng = np.random.default_rng(0)  # nothing can be learnt of these but by heart
+    noise = [Score.from_rolls(rng.random((32, 88)) < 0.05, grid=4) for _ in range(10)]
+    curriculum.fit(noise, noise[:1], Budget(1000), 0, Curves())
+    held_out = [values["stage_valid_loss"] for _, values in told if "stage_valid_loss" in values]
+    assert min(held_out) < held_out[-1]  # it had begun to, and was stopped
+    ended = max(step for step, values in told if "stage_valid_loss" in values)
+    assert ended < 900
+    assert any("valid_loss" in values for step, values in told if step > ended)
 
 
 def test_without_a_graded_set_the_training_pieces_are_graded() -> None:
