@@ -25,7 +25,7 @@ from bench.errors import BenchError
 from bench.music import HIGHEST, LOWEST, Score
 from bench.music.score import Roll
 from bench.seeds import generators, step_seed
-from bench.treatments.stages import Silent
+from bench.treatments.stages import Onward
 from bench.treatments.treatment import Treatment
 
 STEPS = 16  # of a window
@@ -150,7 +150,7 @@ class RBMWindow(Treatment):
             torch.optim.SGD(self.rbm.parameters(), lr=self.rate),
             steps=self.per_update * budget.amount,
             seed=chosen_seed,
-            log=Silent(),
+            log=Onward(log, budget.amount),
         )
 
     def states(self, score: Score) -> Roll:

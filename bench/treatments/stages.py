@@ -91,6 +91,17 @@ class Silent:
         return None
 
 
+class Onward(Silent):
+    """Tells how far something is that comes after so many updates, and nothing else of it."""
+
+    def __init__(self, log: Log, before: int) -> None:
+        self.log, self.before = log, before
+
+    def progress(self, done: int, total: int, music_steps: int = 0) -> None:
+        """Say how far both together are."""
+        self.log.progress(self.before + done, self.before + total)
+
+
 class StagedLog:
     """Tells all stages as one training, and puts the stage's number into the checkpoints."""
 

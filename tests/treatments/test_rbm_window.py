@@ -204,3 +204,15 @@ def test_a_saved_one_comes_back_and_has_no_likelihood(tmp_path: Any) -> None:
 def test_pieces_shorter_than_a_window_are_refused() -> None:
     with pytest.raises(BenchError, match="has 16 steps"):
         RBMWindow(wrapped=INNER).fit([PIECES[0].slice(0, 9)], [], Budget(1), 0, Log())
+
+
+def test_while_the_rbm_learns_it_tells_how_far_it_is() -> None:
+    told = []
+
+    class Told(Log):
+        def progress(self, done: int, total: int, music_steps: int = 0) -> None:
+            told.append((done, total))
+
+    system = RBMWindow(wrapped=INNER, hidden=12, batch=4, per_update=3)
+    system.fit(PIECES, [], Budget(5), 0, Told())
+    assert told == [(5 + done, 5 + 3 * 5) for done in range(1, 16)]
