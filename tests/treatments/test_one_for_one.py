@@ -98,7 +98,7 @@ def test_a_reversed_system_leads_up_to_its_prompt() -> None:
 # -- key normalisation ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("tonic", "mode"), product(range(48, 60), ("major", "minor")))
+@pytest.mark.parametrize(("tonic", "mode"), list(product(range(48, 60), ("major", "minor"))))
 def test_every_scale_comes_to_c_or_a_and_keeps_its_intervals(tonic: int, mode: str) -> None:
     piece = scale(tonic, mode)
     found = turn(piece, to_c(piece))
