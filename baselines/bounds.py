@@ -9,13 +9,13 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import saved
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.escape import Spelling
 from bench.encodings.frames import stack
 from bench.errors import BenchError
 from bench.music import Score
 from bench.seeds import generators
+from bench.training import saved
 
 
 class Noise:

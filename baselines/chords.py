@@ -8,7 +8,6 @@ from typing import Self
 
 import numpy as np
 
-from bench import saved
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.chords import ChordVocabulary
 from bench.encodings.escape import Spelling, likeliest_bias, mixture
@@ -16,6 +15,7 @@ from bench.encodings.frames import stack
 from bench.music import Score
 from bench.music.score import Roll
 from bench.seeds import generators
+from bench.training import saved
 
 
 class RandomChords:

@@ -14,13 +14,13 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import saved
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.note_deltas import Clock, Steps, notes, score_of
 from bench.errors import BenchError
 from bench.music import KEYS, LOWEST, Score
 from bench.music.score import VELOCITY
 from bench.seeds import generators
+from bench.training import saved
 
 NONE = KEYS  # before the first note
 

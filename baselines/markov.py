@@ -14,12 +14,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from bench import saved
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.errors import BenchError
 from bench.music import HIGHEST, KEYS, LOWEST, Score
 from bench.music.score import Roll
 from bench.seeds import generators
+from bench.training import saved
 
 PIECES = 256  # drawn at once
 SURE = 1 - 1e-9  # nothing is certain: a probability of 1 would make the contrary infinitely dear

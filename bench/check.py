@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from bench import data, sampling
+from bench import data
 from bench.contract import Budget, Floats, Measurement, Metric, Reference, System
 from bench.data.dataset import Dataset
 from bench.music import HIGHEST, LOWEST, Score
+from bench.protocol import sampling
 from bench.registry import Size, SystemSpec, Variant
 
 STEPS = 24  # of the samples that are asked for

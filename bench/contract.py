@@ -119,7 +119,7 @@ class Measurement:
     """What a metric found: a value, or the reason why there is none. Never NaN.
 
     `per_piece` lets the harness resample pieces when the value is their mean; a metric that is
-    no mean gives `draws` itself: its value on each row of `bench.statistics.resamples(n)`.
+    no mean gives `draws` itself: its value on each row of `bench.protocol.statistics.resamples(n)`.
     """
 
     value: float | None

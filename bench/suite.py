@@ -9,20 +9,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import board, data
+from bench import data
+from bench.board import build as board
 from bench.engines import EngineName, cluster, ray
-from bench.engines.claims import Claims
 from bench.engines.cluster import Cluster
 from bench.engines.local import run
 from bench.engines.machine import imagined, places
+from bench.engines.progress import Watch
+from bench.engines.schedule import Place, longest_first, own_part_first, refuse_impossible
+from bench.engines.shards import Claims
 from bench.errors import BenchError
 from bench.files import write
-from bench.job import Job
-from bench.plan import PRESETS, Options, Planned, refuse_impossible
-from bench.progress import Watch
-from bench.schedule import Place, longest_first, own_part_first
-from bench.scoring import is_done
-from bench.store import Status, Store, cannot_write
+from bench.jobs.job import Job
+from bench.jobs.plan import PRESETS, Options, Planned
+from bench.jobs.run_folder import Status, Store, cannot_write
+from bench.jobs.scores import is_done
 
 
 @dataclass(frozen=True)

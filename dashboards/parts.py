@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
-from dashboards import sources
-from dashboards.board_view import Table
+from dashboards.views import sources
+from dashboards.views.board import Table
 
 
 def remembered(key: str) -> None:

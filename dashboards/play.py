@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards import parts
-from dashboards.music_view import LONGEST, Clip, payload, pitch_range, seconds_per_step
+from dashboards.views.music import LONGEST, Clip, payload, pitch_range, seconds_per_step
 
 HERE = Path(__file__).parent / "player"
 

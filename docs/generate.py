@@ -21,12 +21,13 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from bench import registry, validity
-from bench.cli import app
+from bench import registry
+from bench.cli.main import app
 from bench.contract import Metric
-from bench.corruptions import LADDERS
 from bench.data.manifest import read_manifest
 from bench.files import write
+from bench.protocol import validity
+from bench.protocol.corruptions import LADDERS
 from bench.registry import SystemSpec
 
 DOCS = Path(__file__).parent

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Floats, Measurement
-from bench.statistics import RESAMPLES, resamples
+from bench.protocol.statistics import RESAMPLES, resamples
 
 NO_SAMPLES = "there are no samples"
 
@@ -53,7 +53,7 @@ def halves(n: int) -> NDArray[np.bool_]:
     not resampled with replacement: it would see fewer different pieces and come out too large. A
     half has no repetitions, and the mean over half of the pieces varies over the halves exactly
     as the mean over all varies over bootstrap resamples. Half number i holds the pieces that row i
-    of `bench.statistics.resamples` holds most often, so that metrics that are resampled either
+    of `bench.protocol.statistics.resamples` holds most often, so that metrics that are resampled either
     way move together, as they must where skills are averaged.
     """
     chosen = np.zeros((RESAMPLES, n), dtype=bool)

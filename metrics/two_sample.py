@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.contract import Direction, Floats, Measurement, Reference
 from bench.music import Score
-from bench.statistics import resamples
+from bench.protocol.statistics import resamples
 from metrics.features import Windows
 from metrics.pca_distance import Compared, by_piece, few, squared
 from metrics.per_piece import jackknife, weights

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from bench import registry
 from bench.check import toy_dataset
-from bench.cli import app
+from bench.cli.main import app
 from bench.data import names
 from bench.errors import BenchError
 from bench.music import to_midi
@@ -219,7 +219,7 @@ def test_the_validity_shown_is_that_of_the_present_metrics(generate):
 
 
 def test_a_required_property_that_the_page_shows_is_one_that_is_required_now(generate):
-    from bench import validity
+    from bench.protocol import validity
 
     rows = validity.read_csv(DOCS / "parts" / "validity.csv")
     shown = {(row.metric, row.name) for row in rows if row.kind == "property"}

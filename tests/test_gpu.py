@@ -14,11 +14,12 @@ import stand_in_gpu
 import torch
 from torch import nn
 
-from bench import check, recorded, registry, training, worker
-from bench.architectures import attention
+from bench import check, registry, training
 from bench.architectures.gpt_remi import GPTNetwork
 from bench.contract import Budget, System
-from bench.recorded import Recorded
+from bench.jobs import process
+from bench.training import attention, cuda_graph
+from bench.training.cuda_graph import Recorded
 
 # One of each kind, and those that take long. The others are the same classes at other sizes.
 QUICK = {
@@ -36,7 +37,7 @@ LONG = {
 def real() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_DEVICE", "cuda")
-        worker.repeatable("cuda")
+        process.repeatable("cuda")
         yield
 
 
@@ -187,7 +188,7 @@ def test_what_is_played_back_follows_its_arguments(gpu: Any) -> None:
             assert torch.allclose(total, expected)
             assert torch.equal(sign, positive)
         # Of each size so many runs as it takes to record it, and those on the processor.
-        assert len(runs) == 2 * (recorded.WARM_UP + 1) + 5
+        assert len(runs) == 2 * (cuda_graph.WARM_UP + 1) + 5
 
 
 def test_a_state_goes_from_one_call_into_the_next(gpu: Any) -> None:

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from bench import board
+from bench.board import build as board
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from bench import training
-from bench.architectures.frame_system import (
+from bench.contract import Budget, Log
+from bench.music.score import Roll
+from bench.training.frame_system import (
     FrameNetwork,
     FrameSystem,
     State,
@@ -30,8 +32,6 @@ from bench.architectures.frame_system import (
     log_odds,
     starts,
 )
-from bench.contract import Budget, Log
-from bench.music.score import Roll
 
 PERIODS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # steps: of beats and bars, on any grid
 

@@ -19,8 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import saved, training
-from bench.architectures.large_softmax import rows_at_once, surprise
+from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.chords import ChordVocabulary
 from bench.encodings.escape import Spelling, likeliest_bias, mixture
@@ -29,6 +28,8 @@ from bench.music import Score
 from bench.music.key import note_name
 from bench.music.score import Roll
 from bench.seeds import generators
+from bench.training import saved
+from bench.training.large_softmax import rows_at_once, surprise
 
 STEPS, PIECES = 64, 256  # of one forward pass
 MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch: the rate decays by it

@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import distributed, saved, training
-from bench.architectures import language, remi_pieces
-from bench.architectures.attention import Cache, ContextNetwork, attend
+from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings import remi
 from bench.music import Score
+from bench.training import distributed, remi_pieces, saved, token_model
+from bench.training.attention import Cache, ContextNetwork, attend
 
 Ints = NDArray[np.int64]
 
@@ -96,7 +96,7 @@ class GPTNetwork(ContextNetwork):
 
     def loss(self, windows: Tensor) -> Tensor:
         """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token."""
-        return language.surprise(self.out, self(windows[:, :-1].clamp(min=0)), windows[:, 1:])
+        return token_model.surprise(self.out, self(windows[:, :-1].clamp(min=0)), windows[:, 1:])
 
 
 def angles(places: Tensor, size: int) -> Tensor:
@@ -169,19 +169,19 @@ class GPTRemi:
         with training.seeded(seed):
             self.network = GPTNetwork(*self.shape).to(training.device())
         tokens = [remi.encode(score) for score in train]
-        held_out = language.windows(
+        held_out = token_model.windows(
             [remi.encode(score) for score in valid], remi.BEGINNING, self.context
         )
 
         def loss(step: int) -> Tensor:
             rng = np.random.default_rng([seed, step])
-            rows = language.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
+            rows = token_model.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
             for row in rows:
                 transpose(row, int(rng.integers(-self.transpose, self.transpose + 1)))
-            return self.network.loss(language.tensor(distributed.part(rows)))
+            return self.network.loss(token_model.tensor(distributed.part(rows)))
 
         def validate() -> float:
-            return language.mean_loss(self.network, held_out, self.batch)
+            return token_model.mean_loss(self.network, held_out, self.batch)
 
         segments = sum(-(-len(sequence) // self.context) for sequence in tokens)
         per_pass = training.batches_per_pass(segments, self.batch)
@@ -207,7 +207,7 @@ class GPTRemi:
             validate=validate if len(held_out) and steps >= per_pass else None,
             every=per_pass,
             patience=self.patience,
-            music_steps=language.music_steps(train, tokens, self.batch * self.context),
+            music_steps=token_model.music_steps(train, tokens, self.batch * self.context),
         )
 
     # -- likelihood ---------------------------------------------------------------------------
@@ -226,7 +226,7 @@ class GPTRemi:
 
     def save(self, folder: Path) -> None:
         """Write settings and weights."""
-        saved.save(folder, {"settings": self.settings}, language.weights(self.network))
+        saved.save(folder, {"settings": self.settings}, token_model.weights(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -234,7 +234,7 @@ class GPTRemi:
         values, arrays = saved.load(folder)
         system = cls(**values["settings"])
         system.network = GPTNetwork(*system.shape)
-        language.restore(system.network, arrays)
+        token_model.restore(system.network, arrays)
         return system
 
 

@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench import training
-from bench.architectures.frame_system import (
+from bench.contract import Budget, Log
+from bench.errors import BenchError
+from bench.music import Score
+from bench.music.score import Roll
+from bench.training.frame_system import (
     FrameNetwork,
     FrameSystem,
     State,
@@ -27,10 +31,6 @@ from bench.architectures.frame_system import (
     log_odds,
     starts,
 )
-from bench.contract import Budget, Log
-from bench.errors import BenchError
-from bench.music import Score
-from bench.music.score import Roll
 
 EPSILON = 1e-7  # of Keras
 STRIDE = 9  # of the original's windows

@@ -18,8 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import saved, training
-from bench.architectures import language
+from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.escape import likeliest_bias, mixture
 from bench.encodings.midi_messages import (
@@ -32,6 +31,7 @@ from bench.encodings.midi_messages import (
 from bench.errors import BenchError
 from bench.music import Score
 from bench.seeds import generators
+from bench.training import saved, token_model
 
 SURE = 30.0  # the logit of an escape where no known message may follow
 
@@ -62,7 +62,7 @@ class MessageNetwork(nn.Module):
     def loss(self, windows: Tensor) -> Tensor:
         """Mean cross-entropy of the words 1.. of windows (batch, time + 1); -1 is no word."""
         hidden, _ = self(windows[:, :-1].clamp(min=0))
-        return language.surprise(self.project, hidden, windows[:, 1:])
+        return token_model.surprise(self.project, hidden, windows[:, 1:])
 
     def out(self, hidden: Tensor) -> Tensor:
         """(..., hidden) -> (..., words) logits of the known words."""
@@ -71,13 +71,13 @@ class MessageNetwork(nn.Module):
 
     def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
         """(length, hidden) of every sequence."""
-        rows = [language.tensor(sequence) for sequence in inputs]
+        rows = [token_model.tensor(sequence) for sequence in inputs]
         hidden, _ = self(nn.utils.rnn.pad_sequence(rows, batch_first=True))
         return [part[: len(row)] for part, row in zip(hidden, rows, strict=True)]
 
     def read(self, inputs: Sequence[Ints]) -> tuple[Tensor, State]:
         """(sequences, hidden) after the last word of each, and the state."""
-        rows = [self.embed(language.tensor(sequence)) for sequence in inputs]
+        rows = [self.embed(token_model.tensor(sequence)) for sequence in inputs]
         _, state = self.lstm(nn.utils.rnn.pack_sequence(rows, enforce_sorted=False))
         return state[0][-1], state
 
@@ -121,8 +121,8 @@ class MidiLSTM:
         grammar: bool = True,
         train: bool = True,
     ) -> None:
-        if sampler not in language.SAMPLERS:
-            raise BenchError(f"sampler = '{sampler}': choose {', '.join(language.SAMPLERS)}.")
+        if sampler not in token_model.SAMPLERS:
+            raise BenchError(f"sampler = '{sampler}': choose {', '.join(token_model.SAMPLERS)}.")
         self.settings: dict[str, Any] = {
             "hidden": hidden,
             "layers": layers,
@@ -165,8 +165,10 @@ class MidiLSTM:
         if not self.trains or not len(self.vocabulary):
             return
         words = [self.vocabulary.encode(row) for row in rows]
-        windows = torch.from_numpy(language.windows(words, self.network.beginning, self.sequence))
-        held_out = language.windows(
+        windows = torch.from_numpy(
+            token_model.windows(words, self.network.beginning, self.sequence)
+        )
+        held_out = token_model.windows(
             [self.vocabulary.encode(messages(score)) for score in valid],
             self.network.beginning,
             self.sequence,
@@ -183,7 +185,7 @@ class MidiLSTM:
             return self.network.loss(tokens.to(training.device()))
 
         def validate() -> float:
-            return language.mean_loss(self.network, held_out, self.batch)
+            return token_model.mean_loss(self.network, held_out, self.batch)
 
         steps = training.updates(budget, per_pass)
         training.train(
@@ -198,7 +200,7 @@ class MidiLSTM:
             validate=validate if len(held_out) and steps >= per_pass else None,
             every=max(10, per_pass),
             patience=self.patience,
-            music_steps=language.music_steps(train, words, self.batch * self.sequence),
+            music_steps=token_model.music_steps(train, words, self.batch * self.sequence),
         )
         escape, named, spelled, _ = self._codes(valid)
         self.escape_bias = likeliest_bias(escape, named, spelled)
@@ -215,11 +217,11 @@ class MidiLSTM:
     def _codes(self, scores: Sequence[Score]) -> tuple[Floats, Floats, Floats, Ints]:
         """For every message, and for each piece's end: the logit of the escape, log p of it among
         the known messages that may follow, log p of it spelled out, and whose it is."""
-        network = language.precise(self.network)
+        network = token_model.precise(self.network)
         rows = [messages(score) for score in scores]
         words = [self.vocabulary.encode(row) for row in rows]
         found: list[NDArray[Any]] = [np.zeros((4, 0))]
-        for group in language.groups([len(row) + 1 for row in rows], network.width):
+        for group in token_model.groups([len(row) + 1 for row in rows], network.width):
             held = network.hidden([np.append(network.beginning, words[piece]) for piece in group])
             lengths = [scores[piece].length for piece in group]
             rules = Grammar(self.vocabulary, lengths, free=not self.grammar)
@@ -255,9 +257,9 @@ class MidiLSTM:
             return np.full(len(here), SURE), np.full(len(here), -np.inf)
         legal, late = rules.legal()[here], rules.ending()[here]
         wanted = np.where(word[:, None] < 0, late, np.arange(len(self.vocabulary)) == word[:, None])
-        total = language.log_sum(logs[:, :-1], legal)
+        total = token_model.log_sum(logs[:, :-1], legal)
         possible = np.isfinite(total)
-        part = language.log_sum(logs[:, :-1], legal & wanted)
+        part = token_model.log_sum(logs[:, :-1], legal & wanted)
         named = np.where(possible, part - np.where(possible, total, 0.0), -np.inf)
         escape = np.where(possible, logs[:, -1] - np.where(possible, total, 0.0), SURE)
         return escape, named
@@ -268,10 +270,10 @@ class MidiLSTM:
         """Message after message, many pieces at once. The escape is never drawn: samples hold
         messages of the training pieces only, as the paper's do. Notes that hang are released by
         the end; how many is printed."""
-        network, streams = language.precise(self.network), generators(prompts, seed)
+        network, streams = token_model.precise(self.network), generators(prompts, seed)
         continuations, hanging, idle = [], 0, 0
-        for start in range(0, len(prompts), language.PIECES):
-            group = prompts[start : start + language.PIECES]
+        for start in range(0, len(prompts), token_model.PIECES):
+            group = prompts[start : start + token_model.PIECES]
             rows = [messages(prompt) for prompt in group]
             lengths = [prompt.length for prompt in group]
             rules = Grammar(
@@ -279,12 +281,12 @@ class MidiLSTM:
             )
             _follow_all(rules, rows)
             rules.begin(lengths)
-            drawn = language.draw(
+            drawn = token_model.draw(
                 network,
                 [np.append(network.beginning, self.vocabulary.encode(row)) for row in rows],
                 rules,
-                streams[start : start + language.PIECES],
-                language.SAMPLERS[self.sampler],
+                streams[start : start + token_model.PIECES],
+                token_model.SAMPLERS[self.sampler],
             )
             for prompt, said, then in zip(group, rows, drawn, strict=True):
                 whole = np.concatenate([said, self.vocabulary.rows[then]])
@@ -298,7 +300,7 @@ class MidiLSTM:
 
     def save(self, folder: Path) -> None:
         """Write settings, vocabulary, waits and weights."""
-        arrays = language.weights(self.network)
+        arrays = token_model.weights(self.network)
         words = self.vocabulary
         arrays |= {"rows": words.rows, "counts": words.counts, "pieces": words.pieces}
         arrays["waits"] = self.spelling.waits
@@ -313,7 +315,7 @@ class MidiLSTM:
         system.vocabulary = MessageVocabulary(arrays["rows"], arrays["counts"], arrays["pieces"])
         system.spelling = Spelling(arrays["waits"])
         system.network = MessageNetwork(len(system.vocabulary), *system.shape)
-        language.restore(system.network, arrays)
+        token_model.restore(system.network, arrays)
         return system
 
 

@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import saved, training
-from bench.architectures import language
+from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.note_deltas import Clock, Steps, notes, score_of
 from bench.errors import BenchError
 from bench.music import HIGHEST, KEYS, LOWEST, Score
 from bench.seeds import generators
+from bench.training import saved, token_model
 
 GOOD = (0, 4, 7)  # semitones from the truth, modulo 12, that sound well (2.3)
 WIDTH = 0.5  # of a bump, in semitones
@@ -176,12 +176,12 @@ class NoteLSTM:
         self.durations = Steps.of(np.concatenate([score.duration for score in train]))
         with training.seeded(seed):
             self.network = NoteNetwork(*self.shape).to(training.device())
-        past, target = (language.tensor(part) for part in self._examples(train))
-        held_out = tuple(language.tensor(part) for part in self._examples(valid))
+        past, target = (token_model.tensor(part) for part in self._examples(train))
+        held_out = tuple(token_model.tensor(part) for part in self._examples(valid))
         per_pass = training.batches_per_pass(len(target), self.batch)
 
         def loss(step: int) -> Tensor:
-            rows = language.tensor(training.batch(len(target), self.batch, seed, step))
+            rows = token_model.tensor(training.batch(len(target), self.batch, seed, step))
             return self.cost(self.network(past[rows]), target[rows])
 
         def validate() -> float:
@@ -231,7 +231,7 @@ class NoteLSTM:
         """(pieces,) log p of the pieces in nats, their velocities paid for too."""
         if self.feedback != "draw":
             raise BenchError(f"No likelihood: {self.likelihood.reason}.")
-        network = language.precise(self.network)
+        network = token_model.precise(self.network)
         return np.array([self._piece(network, score) for score in scores])
 
     @torch.no_grad()
@@ -242,7 +242,7 @@ class NoteLSTM:
         rows = np.concatenate([features(score), np.zeros((1, 3))])
         scaled = np.concatenate([np.zeros((self.look_back, 3)), (rows - self.centre) / self.scale])
         windows = np.lib.stride_tricks.sliding_window_view(scaled, self.look_back, axis=0)
-        past = language.tensor(windows[: len(rows)].transpose(0, 2, 1).copy())
+        past = token_model.tensor(windows[: len(rows)].transpose(0, 2, 1).copy())
         means = self._means(network, past, score.grid)
         clock, total = Clock(score.length), 0.0
         for (wait, key, duration, velocity), mean in zip(
@@ -284,13 +284,13 @@ class NoteLSTM:
     @torch.no_grad()
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
         """Note after note, all pieces at once."""
-        network, streams = language.precise(self.network), generators(prompts, seed)
+        network, streams = token_model.precise(self.network), generators(prompts, seed)
         pieces = [
             _Piece(self, prompt, steps, rng) for prompt, rng in zip(prompts, streams, strict=True)
         ]
         alive = [piece for piece in pieces if steps]
         while alive:
-            past = language.tensor(np.stack([piece.past for piece in alive]))
+            past = token_model.tensor(np.stack([piece.past for piece in alive]))
             predicted = network(past).cpu().numpy()
             alive = [
                 piece
@@ -303,7 +303,7 @@ class NoteLSTM:
 
     def save(self, folder: Path) -> None:
         """Write settings, weights, scales and counts."""
-        arrays = language.weights(self.network)
+        arrays = token_model.weights(self.network)
         arrays |= {"centre": self.centre, "scale": self.scale, "spread": self.spread}
         arrays["durations"] = self.durations.counts
         saved.save(folder, {"settings": self.settings}, arrays)
@@ -316,7 +316,7 @@ class NoteLSTM:
         system.centre, system.scale = arrays["centre"], arrays["scale"]
         system.spread, system.durations = arrays["spread"], Steps(arrays["durations"])
         system.network = NoteNetwork(*system.shape)
-        language.restore(system.network, arrays)
+        token_model.restore(system.network, arrays)
         return system
 
 

@@ -18,7 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from bench import training
-from bench.architectures.frame_system import (
+from bench.contract import Budget, Log
+from bench.music.score import Roll
+from bench.seeds import step_seed
+from bench.training.frame_system import (
     FrameNetwork,
     FrameSystem,
     State,
@@ -27,9 +30,6 @@ from bench.architectures.frame_system import (
     log_odds,
     starts,
 )
-from bench.contract import Budget, Log
-from bench.music.score import Roll
-from bench.seeds import step_seed
 
 
 class OneHotNetwork(FrameNetwork):

@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import saved, training
-from bench.architectures import language, remi_pieces
+from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings import remi
 from bench.music import Score
+from bench.training import remi_pieces, saved, token_model
 
 Ints = NDArray[np.int64]
 State = tuple[Tensor, Tensor]  # (layers, batch, hidden) each
@@ -65,18 +65,18 @@ class RemiNetwork(nn.Module):
     def loss(self, windows: Tensor) -> Tensor:
         """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token."""
         hidden, _ = self(windows[:, :-1].clamp(min=0))
-        return language.surprise(self.out, hidden, windows[:, 1:])
+        return token_model.surprise(self.out, hidden, windows[:, 1:])
 
     def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
         """(length, width) of every sequence."""
         lengths = [len(sequence) for sequence in inputs]
-        rows = [language.tensor(sequence) for sequence in inputs]
+        rows = [token_model.tensor(sequence) for sequence in inputs]
         hidden, _ = self(nn.utils.rnn.pad_sequence(rows, batch_first=True))
         return [row[:length] for row, length in zip(hidden, lengths, strict=True)]
 
     def read(self, inputs: Sequence[Ints]) -> tuple[Tensor, State]:
         """(sequences, width) after the last token of each, and the state."""
-        rows = [self.before(self.embed(language.tensor(sequence))) for sequence in inputs]
+        rows = [self.before(self.embed(token_model.tensor(sequence))) for sequence in inputs]
         packed = nn.utils.rnn.pack_sequence(rows, enforce_sorted=False)
         _, state = self.lstm(packed)
         return self.after(state[0][-1]), state
@@ -143,18 +143,18 @@ class RemiLSTM:
         with training.seeded(seed):
             self.network = RemiNetwork(*self.shape).to(training.device())
         tokens = [remi.encode(score) for score in train]
-        windows = language.windows(tokens, remi.BEGINNING, self.sequence)
-        held_out = language.windows(
+        windows = token_model.windows(tokens, remi.BEGINNING, self.sequence)
+        held_out = token_model.windows(
             [remi.encode(score) for score in valid], remi.BEGINNING, self.sequence
         )
         per_pass = training.batches_per_pass(len(windows), self.batch)
 
         def loss(step: int) -> Tensor:
             rows = windows[training.batch(len(windows), self.batch, seed, step)]
-            return self.network.loss(language.tensor(rows))
+            return self.network.loss(token_model.tensor(rows))
 
         def validate() -> float:
-            return language.mean_loss(self.network, held_out, self.batch)
+            return token_model.mean_loss(self.network, held_out, self.batch)
 
         steps = training.updates(budget, per_pass)
         training.train(
@@ -168,7 +168,7 @@ class RemiLSTM:
             validate=validate if len(held_out) and steps >= per_pass else None,
             every=per_pass,
             patience=self.patience,
-            music_steps=language.music_steps(train, tokens, self.batch * self.sequence),
+            music_steps=token_model.music_steps(train, tokens, self.batch * self.sequence),
         )
 
     # -- likelihood ---------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class RemiLSTM:
 
     def save(self, folder: Path) -> None:
         """Write settings and weights."""
-        saved.save(folder, {"settings": self.settings}, language.weights(self.network))
+        saved.save(folder, {"settings": self.settings}, token_model.weights(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -195,5 +195,5 @@ class RemiLSTM:
         values, arrays = saved.load(folder)
         system = cls(**values["settings"])
         system.network = RemiNetwork(*system.shape)
-        language.restore(system.network, arrays)
+        token_model.restore(system.network, arrays)
         return system

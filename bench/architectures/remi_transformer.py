@@ -22,14 +22,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import distributed, saved, training
-from bench.architectures import language, remi_pieces
-from bench.architectures.attention import Cache, ContextNetwork, attend
+from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings import remi
 from bench.errors import BenchError
 from bench.music import Score
 from bench.seeds import generators
+from bench.training import distributed, remi_pieces, saved, token_model
+from bench.training.attention import Cache, ContextNetwork, attend
 
 LEAK_WINDOWS, LEAK_TOKENS, COPY_TOKENS = 4, 128, 32  # that the measures of the leak look at
 
@@ -104,7 +104,7 @@ class TransformerNetwork(ContextNetwork):
         if last:
             after = (targets >= 0).flip(1).cumsum(1).flip(1)  # how many are left, itself included
             targets = targets.masked_fill(after > last, -1)
-        return language.surprise(self.out, self(windows[:, :-1].clamp(min=0)), targets)
+        return token_model.surprise(self.out, self(windows[:, :-1].clamp(min=0)), targets)
 
 
 def sinusoids(places: Tensor, width: int) -> Tensor:
@@ -196,14 +196,14 @@ class RemiTransformer:
             self.network = TransformerNetwork(*self.shape).to(training.device())
         tokens = [remi.encode(score) for score in train]
         self.density = sum(map(len, tokens)) / max(1, sum(score.length for score in train))
-        held_out = language.windows(
+        held_out = token_model.windows(
             [remi.encode(score) for score in valid], remi.BEGINNING, self.context
         )
 
         def loss(step: int) -> Tensor:
             rng = np.random.default_rng([seed, step])
-            rows = language.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
-            return self.network.loss(language.tensor(distributed.part(rows)), self.last)
+            rows = token_model.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
+            return self.network.loss(token_model.tensor(distributed.part(rows)), self.last)
 
         segments = sum(-(-len(sequence) // self.context) for sequence in tokens)
         per_pass = training.batches_per_pass(segments, self.batch)
@@ -211,7 +211,7 @@ class RemiTransformer:
         warm_up = min(self.warm_up, 1 + steps // 10)
 
         def validate() -> float:
-            return language.mean_loss(self.network, held_out, self.batch)
+            return token_model.mean_loss(self.network, held_out, self.batch)
 
         training.train(
             self.network,
@@ -225,7 +225,7 @@ class RemiTransformer:
             validate=validate if len(held_out) and steps >= per_pass else None,
             every=per_pass,
             patience=self.patience,
-            music_steps=language.music_steps(train, tokens, self.batch * self.context),
+            music_steps=token_model.music_steps(train, tokens, self.batch * self.context),
         )
         self.network.eval()
         self.leak_ratio = leak_ratio(self.network, held_out[:LEAK_WINDOWS])
@@ -242,7 +242,9 @@ class RemiTransformer:
         if not begun:
             return None
         streams = [np.random.default_rng([seed, number]) for number in range(len(begun))]
-        stored = self._slide(language.precise(self.network), np.stack(begun), streams, COPY_TOKENS)
+        stored = self._slide(
+            token_model.precise(self.network), np.stack(begun), streams, COPY_TOKENS
+        )
         return float(np.mean(stored[:, :-1] == np.stack(begun)[:, 1:]))
 
     # -- likelihood ---------------------------------------------------------------------------
@@ -259,7 +261,7 @@ class RemiTransformer:
         """Token after token with a cache; without a mask as in the paper."""
         if self.causal:
             return remi_pieces.sample(self.network, prompts, steps, seed)
-        exact, streams = language.precise(self.network), generators(prompts, seed)
+        exact, streams = token_model.precise(self.network), generators(prompts, seed)
         count = math.ceil(steps * self.density)  # as many tokens as such music has
         windows = [remi.encode(prompt)[-self.context :] for prompt in prompts]
         windows = [w if len(w) else np.array([remi.BEGINNING]) for w in windows]
@@ -289,10 +291,10 @@ class RemiTransformer:
         stored = np.zeros((len(windows), count), dtype=np.int64)
         for place in range(count):
             numbers = np.stack([rng.random((2, 2)) for rng in streams])
-            held = network(language.tensor(windows))[:, [0, -1]]
+            held = network(token_model.tensor(windows))[:, [0, -1]]
             chances = network.out(held).softmax(dim=-1).cpu().numpy()  # (pieces, 2, tokens)
-            second = language.softmax(chances[:, 0], numbers[:, 0])
-            last = language.softmax(chances[:, 1], numbers[:, 1])
+            second = token_model.softmax(chances[:, 0], numbers[:, 0])
+            last = token_model.softmax(chances[:, 1], numbers[:, 1])
             windows = np.column_stack([windows[:, 1:], last])
             stored[:, place] = second if self.stores == "second" else last
         return stored
@@ -307,7 +309,7 @@ class RemiTransformer:
             "leak_ratio": self.leak_ratio,
             "copy_rate": self.copy_rate,
         }
-        saved.save(folder, values, language.weights(self.network))
+        saved.save(folder, values, token_model.weights(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -317,7 +319,7 @@ class RemiTransformer:
         system.density = values["density"]
         system.leak_ratio, system.copy_rate = values["leak_ratio"], values["copy_rate"]
         system.network = TransformerNetwork(*system.shape)
-        language.restore(system.network, arrays)
+        token_model.restore(system.network, arrays)
         return system
 
 
@@ -330,7 +332,7 @@ def leak_ratio(network: TransformerNetwork, windows: Ints) -> float | None:
     rows = windows[(windows[:, :LEAK_TOKENS] >= 0).all(axis=1), :LEAK_TOKENS]
     if not len(rows):
         return None
-    tokens = language.tensor(rows)
+    tokens = token_model.tensor(rows)
     visible = network.out(network(tokens[:, :-1]))  # (windows, time, vocabulary)
     losses = np.zeros(2)
     for place in range(8, rows.shape[1] - 2, 10):

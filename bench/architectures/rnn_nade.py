@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from bench import training
-from bench.architectures.frame_system import (
+from bench.contract import Budget, Log
+from bench.music.score import Roll
+from bench.training.frame_system import (
     FrameNetwork,
     FrameSystem,
     State,
@@ -27,8 +29,6 @@ from bench.architectures.frame_system import (
     log_odds,
     starts,
 )
-from bench.contract import Budget, Log
-from bench.music.score import Roll
 
 FRAMES = 4096  # whose hidden units are held at a time: bounds the memory
 

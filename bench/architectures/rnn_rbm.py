@@ -22,7 +22,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from bench import training
-from bench.architectures.frame_system import (
+from bench.contract import Budget, Floats, Likelihood, Log
+from bench.music.score import Roll
+from bench.training.frame_system import (
     FrameNetwork,
     FrameSystem,
     State,
@@ -31,8 +33,6 @@ from bench.architectures.frame_system import (
     log_odds,
     starts,
 )
-from bench.contract import Budget, Floats, Likelihood, Log
-from bench.music.score import Roll
 
 
 def free_energy(frames: Tensor, w: Tensor, b_v: Tensor, b_h: Tensor) -> Tensor:

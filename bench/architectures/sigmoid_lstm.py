@@ -16,7 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from bench import training
-from bench.architectures.frame_system import (
+from bench.contract import Budget, Floats, Log
+from bench.music.key import note_name
+from bench.music.score import Roll
+from bench.training.frame_system import (
     FrameNetwork,
     FrameSystem,
     State,
@@ -25,9 +28,6 @@ from bench.architectures.frame_system import (
     log_odds,
     starts,
 )
-from bench.contract import Budget, Floats, Log
-from bench.music.key import note_name
-from bench.music.score import Roll
 
 MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch: the rate decays by it
 

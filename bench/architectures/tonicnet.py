@@ -22,14 +22,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import distributed, saved, training
-from bench.architectures import language
+from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.escape import Spelling
 from bench.encodings.frames import stack
 from bench.music import KEYS, Score
 from bench.music.score import Roll
 from bench.seeds import generators
+from bench.training import distributed, saved, token_model
 
 VOICES = 5  # tokens of a step: the chord and four voices
 TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))  # major, minor, diminished, augmented
@@ -222,8 +222,8 @@ class TonicNetwork(nn.Module):
 
     def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
         """(length, width) of every sequence."""
-        rows = [language.tensor(sequence) for sequence in inputs]
-        counts = [language.tensor(_counts(sequence)) for sequence in inputs]
+        rows = [token_model.tensor(sequence) for sequence in inputs]
+        counts = [token_model.tensor(_counts(sequence)) for sequence in inputs]
         padded = (nn.utils.rnn.pad_sequence(part, batch_first=True) for part in (rows, counts))
         hidden, _ = self(*padded)
         return [part[: len(row)] for part, row in zip(hidden, rows, strict=True)]
@@ -234,8 +234,8 @@ class TonicNetwork(nn.Module):
         layers = [torch.zeros(0)] * len(inputs)
         for length in sorted({len(sequence) for sequence in inputs}):
             rows = [row for row, sequence in enumerate(inputs) if len(sequence) == length]
-            tokens = language.tensor(np.stack([inputs[row] for row in rows]))
-            counts = language.tensor(np.stack([_counts(inputs[row]) for row in rows]))
+            tokens = token_model.tensor(np.stack([inputs[row] for row in rows]))
+            counts = token_model.tensor(np.stack([_counts(inputs[row]) for row in rows]))
             held, ended = self(tokens, counts)
             for place, row in enumerate(rows):
                 hidden[row] = held[place, -1]
@@ -246,7 +246,7 @@ class TonicNetwork(nn.Module):
             if len(sequence) > 1:
                 last[row], counted[row] = sequence[-VOICES:], _counts(sequence)[-VOICES:]
         whole = torch.stack(layers, dim=2)  # (layers, 1, sequences, hidden)
-        state = State(list(whole), language.tensor(last), language.tensor(counted), voice=0)
+        state = State(list(whole), token_model.tensor(last), token_model.tensor(counted), voice=0)
         return torch.stack(hidden), state
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
@@ -347,13 +347,16 @@ class TonicNet:
                 shift = int(rng.integers(-self.transpose, self.transpose + 1))
                 chosen.append((transpose(piece, shift), start))
             mine = distributed.part(chosen)
-            return self.network.loss(*map(language.tensor, self._rows(mine, self.sequence)))
+            return self.network.loss(*map(token_model.tensor, self._rows(mine, self.sequence)))
 
         def validate() -> float:
             tokens, counts = held_out_rows
             total = 0.0
             for at in range(0, len(tokens), 16):
-                part = language.tensor(tokens[at : at + 16]), language.tensor(counts[at : at + 16])
+                part = (
+                    token_model.tensor(tokens[at : at + 16]),
+                    token_model.tensor(counts[at : at + 16]),
+                )
                 total += float(self.network.loss(*part)) * len(tokens[at : at + 16])
             return total / len(tokens)
 
@@ -393,7 +396,7 @@ class TonicNet:
         A bound: chords that do not fit the voices after them are wasted.
         """
         frames = [score.sounding() for score in scores]
-        nats = language.log_likelihood(
+        nats = token_model.log_likelihood(
             self.network,
             [tokens_of(piece).ravel() for piece in frames],
             BEGINNING,
@@ -408,15 +411,15 @@ class TonicNet:
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
         """Token after token, many pieces at once. The escape is never drawn."""
-        network, streams = language.precise(self.network), generators(prompts, seed)
+        network, streams = token_model.precise(self.network), generators(prompts, seed)
         continuations = []
-        for start in range(0, len(prompts), language.PIECES):
-            group = prompts[start : start + language.PIECES]
-            drawn = language.draw(
+        for start in range(0, len(prompts), token_model.PIECES):
+            group = prompts[start : start + token_model.PIECES]
+            drawn = token_model.draw(
                 network,
                 [np.append(BEGINNING, tokens_of(prompt.sounding()).ravel()) for prompt in group],
                 Grammar([steps] * len(group), escape=False),
-                streams[start : start + language.PIECES],
+                streams[start : start + token_model.PIECES],
             )
             continuations += [
                 Score.from_rolls(frames_of(tokens.reshape(-1, VOICES)), grid=prompt.grid)
@@ -428,7 +431,7 @@ class TonicNet:
 
     def save(self, folder: Path) -> None:
         """Write settings, weights and the keys' rates."""
-        arrays = language.weights(self.network) | {"rates": self.spelling.rates}
+        arrays = token_model.weights(self.network) | {"rates": self.spelling.rates}
         saved.save(folder, {"settings": self.settings}, arrays)
 
     @classmethod
@@ -438,7 +441,7 @@ class TonicNet:
         system = cls(**values["settings"])
         system.spelling = Spelling(arrays["rates"])
         system.network = TonicNetwork(*system.shape)
-        language.restore(system.network, arrays)
+        token_model.restore(system.network, arrays)
         return system
 
 

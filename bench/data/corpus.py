@@ -22,7 +22,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from bench.data.progress import progress
+from bench.data.progress_bar import progress
 from bench.errors import BenchError
 from bench.music import GRID, Score
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 
-from bench.data.progress import progress
+from bench.data.progress_bar import progress
 from bench.data.source import Download
 from bench.errors import BenchError
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.contract import Floats
-from bench.data.progress import progress
+from bench.data.progress_bar import progress
 from bench.data.source import Source
 from bench.errors import BenchError
 from bench.music import MidiError, Score, from_midi

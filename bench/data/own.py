@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.data.dataset import SPLITS, Split
 from bench.data.manifest import Manifest, pin, read_manifest, write_manifest
 from bench.data.pieces import read_pieces, write_pieces
-from bench.data.progress import progress
+from bench.data.progress_bar import progress
 from bench.data.source import Source
 from bench.data.splits import distinct, seeded, standard
 from bench.errors import BenchError

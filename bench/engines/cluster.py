@@ -14,14 +14,14 @@ from typing import Any
 
 import psutil
 
-from bench import ranks
 from bench.engines.lease import look, own_versions
 from bench.engines.local import threads
 from bench.engines.machine import gpus
 from bench.errors import BenchError
-from bench.job import Job
-from bench.plan import Planned
-from bench.store import State
+from bench.jobs import launch
+from bench.jobs.job import Job
+from bench.jobs.plan import Planned
+from bench.jobs.run_folder import State
 
 SHARE = 1 / 3  # of a GPU per job: small nets leave most of one idle
 HOST_MB = 3000  # of the machine's memory that a job on a GPU takes beside the GPU's
@@ -78,7 +78,7 @@ class Cluster:
         Floors, ceilings and baselines learn nothing that several GPUs would do faster.
         """
         if job.device == "cpu":
-            return ranks.count()
+            return launch.count()
         small = job.card.kind in ("floor", "ceiling", "baseline")
         return 1 if small else max(1, int(self.gpus_per_job or 1))
 

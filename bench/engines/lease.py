@@ -25,7 +25,7 @@ import psutil
 
 from bench.engines.outcome import judge
 from bench.files import write
-from bench.store import BUSY, JobFolder, State, Status, versions
+from bench.jobs.run_folder import BUSY, JobFolder, State, Status, versions
 
 Files = dict[str, bytes]  # by path, with / between its parts
 
@@ -141,7 +141,7 @@ def attend(work: Work, folder: JobFolder) -> Found:
     begun = time.monotonic()
     with folder.log.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker", str(folder.path)],
+            [sys.executable, "-m", "bench.jobs.worker", str(folder.path)],
             stdin=subprocess.PIPE,  # its end tells the worker that we are gone
             stdout=log,
             stderr=log,

@@ -24,14 +24,14 @@ from typing import Literal
 
 import psutil
 
-from bench.engines.claims import Claims, watch
 from bench.engines.machine import MEMORY_FLOOR
 from bench.engines.outcome import judge
+from bench.engines.schedule import Line, Place
+from bench.engines.shards import Claims, watch
 from bench.errors import BenchError
-from bench.job import Job
-from bench.plan import Planned
-from bench.schedule import Line, Place
-from bench.store import BUSY, JobFolder, State, Status, Store, cannot_write
+from bench.jobs.job import Job
+from bench.jobs.plan import Planned
+from bench.jobs.run_folder import BUSY, JobFolder, State, Status, Store, cannot_write
 
 PRELOADED = ["bench.engines.preloaded"]
 POLL_SECONDS = 0.1
@@ -219,7 +219,7 @@ def worker_process(
     alive: Connection,
 ) -> None:
     """The life of a job's process. `held`: its shard's sign of life, and how often to look."""
-    from bench.worker import main
+    from bench.jobs.worker import main
 
     os.setsid()  # a group of its own: whatever it starts ends with it
     os.environ.update(environment)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.engines.schedule import Place
 from bench.errors import BenchError
-from bench.schedule import Place
 
 JOBS_PER_GPU = 3  # small nets leave most of a GPU idle; three jobs share one well
 HOST_MB = 3000  # of the machine's memory per job on a GPU

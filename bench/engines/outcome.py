@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import suppress
 
-from bench.store import UNFINISHED, JobFolder, State, Status
+from bench.jobs.run_folder import UNFINISHED, JobFolder, State, Status
 
 
 def judge(

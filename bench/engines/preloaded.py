@@ -8,7 +8,7 @@ import scipy.stats  # noqa: F401
 import torch  # noqa: F401
 
 import bench.engines.local
-import bench.worker  # noqa: F401
+import bench.jobs.worker  # noqa: F401
 from bench import registry
 
 # Whatever somebody's metric does on import is for the jobs to report.

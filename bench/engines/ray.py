@@ -33,9 +33,9 @@ from bench.engines.local import BUSY_SECONDS, Event, orderly_end, threads
 from bench.engines.outcome import record
 from bench.errors import BenchError
 from bench.files import write
-from bench.job import Job
-from bench.plan import Planned
-from bench.store import JobFolder, Status, Store, cannot_write
+from bench.jobs.job import Job
+from bench.jobs.plan import Planned
+from bench.jobs.run_folder import JobFolder, Status, Store, cannot_write
 
 RETRIES = 2  # of a job whose node or lease was lost, through no fault of its own
 POLL_SECONDS = 0.2

@@ -17,10 +17,15 @@ from sqlalchemy.exc import IntegrityError
 
 from bench.errors import BenchError
 from bench.files import write
-from bench.survey.backup import backup, restore
+from bench.survey.analysis.results import FOLDER
 from bench.survey.codes import code_hash, new_code
 from bench.survey.config import SurveyConfig
 from bench.survey.contestants import Cast, Contestant, cast_of_run
+from bench.survey.database.backup import backup
+from bench.survey.database.restore import restore
+from bench.survey.database.store import Store, insert_once, record
+from bench.survey.database.tables import audit as audit_table
+from bench.survey.database.tables import clip, exclusion, participant, survey, system, trial
 from bench.survey.export import export
 from bench.survey.overview import (
     Flow,
@@ -36,10 +41,6 @@ from bench.survey.overview import (
     summary,
     surveys,
 )
-from bench.survey.results import FOLDER
-from bench.survey.store import Store, insert_once, record
-from bench.survey.tables import audit as audit_table
-from bench.survey.tables import clip, exclusion, participant, survey, system, trial
 
 __all__ = [
     "Entry",

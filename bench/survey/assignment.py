@@ -18,7 +18,7 @@ import numpy as np
 from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
 
 from bench.survey.config import SurveyConfig
-from bench.survey.tables import clip, exclusion, participant, rating, survey, trial
+from bench.survey.database.tables import clip, exclusion, participant, rating, survey, trial
 
 APART = 5  # trials at least between a clip and its repetition
 AWAY = timedelta(hours=24)  # after which an unfinished listener is not waited for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from bench.survey.store import Store
+from bench.survey.database.store import Store
 
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: none looks like another
 

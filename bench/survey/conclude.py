@@ -6,12 +6,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from bench.store import Store as Runs
+from bench.jobs.run_folder import Store as Runs
+from bench.survey.analysis.results import FOLDER, About, Results, save
+from bench.survey.database.store import Store
+from bench.survey.database.tables import clip, system
 from bench.survey.export import export
 from bench.survey.overview import named, status
-from bench.survey.results import FOLDER, About, Results, save
-from bench.survey.store import Store
-from bench.survey.tables import clip, system
 
 
 def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
@@ -19,10 +19,10 @@ def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
 
     The files are the report's; BenchError before the survey is closed.
     """
-    from bench import board
-    from bench.survey.agreement import clip_figures
-    from bench.survey.analysis import analyze
-    from bench.survey.report import write_report
+    from bench.board import build as board
+    from bench.survey.analysis.agreement import clip_figures
+    from bench.survey.analysis.analyze import analyze
+    from bench.survey.analysis.report import write_report
 
     ratings = export(store, name)
     found = status(store, name)

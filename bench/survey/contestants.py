@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import BenchError
-from bench.job import Job
+from bench.jobs.job import Job
+from bench.jobs.run_folder import JobFolder, Store, is_finished
 from bench.music import Score
-from bench.store import JobFolder, Store, is_finished
 from bench.survey.clips import (
     Clip,
     Source,
@@ -58,8 +58,9 @@ class Cast:
 
 def cast_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
     """The clips of a run's systems, and of what goes with them. BenchError says what is missing."""
-    from bench import data, sampling
-    from bench.phases import read_samples
+    from bench import data
+    from bench.jobs.samples import read_samples
+    from bench.protocol import sampling
 
     if not (config.run / "jobs").is_dir():
         raise BenchError(

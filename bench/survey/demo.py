@@ -17,8 +17,8 @@ from bench.survey.clips import Source
 from bench.survey.conclude import conclude
 from bench.survey.config import MOST_TRIALS, PER_REPEAT, Consent, SurveyConfig
 from bench.survey.contestants import Cast, Samples, cast
-from bench.survey.store import Store
-from bench.survey.tables import clip, participant, survey, system, trial
+from bench.survey.database.store import Store
+from bench.survey.database.tables import clip, participant, survey, system, trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +108,7 @@ _RUINS = ("a tenth of the notes wrong", "half of the notes wrong", "shuffled cho
 def _ruins(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
     """Human music made worse in known ways, in place of systems."""
     from bench import data
-    from bench.corruptions import Material, markov, pitch_jitter
+    from bench.protocol.corruptions import Material, markov, pitch_jitter
     from bench.survey.clips import steps_of
 
     progress(f"reading {DATASET}")
@@ -138,8 +138,8 @@ def _ruins(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
 
 def _systems(run: Path) -> tuple[str, ...]:
     """The jobs of the run's largest group that a survey can compare, at most six."""
-    from bench.store import Store as Runs
-    from bench.store import is_finished
+    from bench.jobs.run_folder import Store as Runs
+    from bench.jobs.run_folder import is_finished
 
     groups: dict[tuple[str, str], dict[str, str]] = {}
     for folder in Runs(run).folders():
@@ -173,7 +173,7 @@ class _Answer:
 
 def _take_part(store: Store, codes: list[str], name: str, clock: Clock, seed: int) -> None:
     """Everybody enters, is handed clips, and rates them; some leave, one withdraws."""
-    from bench.survey.simulation import simulate
+    from bench.survey.analysis.simulation import simulate
 
     rng = np.random.default_rng(seed)
     ids = []

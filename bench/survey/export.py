@@ -10,9 +10,9 @@ import numpy as np
 from sqlalchemy import select
 
 from bench.errors import BenchError
+from bench.survey.database.store import Store
+from bench.survey.database.tables import belief, clip, exclusion, participant, rating, system, trial
 from bench.survey.overview import Status, named
-from bench.survey.store import Store
-from bench.survey.tables import belief, clip, exclusion, participant, rating, system, trial
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,10 +19,10 @@ from sqlalchemy import Connection, RowMapping, delete, select, update
 from bench.survey.assignment import assign
 from bench.survey.codes import code_hash, completion_code
 from bench.survey.config import HIGHEST, LOWEST, SurveyConfig
+from bench.survey.database.store import Store, insert_once, record
+from bench.survey.database.tables import belief, clip, participant, rating, survey, trial
 from bench.survey.media import salted
 from bench.survey.standing import Refused, Stage, Standing, Texts, Trial, texts
-from bench.survey.store import Store, insert_once, record
-from bench.survey.tables import belief, clip, participant, rating, survey, trial
 
 __all__ = [
     "Refused",

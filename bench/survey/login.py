@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.survey.database.store import survey_folder
 from bench.survey.limits import Limits
-from bench.survey.store import survey_folder
 
 HASH = "BENCH_SURVEY_ADMIN"  # holds a hash as `password_hash` makes it, never a password
 SHORTEST = 10

@@ -13,8 +13,17 @@ from sqlalchemy import Connection, Row, func, select
 from bench.errors import BenchError, unknown
 from bench.survey.codes import completion_code
 from bench.survey.config import SurveyConfig
-from bench.survey.store import Store
-from bench.survey.tables import belief, clip, exclusion, participant, rating, survey, system, trial
+from bench.survey.database.store import Store
+from bench.survey.database.tables import (
+    belief,
+    clip,
+    exclusion,
+    participant,
+    rating,
+    survey,
+    system,
+    trial,
+)
 
 State = Literal["draft", "open", "closed", "published"]
 

@@ -18,13 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import saved, training
+from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings import note_states
 from bench.errors import BenchError
 from bench.music import HIGHEST, LOWEST, Score
 from bench.music.score import Roll
 from bench.seeds import generators, step_seed
+from bench.training import saved
 from bench.treatments.stages import Onward
 from bench.treatments.treatment import Treatment
 

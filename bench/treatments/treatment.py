@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from bench import registry, saved
+from bench import registry
 from bench.contract import Budget, Floats, Likelihood, Log, System
 from bench.music import Score
+from bench.training import saved
 
 
 class Treatment:

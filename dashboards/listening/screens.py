@@ -12,7 +12,7 @@ from bench.survey.listening import Refused, Standing, Texts, Trial
 from dashboards.listening.player import Report, player
 
 if TYPE_CHECKING:
-    from bench.survey.store import Store
+    from bench.survey.database.store import Store
 
 STYLE = Path(__file__).parent / "page.css"
 ANSWERS = ("Yes", "No")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 import bench
-from dashboards import sources
+from dashboards.views import sources
 
 CITATION = f"""@software{{musicbench,
   title   = {{musicbench: a benchmark of symbolic-music generators}},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from bench.errors import BenchError
-from dashboards import sign_in, sources
+from dashboards import sign_in
+from dashboards.views import sources
 
 BOARD = st.Page("leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True)
 LISTEN = st.Page("listen.py", title="Listening survey", icon="🎹", visibility="hidden")

@@ -8,21 +8,16 @@ import pandas as pd
 import streamlit as st
 
 from bench import registry
-from bench.compare import Difference, compare, direction_of
-from bench.sampling import Prompt
-from bench.store import JobFolder
-from dashboards import (
-    charts,
-    columns,
-    compare_view,
-    job_view,
-    music_view,
-    parts,
-    play,
-    sources,
-    surveys,
-)
-from dashboards.board_view import Cells, Table, counted, digest_of, name_of
+from bench.board.compare import Difference, compare, direction_of
+from bench.jobs.run_folder import JobFolder
+from bench.protocol.sampling import Prompt
+from dashboards import parts, play
+from dashboards.charts import board as charts
+from dashboards.views import columns, sources, surveys
+from dashboards.views import compare as compare_view
+from dashboards.views import job as job_view
+from dashboards.views import music as music_view
+from dashboards.views.board import Cells, Table, counted, digest_of, name_of
 
 REAL = "the composer"
 

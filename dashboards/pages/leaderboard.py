@@ -7,11 +7,17 @@ import json
 import pandas as pd
 import streamlit as st
 
-from bench import board, registry, tables
-from dashboards import charts, columns, compare_view, job_view, parts, sources
-from dashboards.board_view import HUMAN, Cells, chosen, counted, metric_names, name_of
-from dashboards.figures import figure_downloads
-from dashboards.validity import validated
+from bench import registry
+from bench.board import build as board
+from bench.board import formats
+from dashboards import parts
+from dashboards.charts import board as charts
+from dashboards.charts.downloads import figure_downloads
+from dashboards.views import columns, sources
+from dashboards.views import compare as compare_view
+from dashboards.views import job as job_view
+from dashboards.views.board import HUMAN, Cells, chosen, counted, metric_names, name_of
+from dashboards.views.validity import validated
 
 FORMATS = {"figure": "%.3f", "whole": "localized", "seconds": None}  # none: as styled
 
@@ -126,8 +132,8 @@ def downloads(rows: list[Cells], headline: list[str]) -> None:
     forms = {
         "CSV": ("csv", "text/csv", lambda: board.to_csv(rows)),
         "JSON": ("json", "application/json", lambda: json.dumps(rows, indent=1)),
-        "Markdown": ("md", "text/markdown", lambda: tables.to_markdown(rows, headline)),
-        "LaTeX": ("tex", "application/x-tex", lambda: tables.to_latex(rows, headline)),
+        "Markdown": ("md", "text/markdown", lambda: formats.to_markdown(rows, headline)),
+        "LaTeX": ("tex", "application/x-tex", lambda: formats.to_latex(rows, headline)),
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Download {counted(len(rows), 'row')}, all columns:")

@@ -13,10 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bench.errors import BenchError
 from bench.survey import listening
+from bench.survey.database.store import Store
 from bench.survey.listening import Refused
-from bench.survey.store import Store
-from dashboards import surveys
 from dashboards.listening import screens
+from dashboards.views import surveys
 
 
 @st.cache_resource(show_spinner=False)

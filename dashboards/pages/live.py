@@ -7,10 +7,11 @@ from collections import Counter
 import pandas as pd
 import streamlit as st
 
-from bench.progress import duration
-from dashboards import job_view, sources
-from dashboards.board_view import counted
-from dashboards.job_view import JobState
+from bench.wording import duration
+from dashboards.views import job as job_view
+from dashboards.views import sources
+from dashboards.views.board import counted
+from dashboards.views.job import JobState
 
 EVERY = "3s"
 ORDER = ("running", "failed", "stopped", "waiting", "done")

@@ -7,10 +7,14 @@ import streamlit as st
 
 from bench import registry
 from bench.errors import BenchError
-from dashboards import board_view, metric_charts, parts, sources, survey_view, surveys, validity
-from dashboards.board_view import metric_names
-from dashboards.columns import label
-from dashboards.measures_view import correlations, enough, rated_systems, with_ratings
+from dashboards import parts
+from dashboards.charts import metric as metric_charts
+from dashboards.views import board as board_view
+from dashboards.views import sources, surveys, validity
+from dashboards.views import survey as survey_view
+from dashboards.views.board import metric_names
+from dashboards.views.columns import label
+from dashboards.views.measures import correlations, enough, rated_systems, with_ratings
 
 DIRECTIONS = {
     "higher": "higher is better",

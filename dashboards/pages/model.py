@@ -5,26 +5,21 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from bench import registry, tables
+from bench import registry, wording
+from bench.jobs.run_folder import JobFolder
 from bench.music import Score
-from bench.store import JobFolder
-from dashboards import (
-    board_view,
-    columns,
-    embedding_view,
-    job_view,
-    map_view,
-    model_charts,
-    model_view,
-    music_view,
-    parts,
-    play,
-    snapshot_view,
-    sources,
-    surveys,
-)
-from dashboards.board_view import Cells, Table, counted, name_of
-from dashboards.figures import figure_downloads
+from dashboards import parts, play
+from dashboards.charts import model as model_charts
+from dashboards.charts.downloads import figure_downloads
+from dashboards.views import board as board_view
+from dashboards.views import columns, sources, surveys
+from dashboards.views import embedding as embedding_view
+from dashboards.views import job as job_view
+from dashboards.views import map as map_view
+from dashboards.views import model as model_view
+from dashboards.views import music as music_view
+from dashboards.views import snapshot as snapshot_view
+from dashboards.views.board import Cells, Table, counted, name_of
 
 PARTS = ("Samples", "Figures", "Training", "Map", "Card")
 PER_PAGE = 4
@@ -44,7 +39,7 @@ def pick(table: Table) -> Cells:
 def headline(row: Cells) -> None:
     """The figures that matter most."""
     with st.container(horizontal=True):
-        rank = tables.span(row.get("rank"), row.get("rank_low"), row.get("rank_high"))
+        rank = wording.span(row.get("rank"), row.get("rank_low"), row.get("rank_high"))
         st.metric("Rank", rank or "none", help="In brackets the places it may really have.")
         skill = row.get("skill")
         st.metric(

@@ -8,9 +8,10 @@ import streamlit as st
 from bench import data
 from bench.data import SPLITS, Info
 from bench.errors import BenchError
-from dashboards import parts, play, sources
-from dashboards.board_view import counted
-from dashboards.music_view import Clip
+from dashboards import parts, play
+from dashboards.views import sources
+from dashboards.views.board import counted
+from dashboards.views.music import Clip
 
 SPLIT_NAMES = {"train": "Training", "valid": "Validation", "test": "Test"}
 OBJECTS = {

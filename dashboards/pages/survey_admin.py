@@ -15,8 +15,10 @@ from bench.survey import admin
 from bench.survey.admin import Status, Summary
 from bench.survey.conclude import conclude
 from bench.survey.config import EXAMPLE, parse_config
-from bench.survey.store import Store, open_store
-from dashboards import parts, sign_in, surveys
+from bench.survey.database.opening import open_store
+from bench.survey.database.store import Store
+from dashboards import parts, sign_in
+from dashboards.views import surveys
 
 BY = "admin page"
 NEXT = {"draft": "open", "open": "close", "closed": "publish"}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from bench.errors import BenchError
-from bench.survey.published import published
-from bench.survey.report import blocks, to_html
-from bench.survey.results import Results, Study
-from dashboards import parts, sources, survey_charts, survey_view, surveys
+from bench.survey.analysis.literature import published
+from bench.survey.analysis.report import blocks, to_html
+from bench.survey.analysis.results import Results, Study
+from dashboards import parts
+from dashboards.charts import survey as survey_charts
+from dashboards.views import sources, surveys
+from dashboards.views import survey as survey_view
 
 VIEWS = ("Ratings", "Believability", "Ranks", "Against human music", "Reliability", "Who counts")
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from bench.architectures import language
 from bench.architectures.gpt_remi import GPTNetwork, GPTRemi, cosine, rotate, transpose
 from bench.check import NoLog, toy_dataset
 from bench.contract import Budget
 from bench.encodings import remi
 from bench.music import Score
+from bench.training import token_model
 
 
 def tiny(context: int = 64) -> GPTNetwork:
@@ -125,10 +125,10 @@ def test_so_many_pieces_are_drawn_at_once_as_their_caches_fit(
     together, network = system.sample(prompts, 16, seed=0), system.network
     cache = network.cache(1, next(network.parameters()))
     held = sum(part.numel() for part in (*cache.keys, *cache.values))
-    assert language.at_once(network) == 64
+    assert token_model.at_once(network) == 64
     asked = []
     make = network.cache
     monkeypatch.setattr(GPTNetwork, "cache", lambda _, n, like: asked.append(n) or make(n, like))
-    monkeypatch.setattr(language, "CARRIED", 3 * held)
+    monkeypatch.setattr(token_model, "CARRIED", 3 * held)
     assert system.sample(prompts, 16, seed=0) == together
     assert max(asked) == 3

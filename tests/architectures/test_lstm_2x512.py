@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from bench import registry
-from bench.architectures.frame_system import cut
 from bench.architectures.lstm_2x512 import LSTM2x512, StatefulNetwork, lane_order, scale_free
 from bench.contract import Budget
 from bench.errors import BenchError
+from bench.training.frame_system import cut
 
 RNG = np.random.default_rng(0)
 PIECES = [RNG.random((length, 8)) < 0.3 for length in (9, 14, 3, 21, 12, 5)]

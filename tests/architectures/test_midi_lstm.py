@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from bench import registry
-from bench.architectures import language
 from bench.architectures.midi_lstm import MessageNetwork, MidiLSTM
 from bench.check import NoLog
 from bench.contract import Budget
 from bench.encodings import midi_messages
 from bench.errors import BenchError
 from bench.music import Score
+from bench.training import token_model
 
 SMALL = {"hidden": 8, "embedding": 6, "sequence": 9, "batch": 4}
 RNG = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def test_what_is_drawn_is_what_the_likelihood_says(monkeypatch: pytest.MonkeyPat
     system = MidiLSTM(**SMALL, rate=0.02)
     system.fit(scores, [], Budget(40), 0, NoLog())  # every message is known
     system.escape_bias = -50.0
-    monkeypatch.setattr(language, "PIECES", 1000)
+    monkeypatch.setattr(token_model, "PIECES", 1000)
     n = 3000
     drawn = system.sample([Score.silence(0)] * n, 2, seed=0)
     hashes = [Score.from_rolls(s.sounding(), s.onsets()).content_hash for s in drawn]

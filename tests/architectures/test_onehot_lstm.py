@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from bench import registry
-from bench.architectures.frame_system import Windows
 from bench.architectures.onehot_lstm import OneHotLSTM, OneHotNetwork
 from bench.check import NoLog
 from bench.contract import Budget
+from bench.training.frame_system import Windows
 
 SIMPLE = {"embedding": 128, "hidden": 512, "layers": 1, "between": 0, "dropout": (0.0, 0.0, 0.0)}
 COMPLEX = {"embedding": 512, "hidden": 1024, "layers": 2, "between": 512}

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from bench.architectures import language, remi_pieces
 from bench.architectures.remi_lstm import RemiLSTM, RemiNetwork
 from bench.check import NoLog, toy_dataset, toy_prompts
 from bench.contract import Budget
 from bench.encodings import remi
 from bench.music import Score
+from bench.training import remi_pieces, token_model
 
 SMALL = {"embedding": 6, "hidden": 8, "layers": 2, "full": 7, "sequence": 40, "batch": 4}
 COMPLEX = (512, 1024, 2, 512, 0.3, 0.5)
@@ -82,7 +82,7 @@ def test_many_pieces_at_once_are_as_likely_as_one_by_one(monkeypatch: pytest.Mon
     pieces = [*toy_dataset().split("test"), Score.silence(0), Score.silence(40)]
     alone = [system.log_likelihood([piece])[0] for piece in pieces]
     assert np.allclose(system.log_likelihood(pieces), alone, rtol=1e-6, atol=1e-5)
-    monkeypatch.setattr(language, "HIDDEN", 1000)
+    monkeypatch.setattr(token_model, "HIDDEN", 1000)
     assert np.allclose(system.log_likelihood(pieces), alone, rtol=1e-6, atol=1e-5)
 
 
@@ -93,7 +93,7 @@ def test_samples_are_well_formed_and_continue_the_prompt(monkeypatch: pytest.Mon
         seen.extend(drawn := draw(*arguments))  # type: ignore[arg-type]
         return drawn
 
-    draw = language.draw
+    draw = token_model.draw
     monkeypatch.setattr(remi_pieces.language, "draw", spy)
     prompts = toy_prompts()
     for prompt, sample, tokens in zip(prompts, system.sample(prompts, 24, 0), seen, strict=True):

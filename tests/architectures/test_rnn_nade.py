@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.architectures.frame_system import independent
 from bench.architectures.rnn_nade import RnnNadeNetwork
+from bench.training.frame_system import independent
 
 ALL = torch.from_numpy((np.arange(2**8)[:, None] >> np.arange(8) & 1).astype(float))
 

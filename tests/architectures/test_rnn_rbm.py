@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from bench.architectures.frame_system import Windows
 from bench.architectures.rnn_rbm import (
     RnnRbm,
     RnnRbmNetwork,
@@ -15,6 +14,7 @@ from bench.architectures.rnn_rbm import (
     log_partition,
 )
 from bench.contract import Budget
+from bench.training.frame_system import Windows
 
 ALL = torch.from_numpy((np.arange(2**8)[:, None] >> np.arange(8) & 1).astype(float))
 HIDDEN = ALL[: 2**5, :5]  # every state of 5 hidden units

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.architectures.biaxial import Biaxial
-from bench.architectures.biaxial_network import BiaxialNetwork, surprise
-from bench.architectures.biaxial_segments import Batch
-from bench.architectures.linear_lstm import LinearLSTM
+from bench.architectures.biaxial.linear_lstm import LinearLSTM
+from bench.architectures.biaxial.network import BiaxialNetwork, surprise
+from bench.architectures.biaxial.segments import Batch
+from bench.architectures.biaxial.system import Biaxial
 from bench.music import Score
 
 SMALL = {"time_layers": (75, 75), "note_layers": (25, 13)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench import registry
-from dashboards.columns import VIEW_WORDS
+from dashboards.views.columns import VIEW_WORDS
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "dashboards"))
 

@@ -14,15 +14,15 @@ import pytest
 from bench import data, registry
 from bench.contract import Budget
 from bench.engines import local, ray
-from bench.engines.claims import Claims
 from bench.engines.cluster import Cluster
 from bench.engines.machine import cores
+from bench.engines.schedule import Place
+from bench.engines.shards import Claims
 from bench.files import write, write_json
-from bench.job import Card, Job
-from bench.plan import Planned
-from bench.sampling import Protocol
-from bench.schedule import Place
-from bench.store import Store
+from bench.jobs.job import Card, Job
+from bench.jobs.plan import Planned
+from bench.jobs.run_folder import Store
+from bench.protocol.sampling import Protocol
 
 AIM = 0.050  # seconds, after the first job
 ALONE = """
@@ -30,7 +30,7 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 import bench.engines.preloaded
-from bench.worker import main
+from bench.jobs.worker import main
 main(Path(sys.argv[1]), Connection(0, writable=False))
 """
 

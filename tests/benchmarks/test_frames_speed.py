@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.architectures.axial import AxialTransformer
-from bench.architectures.frame_system import independent
 from bench.architectures.lstm_2x512 import LSTM2x512, StatefulNetwork
 from bench.architectures.rnn_nade import RnnNade, RnnNadeNetwork
+from bench.training.frame_system import independent
 
 
 def test_nade_in_one_pass_against_a_loop_over_keys(seconds, measured) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.architectures import language, remi_pieces
 from bench.architectures.remi_lstm import RemiNetwork
 from bench.architectures.remi_transformer import TransformerNetwork
 from bench.check import toy_prompts
+from bench.training import remi_pieces, token_model
 
 
 def memory(work):
@@ -37,7 +37,7 @@ def test_a_softmax_in_parts_against_a_whole_one(seconds, measured):
         nn.functional.cross_entropy(out(hidden), targets).backward()
 
     def parts():
-        language.surprise(out, hidden, targets).backward()
+        token_model.surprise(out, hidden, targets).backward()
 
     in_parts, at_once = memory(parts), memory(whole)
     took, theirs = seconds(parts, whole, repeats=2)

@@ -15,8 +15,9 @@ from bench.survey import admin
 from bench.survey.clips import Source
 from bench.survey.config import parse_config
 from bench.survey.contestants import Samples, cast
+from bench.survey.database.opening import open_store
+from bench.survey.database.store import Store
 from bench.survey.login import HASH, password_hash
-from bench.survey.store import Store, open_store
 from dashboards import serve
 
 CONFIG = """

@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from bench import board
-from bench.board import Row
+from bench.board import build as board
+from bench.board.build import Row
+from bench.contract import Budget
 from bench.errors import BenchError
+from bench.jobs.job import Card, Job
+from bench.protocol.sampling import Protocol
 
 KINDS = ("paper", "baseline", "reference", "external")
 
@@ -67,6 +70,26 @@ def rows(systems=4, datasets=("chorales",), seeds=3, metrics=("scale_consistency
     for one in found:
         one["row_hash"] = board.hash_of(one)
     return found
+
+
+def job(system="noise", seed=0, seconds=10.0):
+    """A job as it was planned."""
+    return Job(
+        system=system,
+        variant="corrected",
+        class_path="baselines.bounds:Noise",
+        source="version 1",
+        settings={},
+        budget=Budget(0),
+        dataset="toy",
+        dataset_version=1,
+        dataset_fingerprint="f" * 64,
+        preset="smoke",
+        protocol=Protocol(samples=2, steps=32, prompt=16),
+        seed=seed,
+        device="cpu",
+        card=Card(title=system, kind="baseline", seconds=seconds),
+    )
 
 
 def failed(row):

@@ -11,7 +11,7 @@ import browser
 import pytest
 import synthetic
 
-from bench import board
+from bench.board import build as board
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -5,8 +5,8 @@ import pytest
 pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest
 
-from dashboards import surveys
 from dashboards.serve import APP
+from dashboards.views import surveys
 
 HIDDEN = "in an open survey, hidden until it closes"
 

@@ -11,9 +11,9 @@ pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest
 
 from bench.survey import admin, listening
-from dashboards import surveys
 from dashboards.listening.player import Report, packed, report_of
 from dashboards.serve import APP
+from dashboards.views import surveys
 
 PAGE = APP.parent / "listen.py"
 

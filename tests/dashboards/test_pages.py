@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from bench import board, validity
+from bench.board import build as board
+from bench.protocol import validity
 
 pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest
 
-from dashboards.columns import label
 from dashboards.serve import APP
+from dashboards.views.columns import label
 
 ALONE = {"app.py", "listen.py", "survey_login.py", "survey_admin.py"}  # have tests of their own
 PAGES = sorted({path.name for path in APP.parent.glob("*.py")} - ALONE)
@@ -212,8 +213,8 @@ def test_a_run_is_compared_prompt_by_prompt(finished, looking_at):
     assert "One bar of " in words(app)
     table = shown(app)
     assert set(table["against"]) == {"random-chords", "human"}
-    from bench.compare import comparable, compare
-    from bench.store import Store
+    from bench.board.compare import comparable, compare
+    from bench.jobs.run_folder import Store
 
     entries = board.build(Store(finished / "runs"))
     pair = comparable(entries, "markov-chain", "random-chords")[0]

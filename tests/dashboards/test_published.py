@@ -7,15 +7,17 @@ import zipfile
 import pytest
 from synthetic import no_data
 
-from bench import board, published
+from bench.board import archive as published
+from bench.board import build as board
+from bench.jobs.run_folder import Store
 from bench.music import from_midi
-from bench.store import Store
 
 pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest
 
-from dashboards import job_view, sources
 from dashboards.serve import APP
+from dashboards.views import job as job_view
+from dashboards.views import sources
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from streamlit.testing.v1 import AppTest
 
 from bench.survey import admin, listening
 from bench.survey.login import HASH, password_hash
-from dashboards import surveys
 from dashboards.serve import APP
+from dashboards.views import surveys
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,12 @@ import altair
 from streamlit.testing.v1 import AppTest
 
 from bench.survey import admin
-from bench.survey.analysis import analyze
-from bench.survey.results import About, save
-from bench.survey.simulation import design, simulate
-from dashboards import survey_charts, survey_view
+from bench.survey.analysis.analyze import analyze
+from bench.survey.analysis.results import About, save
+from bench.survey.analysis.simulation import design, simulate
+from dashboards.charts import survey as survey_charts
 from dashboards.serve import APP
+from dashboards.views import survey as survey_view
 
 EFFECTS = {"human": 8.0, "good": 6.0, "bad": 3.0, "anchor": 1.5}
 ROLES = {"human": "human", "anchor": "anchor"}

@@ -4,18 +4,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from tiny_data import SPLITS, Tiny, own_cache, tiny  # noqa: F401 - fixtures
 
-from bench import registry
 from bench.data.manifest import pin, write_manifest
 from bench.data.source import Source
-from bench.music import Score
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="session")
@@ -26,63 +19,13 @@ def real_data() -> Path:
     return Path(folder)
 
 
-def tune(seed: int, notes: int = 24) -> Score:
-    """A tune that shares nothing with that of another seed."""
-    rng = np.random.default_rng(seed)
-    return Score.from_notes(
-        np.arange(notes) * 2, rng.integers(1, 3, notes), rng.integers(40, 90, notes)
-    )
-
-
-SPLITS = {"train": ["a", "b"], "valid": ["c"], "test": ["d"]}
-
-
-class Tiny:
-    """A data set of four tunes whose originals are `originals` and which counts its readings."""
-
-    def __init__(self, folder: Path) -> None:
-        self.originals = {name: tune(i) for i, name in enumerate("abcd")}
-        self.here = True
-        self.readings = 0
-        self.source = Source(
-            name="tiny",
-            title="Four tunes",
-            version=1,
-            grid=4,
-            bar=16,
-            object="score",
-            licence="none",
-            citation="none",
-            obtain="Put tunes.txt there.",
-            find=lambda folder: folder / "tunes.txt" if self.here else None,
-            read=self.read,
-            manifest_path=folder / "tiny.json",
-        )
-        manifest = pin(
-            self.originals, SPLITS, name="tiny", version=1, grid=4, bar=16, object="score"
-        )
-        write_manifest(self.source.manifest, manifest)
-
-    def read(self, folder, ids):
-        self.readings += 1
-        return dict(self.originals)
-
-
-@pytest.fixture
-def tiny(tmp_path, monkeypatch) -> Tiny:
-    made = Tiny(tmp_path)
-    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(registry, "datasets", lambda: {"tiny": made.source})
-    return made
-
-
 @pytest.fixture
 def pinned_with():
     """Makes a source whose manifest says it was read with these packages."""
 
-    def change(tiny: Tiny, **made_with: str) -> Source:
+    def change(made: Tiny, **made_with: str) -> Source:
         manifest = pin(
-            tiny.originals,
+            made.originals,
             SPLITS,
             name="tiny",
             version=1,
@@ -91,7 +34,7 @@ def pinned_with():
             object="score",
             made_with=made_with,
         )
-        write_manifest(tiny.source.manifest, manifest)
-        return replace(tiny.source, made_with=tuple(made_with))
+        write_manifest(made.source.manifest, manifest)
+        return replace(made.source, made_with=tuple(made_with))
 
     return change

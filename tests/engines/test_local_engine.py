@@ -12,9 +12,9 @@ import pytest
 import torch
 from waiting import wait_for
 
-from bench import board
+from bench.board import build as board
 from bench.files import read_json
-from bench.store import Store, is_finished
+from bench.jobs.run_folder import Store, is_finished
 
 
 def rows(home):

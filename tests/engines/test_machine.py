@@ -4,8 +4,8 @@ import pytest
 
 from bench.engines import machine
 from bench.engines.local import Slot, cap_gpu_memory
+from bench.engines.schedule import Place
 from bench.errors import BenchError
-from bench.schedule import Place
 
 
 def environment(slot, device):

@@ -14,16 +14,16 @@ import pytest
 from rich.console import Console
 from waiting import wait_for
 
-from bench import board
+from bench.board import build as board
 from bench.engines import cluster as clusters
 from bench.engines import lease
 from bench.engines import ray as engine
+from bench.engines.progress import Watch
 from bench.errors import BenchError
 from bench.files import read_json
-from bench.plan import Options, plan
-from bench.progress import Watch
-from bench.scoring import is_done
-from bench.store import Store, is_finished
+from bench.jobs.plan import Options, plan
+from bench.jobs.run_folder import Store, is_finished
+from bench.jobs.scores import is_done
 
 if find_spec("ray") is None and os.environ.get("CI") != "true":
     pytest.skip("Ray is not installed: pip install 'musicbench[ray]'", allow_module_level=True)

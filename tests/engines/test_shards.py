@@ -1,303 +1,267 @@
-"""Several runs that share one run folder as machines of a batch system do."""
+"""What shards may rely on, whatever the machines' clocks say and wherever a shard died."""
 
+import json
 import os
-import shutil
-import signal
-import subprocess
-from collections import Counter
-from pathlib import Path
+import threading
+import time
 
-import psutil
 import pytest
-from waiting import wait_for
 
-from bench import board
+from bench.engines import shards as module
+from bench.engines.shards import Claims, watch
 from bench.errors import BenchError
-from bench.files import read_json
-from bench.run_options import shard_of
-from bench.store import Store, is_finished
 
-# Shards that were killed are soon taken for dead.
-BRISK = {"BENCH_CLAIM_SECONDS": "6"}
-
-
-def table(out):
-    return board.read_csv(out / "leaderboard.csv")
-
-
-def folder_of(out, system):
-    return next(f for f in Store(out).folders() if f.path.name.startswith(system + "."))
-
-
-def rounds(folder):
-    """How often the job was begun."""
-    return folder.log.read_text().count(", attempt ")
-
-
-def results(out):
-    """What the protocol promises to the bit: all of the table but what was measured of the run."""
-    of_the_run = {"train_seconds", "sample_seconds", "peak_memory_mb", "row_hash"}
-    return [{k: v for k, v in row.items() if k not in of_the_run} for row in table(out)]
-
-
-def samples(out):
-    return {
-        f"{folder.path.name}/{file.name}": file.read_bytes()
-        for folder in Store(out).folders()
-        for file in sorted(folder.samples.glob("*"))
-        if file.is_file()
-    }
-
-
-def shards(home, count, *systems, **environment):
-    """Start so many shards of one run."""
-    home.environment |= BRISK | environment
-    return [
-        home.start(*home.arguments(*systems), "--workers", "1", "--shard", f"{number}/{count}")
-        for number in range(1, count + 1)
-    ]
-
-
-def end(processes, codes):
-    outputs = [process.communicate(timeout=200)[0] for process in processes]
-    assert [process.returncode for process in processes] == codes, "\n".join(outputs)
-    assert not any("Traceback" in output for output in outputs), "\n".join(outputs)
-    return outputs
-
-
-SYSTEMS = ("noise", "markov-chain", "human", "Learner")
-
-
-@pytest.mark.slow
-def test_tables_are_the_same_in_turn_in_processes_and_in_shards(home):
-    ways = {"in-turn": ["--engine", "in-turn"], "processes": ["--workers", "2"]}
-    for name, how in ways.items():
-        out = home.path / name
-        done = home.bench(*home.arguments(*SYSTEMS), *how, "--out", str(out))
-        assert done.returncode == 0, done.stderr
-    end(shards(home, 2, *SYSTEMS), [0, 0])
-    expected = results(home.path / "in-turn")
-    assert len(expected) == len(SYSTEMS)
-    assert results(home.path / "processes") == expected
-    assert results(home.runs) == expected
-    drawn = samples(home.path / "in-turn")
-    assert drawn
-    assert samples(home.path / "processes") == samples(home.runs) == drawn
-    for folder in Store(home.runs).folders():
-        assert rounds(folder) == 1, "a job was done twice"
-    makers = Counter(
-        read_json(file)["shard"] for file in (home.runs / "claims").iterdir() if file.suffix == ".1"
-    )
-    assert len(makers) == 2, "one shard idled"
-    assert not any((home.runs / "shards").iterdir())
-
-
-@pytest.mark.slow
-def test_a_job_that_fails_fails_once_for_all_shards(home):
-    outputs = end(shards(home, 2, "Raises", "Segfaults", "Quiet"), [1, 1])
-    assert all("2 of 3 jobs did not end well" in output for output in outputs)
-    found = {row["system"]: row["status"] for row in table(home.runs)}
-    assert found == {"Raises": "failed", "Segfaults": "crashed", "Quiet": "ok"}
-    assert all(rounds(folder) == 1 for folder in Store(home.runs).folders())
-    end(shards(home, 1, "Raises", "Segfaults", "Quiet"), [1])
-    assert {f.path.name.split(".")[0]: rounds(f) for f in Store(home.runs).folders()} == {
-        "Raises": 2, "Segfaults": 2, "Quiet": 1
-    }  # fmt: skip
-
-
-def working_on(home, system, processes):
-    """The job's folder and worker, and the shard that has it in hand, once it learns."""
-    folder = wait_for(
-        lambda: next(home.runs.glob(f"jobs/{system}.*/checkpoint.safetensors"), None)
-    ).parent
-    worker = psutil.Process(read_json(folder / "progress.json")["pid"])
-    claim = read_json(home.runs / "claims" / f"{folder.name}.1")
-    (shard,) = [p for p in processes if f"-{p.pid}-" in claim["shard"]]
-    return folder_of(home.runs, system), worker, shard
-
-
-def test_a_killed_shards_job_is_taken_over_and_goes_on_where_it_was(home):
-    processes = shards(
-        home, 2, "Learner", "Quiet", "noise", BENCH_CHECKPOINT_SECONDS="0", TEST_PACE="0.15"
-    )
-    folder, worker, shard = working_on(home, "Learner", processes)
-    shard.kill()
-    shard.communicate()
-    wait_for(lambda: not worker.is_running())
-    (other,) = [p for p in processes if p is not shard]
-    end([other], [0])
-    assert {row["status"] for row in table(home.runs)} == {"ok"}
-    assert len(table(home.runs)) == 3
-    assert rounds(folder) == 2
-    assert int(folder.log_tail(8).split("learnt from step ")[1].split()[0]) > 0
-    assert (home.runs / "claims" / f"{folder.path.name}.2").exists()
-
-
-@pytest.mark.slow
-def test_a_shard_that_is_told_to_end_hands_its_job_over_at_once(home):
-    processes = shards(
-        home, 2, "Learner", "Quiet",
-        BENCH_CHECKPOINT_SECONDS="0", TEST_PACE="0.15", BENCH_CLAIM_SECONDS="600",
-    )  # fmt: skip
-    folder, worker, shard = working_on(home, "Learner", processes)
-    shard.terminate()  # as batch systems do when the time is up
-    shard.communicate(timeout=60)
-    assert shard.returncode == 130
-    assert not worker.is_running()
-    end([p for p in processes if p is not shard], [0])  # long before the claim would expire
-    assert is_finished(folder)
-    assert rounds(folder) == 2
-
-
-@pytest.mark.slow
-def test_a_shard_that_sleeps_too_long_loses_its_job_and_nothing_is_done_twice(home):
-    processes = shards(home, 2, "Learner", "Quiet", BENCH_CHECKPOINT_SECONDS="0", TEST_PACE="0.15")
-    folder, worker, shard = working_on(home, "Learner", processes)
-    shard.send_signal(signal.SIGSTOP)  # its worker goes on, and finds its shard taken for dead
-    try:
-        wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
-        assert not is_finished(folder)
-        wait_for(lambda: (home.runs / "claims" / f"{folder.path.name}.2").exists())
-    finally:
-        shard.send_signal(signal.SIGCONT)
-    end(processes, [0, 0])
-    assert {row["status"] for row in table(home.runs)} == {"ok"}
-    assert rounds(folder) == 2
-
-
-@pytest.mark.slow
-def test_a_killed_worker_is_a_row_for_all_shards(home):
-    processes = shards(home, 2, "Learner", "Quiet", BENCH_CHECKPOINT_SECONDS="0", TEST_PACE="0.15")
-    folder, worker, _ = working_on(home, "Learner", processes)
-    worker.kill()
-    end(processes, [1, 1])
-    found = {row["system"]: row["status"] for row in table(home.runs)}
-    assert found == {"Learner": "out-of-memory", "Quiet": "ok"}
-    assert rounds(folder) == 1
+EXPIRY = 1.0
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A disk of a megabyte and a half."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted("-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(place))
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+def shard(tmp_path):
+    """Makes shards on one folder."""
+    made = []
+
+    def make(run="", expiry=EXPIRY):
+        one = Claims(tmp_path, expiry, run).__enter__()
+        one.refresh()
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.__exit__()
 
 
-def mounted(*arguments):
-    """Mount something, or skip the test where that cannot be done."""
-    mount = shutil.which("mount")
-    if (
-        not mount
-        or subprocess.run([mount, *arguments], capture_output=True, check=False).returncode
-    ):
-        pytest.skip("this test mounts a disk, which takes root on Linux")
+def die(one):
+    """What a kill leaves behind: a sign of life that moves no more."""
+    one.left.set()
+    one.heart.join()
 
 
-@pytest.mark.slow
-def test_a_full_disk_loses_nothing_and_with_room_the_same_command_finishes(home, small_disk):
-    home.environment |= BRISK
-    runs = small_disk / "runs"
-    run = [*home.arguments("Quiet", "BigSaver", "noise"), "--out", str(runs), "--workers", "1"]
-    processes = [home.start(*run, "--shard", f"{number}/2") for number in (1, 2)]
-    outputs = [process.communicate(timeout=200)[0] for process in processes]
-    assert all(process.returncode in (1, 2) for process in processes), "\n".join(outputs)
-    assert any("No space left on device" in output for output in outputs)
-    assert not is_finished(folder_of(runs, "BigSaver"))
-    before = {f.path.name: rounds(f) for f in Store(runs).folders() if is_finished(f)}
-    mounted("-o", "remount,size=20m", str(small_disk))
-    end([home.start(*run, "--shard", f"{number}/2") for number in (1, 2)], [0, 0])
-    assert {row["system"]: row["status"] for row in table(runs)} == {
-        "BigSaver": "ok", "Quiet": "ok", "noise": "ok"
-    }  # fmt: skip
-    after = {f.path.name: rounds(f) for f in Store(runs).folders()}
-    assert after | before == after, "what was finished was done again"
+def wait_for(one, job, standing, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        one.refresh()
+        if one.standing(job) == standing:
+            return
+        time.sleep(EXPIRY / 12)
+    raise AssertionError(f"{job} stays {one.standing(job)}")
 
 
-@pytest.mark.slow
-def test_a_node_that_cannot_write_says_so_and_the_others_do_everything(home):
-    """One node's mount of the run folder is read-only."""
-    (home.runs / "jobs").mkdir(parents=True)
-    broken = home.path / "mounted"
-    broken.mkdir()
-    bind = ["mount", "--bind", str(home.runs), str(broken)]
-    if (
-        not shutil.which("mount")
-        or subprocess.run(bind, capture_output=True, check=False).returncode
-    ):
-        pytest.skip("this test mounts a folder, which takes root on Linux")
-    try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(broken)], check=True)
-        home.environment |= BRISK
-        run = home.arguments("Quiet", "noise")
-        bad = home.start(*run, "--out", str(broken), "--shard", "1/2")
-        good = home.start(*run, "--shard", "2/2")
-        (said, _) = end([bad, good], [2, 0])
-        assert "Cannot write in" in said
-    finally:
-        subprocess.run(["umount", str(broken)], check=True)
-    assert {row["status"] for row in table(home.runs)} == {"ok"}
+def never(one, job, standing, seconds=2 * EXPIRY):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        one.refresh()
+        assert one.standing(job) != standing
+        time.sleep(EXPIRY / 12)
 
 
-@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2", "", "1/2/3"])
-def test_a_shard_that_cannot_be_is_refused(text):
-    with pytest.raises(BenchError, match="--shard takes i/n"):
-        shard_of(text)
+def test_of_many_that_claim_a_job_at_once_one_succeeds(shard):
+    shards = [shard() for _ in range(8)]
+    for number in range(20):
+        took, gate = [], threading.Barrier(len(shards))
+
+        def claim(one, job=f"job.{number}", gate=gate, took=took):
+            gate.wait()
+            took.append(one.take(job))
+
+        threads = [threading.Thread(target=claim, args=(one,)) for one in shards]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(took) == 1
 
 
-def test_a_shard_is_its_number_and_how_many_there_are():
-    assert shard_of("3/8") == (3, 8)
-    assert shard_of(None) is None
+def test_of_many_that_take_over_from_the_dead_one_succeeds(shard):
+    dead = shard()
+    assert dead.take("a.job")
+    shards = [shard() for _ in range(5)]
+    die(dead)
+    for one in shards:
+        wait_for(one, "a.job", "free")
+    assert sum(one.take("a.job") for one in shards) == 1
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "engines-slurm.md"
+def test_a_claim_holds_as_long_as_its_shard_lives(shard):
+    one, other = shard(), shard()
+    assert one.take("a")
+    never(other, "a", "free")
+    assert not other.take("a")
+    assert one.take("a"), "a shard may go on with what it has claimed"
 
 
-def script(tmp_path):
-    """The script as the documentation prints it."""
-    text = PAGE.read_text().split('```sh title="bench.sbatch"\n')[1].split("```")[0]
-    file = tmp_path / "bench.sbatch"
-    file.write_text(text)
-    return file
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_file_server_whose_clock_is_wrong_changes_nothing(shard, monkeypatch, hours):
+    """Signs of life stamped hours ago or hence: the living stay alive, the dead die in time."""
+    touch, skew = os.utime, hours * 3600
+
+    def skewed(path):
+        touch(path, (time.time() + skew, time.time() + skew))
+
+    monkeypatch.setattr(module.os, "utime", skewed)
+    one, other = shard(), shard()
+    assert one.take("a")
+    never(other, "a", "free")
+    die(one)
+    wait_for(other, "a", "free")
 
 
-def test_the_documented_batch_script_is_sound(tmp_path):
-    file = script(tmp_path)
-    subprocess.run(["sh", "-n", str(file)], check=True)
-    lines = file.read_text().splitlines()
-    assert lines[0] == "#!/bin/sh"
-    ahead = [line for line in lines[1:] if line.startswith("#SBATCH")]
-    assert lines[1 : 1 + len(ahead)] == ahead, "Slurm reads no further than the first command"
+def test_a_clock_that_is_set_back_changes_nothing(shard, monkeypatch):
+    one, other = shard(), shard()
+    assert one.take("a")
+    touch, ticks = os.utime, iter(range(10_000, 0, -1))
+    monkeypatch.setattr(module.os, "utime", lambda path: touch(path, (next(ticks),) * 2))
+    never(other, "a", "free")
 
 
-@pytest.mark.slow
-def test_the_documented_batch_script_runs_as_an_array_of_two(home, tmp_path):
-    file = script(tmp_path)
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    small = " ".join(home.arguments("Quiet", "noise", "Learner")[1:-2])
-    (tools / "bench").write_text(f'#!/bin/sh\nexec {" ".join(home.command())} "$@" {small}\n')
-    (tools / "bench").chmod(0o755)
-    shared = {
-        **home.environment, **BRISK, "PATH": f"{tools}:{os.environ['PATH']}",
-        "SLURM_ARRAY_JOB_ID": "4711", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_CPUS_PER_TASK": "1",
-        "RUNS": str(home.runs),
-    }  # fmt: skip
-    processes = [
-        subprocess.Popen(
-            ["sh", str(file)],
-            env={**shared, "SLURM_ARRAY_TASK_ID": str(number)},
-            cwd=home.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for number in (1, 2)
-    ]
-    end(processes, [0, 0])
-    assert len(table(home.runs)) == 3
-    assert {row["status"] for row in table(home.runs)} == {"ok"}
-    claims = [read_json(f) for f in (home.runs / "claims").iterdir() if f.suffix == ".1"]
-    assert {claim["run"] for claim in claims} == {"4711"}
+def test_no_wall_clock_is_ever_read(shard, monkeypatch):
+    def clock():
+        raise AssertionError("a wall clock was asked")
+
+    monkeypatch.setattr(module.time, "time", clock)
+    one, other = shard(), shard()
+    assert one.take("a")
+    die(one)
+    wait_for(other, "a", "free")
+    assert other.take("a")
+
+
+def test_a_shard_that_leaves_frees_at_once_what_it_had_in_hand(shard):
+    one, other = shard(expiry=60), shard(expiry=60)
+    assert one.take("a")
+    one.__exit__()
+    other.refresh()
+    assert other.standing("a") == "free"
+
+
+def test_what_ended_is_not_done_again_while_its_shard_is_there(shard):
+    one, other = shard(), shard()
+    assert one.take("a")
+    one.end("a")
+    other.refresh()
+    assert other.standing("a") == "ended"
+    assert not other.take("a")
+
+
+def test_what_ended_is_not_done_again_by_who_was_there_though_its_shard_left_at_once(shard):
+    one, other = shard(), shard()
+    assert one.take("a")
+    one.end("a")
+    one.__exit__()
+    other.refresh()
+    assert other.standing("a") == "ended"
+
+
+def test_a_later_run_tries_again_what_ended_in_an_earlier_one(shard):
+    one = shard()
+    assert one.take("a")
+    one.end("a")
+    one.__exit__()
+    assert shard().take("a")
+
+
+def test_a_late_shard_of_the_same_run_does_not_try_again(shard):
+    one = shard(run="4711")
+    assert one.take("a")
+    one.end("a")
+    one.__exit__()
+    late, later = shard(run="4711"), shard(run="4712")
+    assert late.standing("a") == "ended"
+    assert later.standing("a") == "free"
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"sha', "[]", '{"shard": "../x"}', '{"shard": 3}', "\0\0"]
+)
+def test_a_torn_claim_holds_for_a_while_and_no_longer(shard, content):
+    one = shard()
+    (one.folder / "a.job.1").write_text(content)
+    one.refresh()
+    assert one.standing("a.job") == "held"
+    never(one, "a.job", "free", seconds=EXPIRY / 2)
+    wait_for(one, "a.job", "free")
+    assert one.take("a.job")
+    assert (one.folder / "a.job.2").exists()
+
+
+def test_a_claim_left_by_a_crash_long_ago_holds_no_longer_than_expiry(shard):
+    one = shard()
+    (one.signs / "gone-1-aa").touch()
+    os.utime(one.signs / "gone-1-aa", (0, 0))
+    (one.folder / "a.1").write_text(json.dumps({"shard": "gone-1-aa", "run": ""}))
+    wait_for(one, "a", "free", seconds=3 * EXPIRY)
+    assert not (one.signs / "gone-1-aa").exists()
+
+
+def test_other_files_among_the_claims_are_no_claims(shard):
+    one = shard()
+    for name in (".nfs0001", "README", "a.txt", "a.1.ended"):
+        (one.folder / name).touch()
+    one.refresh()
+    assert one.standing("a") == "free"
+
+
+def test_a_shard_taken_for_dead_learns_it_its_workers_end_and_it_goes_on_as_another(shard):
+    sleeper, other = shard(), shard()
+    assert sleeper.take("a")
+    name, ended = sleeper.name, threading.Event()
+    watch(sleeper.sign_of("a"), sleeper.beat, ended.set)
+    die(sleeper)  # it sleeps, and its worker with it
+    freed = []
+
+    def observe():
+        wait_for(other, "a", "free")
+        freed.append(time.monotonic())
+
+    observer = threading.Thread(target=observe)
+    observer.start()
+    assert ended.wait(10)
+    knew = time.monotonic()
+    observer.join()
+    assert knew < freed[0], "the job was free before the worker knew"
+    assert other.take("a")
+    sleeper.give_sign()
+    assert sleeper.name != name
+    sleeper.end("a")  # what it did meanwhile counts for nothing
+    sleeper.refresh()
+    other.refresh()
+    assert (sleeper.standing("a"), other.standing("a")) == ("held", "mine")
+    assert not list(other.folder.glob("a*.ended"))
+
+
+def test_a_full_disk_is_one_clear_sentence_and_the_claim_goes_to_others(shard, monkeypatch):
+    one, other = shard(), shard()
+    real = module.Path.open
+
+    def full(path, mode="r", **options):
+        if mode == "x":
+            real(path, mode, **options).close()
+            raise OSError(28, "No space left on device")
+        return real(path, mode, **options)
+
+    monkeypatch.setattr(module.Path, "open", full)
+    with pytest.raises(BenchError, match="No space left on device"):
+        one.take("a")
+    monkeypatch.undo()
+    wait_for(other, "a", "free", seconds=5 * EXPIRY)
+    assert other.take("a")
+
+
+def test_a_sign_that_cannot_be_read_just_now_is_no_death(shard, monkeypatch):
+    one, other = shard(), shard()
+    assert one.take("a")
+    monkeypatch.setattr(module, "stamp_of", lambda _: None)
+    never(other, "a", "free")
+
+
+def test_a_sign_that_cannot_be_given_just_now_is_given_later(shard, monkeypatch):
+    one = shard()
+    name = one.name
+
+    def stale(*_):
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(module.os, "utime", stale)
+    one.give_sign()
+    monkeypatch.undo()
+    one.give_sign()
+    assert one.name == name

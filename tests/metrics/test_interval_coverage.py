@@ -5,8 +5,8 @@ import pytest
 
 from bench.contract import Reference
 from bench.music import Score
-from bench.scoring import draws_of
-from bench.statistics import interval
+from bench.protocol.measuring import draws_of
+from bench.protocol.statistics import interval
 from metrics.feature_kde import FeatureKde
 from metrics.isl import Isl
 from metrics.pca_distance import FeatureMmd, PcaDistance

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from bench.statistics import RESAMPLES, resamples
+from bench.protocol.statistics import RESAMPLES, resamples
 from metrics.per_piece import (
     around,
     distance_draws,

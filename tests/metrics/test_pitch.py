@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bench.contract import Metric, Reference
 from bench.music import Score
 from bench.music.muspy_music import to_muspy
-from bench.statistics import RESAMPLES
+from bench.protocol.statistics import RESAMPLES
 from metrics.pitch import ScaleConsistency, ScaleConsistencyGap, scale_consistency
 
 SILENCE = Score.silence(16)

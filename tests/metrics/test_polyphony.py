@@ -8,7 +8,7 @@ from scipy.stats import wasserstein_distance
 from bench.contract import Metric, Reference
 from bench.music import Score
 from bench.music.muspy_music import to_muspy
-from bench.statistics import RESAMPLES
+from bench.protocol.statistics import RESAMPLES
 from metrics.polyphony import (
     Polyphony,
     PolyphonyGap,

@@ -5,9 +5,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from bench import corruptions, data, sampling
+from bench import data
 from bench.contract import Reference
 from bench.music import Score
+from bench.protocol import corruptions, sampling
 from metrics.two_sample import (
     NEIGHBOURS,
     Coverage,

@@ -15,7 +15,8 @@ from bench.survey import admin, listening
 from bench.survey.clips import Clip
 from bench.survey.config import Consent, SurveyConfig
 from bench.survey.contestants import Cast, Contestant, Samples
-from bench.survey.store import Store, open_store
+from bench.survey.database.opening import open_store
+from bench.survey.database.store import Store
 
 
 class Clock:

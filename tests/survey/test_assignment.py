@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from bench.survey import admin
 from bench.survey.assignment import APART, Heard, plan, williams
-from bench.survey.tables import clip, participant, trial
+from bench.survey.database.tables import clip, participant, trial
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 9])

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import func, select
 
 from bench.survey import listening
+from bench.survey.database.store import insert_once
+from bench.survey.database.tables import belief, clip, rating, trial
 from bench.survey.listening import Refused
-from bench.survey.store import insert_once
-from bench.survey.tables import belief, clip, rating, trial
 
 on_both = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 
@@ -96,7 +96,7 @@ def test_listeners_who_come_at_once_are_balanced_against_each_other(study):
 RATER = """
 import sys
 from bench.survey import listening
-from bench.survey.store import open_store
+from bench.survey.database.store import open_store
 from datetime import UTC, datetime, timedelta
 
 time = datetime(2026, 6, 1, tzinfo=UTC)

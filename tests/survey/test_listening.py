@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 
 from bench.survey import admin, listening
+from bench.survey.database.tables import belief, participant, rating, trial
 from bench.survey.listening import Refused
-from bench.survey.tables import belief, participant, rating, trial
 
 on_both = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 

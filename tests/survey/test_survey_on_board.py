@@ -3,14 +3,14 @@ import io
 
 import pytest
 
-from bench import board
-from bench.board import Entry, Row
-from bench.scoring import read_arrays
-from bench.store import JobFolder, Store
-from bench.survey.agreement import clip_figures, figures_of
-from bench.survey.analysis import analyze
-from bench.survey.results import About, save
-from bench.survey.simulation import survey
+from bench.board import build as board
+from bench.board.build import Entry, Row
+from bench.jobs.run_folder import JobFolder, Store
+from bench.jobs.scores import read_arrays
+from bench.survey.analysis.agreement import clip_figures, figures_of
+from bench.survey.analysis.analyze import analyze
+from bench.survey.analysis.results import About, save
+from bench.survey.analysis.simulation import survey
 
 EFFECTS = {"human": 8.0, "a": 3.0, "b": 5.0, "anchor": 1.5}
 CLOSED = About(name="autumn", state="closed")

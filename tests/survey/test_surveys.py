@@ -10,10 +10,10 @@ from sqlalchemy.exc import DatabaseError
 
 from bench.errors import BenchError
 from bench.survey import admin, listening
-from bench.survey.backup import restore
+from bench.survey.database.opening import open_store
+from bench.survey.database.restore import restore
+from bench.survey.database.tables import metadata, participant, survey, trial
 from bench.survey.export import CODEBOOK, codebook
-from bench.survey.store import open_store
-from bench.survey.tables import metadata, participant, survey, trial
 
 on_both = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 

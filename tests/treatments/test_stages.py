@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench import registry, saved
-from bench.architectures.biaxial import Biaxial
+from bench import registry
+from bench.architectures.biaxial.system import Biaxial
 from bench.contract import Budget, Likelihood
 from bench.data.grades import difficulty
 from bench.errors import BenchError
 from bench.music import Score
+from bench.training import saved
 from bench.treatments.companions import on_grid
 from bench.treatments.curriculum import Curriculum, by_difficulty
 from bench.treatments.stages import Stage, learn, shares

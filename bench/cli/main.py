@@ -1,0 +1,380 @@
+"""The command line: each verb calls one function elsewhere. Heavy imports stay inside the verbs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from bench.cli.board import app as board_app
+from bench.cli.board import runs_in, show_board
+from bench.cli.data import app as data_app
+from bench.cli.run_options import (
+    OUT,
+    Json,
+    Out,
+    PresetOption,
+    SamplesOption,
+    StepsOption,
+    UnpromptedOption,
+    one_of,
+    options_of,
+    run_verb,
+    several,
+)
+from bench.cli.survey import app as survey_app
+from bench.cli.terminal import console, errors, print_json
+from bench.errors import BenchError, unknown
+
+if TYPE_CHECKING:
+    from bench.jobs.plan import Options, Planned
+    from bench.suite import Engine
+
+app = typer.Typer(
+    name="bench",
+    help="The benchmark of symbolic-music generators. Begin with `bench plan`, then `bench all`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.add_typer(data_app, name="data", help="The data sets: list, fetch, add, verify, audit.")
+app.add_typer(survey_app, name="survey", help="The blind listening survey: make, run, analyse one.")
+
+
+def plan(options: Options, how: Engine, as_json: bool) -> None:
+    """Print every job of a run, what it takes, and what is done already. Runs nothing."""
+    from bench.cli import printing
+    from bench.engines.schedule import forecast
+    from bench.jobs.plan import plan as plan_jobs
+
+    planned = plan_jobs(options)
+    if as_json:
+        print_json([plan_row(one) for one in planned])
+        return
+    printing.print_plan(console, planned)
+    expected = forecast(planned, how.places(options, planned))
+    console.print(printing.summary(planned, expected), highlight=False)
+    if not all(one.done for one in planned):
+        for line in [
+            printing.costs(expected, how.price),
+            *printing.warnings(planned, how.limit(options)),
+        ]:
+            console.print(line, highlight=False, soft_wrap=True)
+        console.print("`bench all` with the same options runs them.", highlight=False)
+
+
+def plan_row(one: Planned) -> dict[str, Any]:
+    """A planned job for programs."""
+    return {
+        "job": one.job.id,
+        "system": one.job.system,
+        "variant": one.job.variant,
+        "dataset": one.job.dataset,
+        "preset": one.job.preset,
+        "seed": one.job.seed,
+        "state": one.state,
+        "seconds": one.seconds,
+        "memory_mb": one.memory_mb,
+        "disk_mb": one.disk_mb,
+    }
+
+
+def run_all(options: Options, how: Engine, as_json: bool) -> None:
+    """Train, sample and score every system; write the leaderboard. Run it again to go on."""
+    from bench.cli import printing
+    from bench.engines.schedule import forecast
+    from bench.jobs.plan import plan as plan_jobs
+    from bench.suite import run_all as run_suite
+
+    say = errors if as_json else console
+    planned = plan_jobs(options)
+    say.print(f"[bold]{', '.join(options.data)}[/], preset {options.preset}, {options.device}")
+    say.print(
+        printing.summary(planned, forecast(planned, how.places(options, planned))), highlight=False
+    )
+    for line in printing.warnings(planned, how.limit(options)):
+        say.print(line, highlight=False, soft_wrap=True)
+    try:
+        outcome = run_suite(options, how, say, planned)
+    except KeyboardInterrupt:
+        errors.print("Interrupted. What is finished is kept; the same command goes on.")
+        raise typer.Exit(130) from None
+    rows = [one.flat() for one in outcome.entries]
+    if as_json:
+        print_json(rows)
+    else:
+        show_board(say, rows, outcome.board)
+        say.print(f"The leaderboard is in {outcome.board}.", highlight=False)
+        to = "" if options.out == OUT else f" --out {options.out}"
+        say.print(
+            f"Next: `bench dashboard{to}` to look and listen, `bench report{to}` for one page"
+            " (`./run` in place of `bench` where that is not on the PATH).",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if options.preset == "smoke":
+            say.print("Smoke only shows that everything runs; for figures: `bench all`.")
+    if outcome.failed:
+        errors.print(
+            f"{len(outcome.failed)} of {len(outcome.planned)} jobs did not end well; the same"
+            " command tries them again.",
+            style="red",
+        )
+        raise typer.Exit(1)
+
+
+app.command("plan", rich_help_panel="Run")(run_verb(plan))
+app.command("all", rich_help_panel="Run")(run_verb(run_all))
+
+
+@app.command(rich_help_panel="Run")
+def score(
+    folder: Annotated[Path, typer.Argument(help="A folder of MIDI files, one per prompt.")],
+    data: Annotated[str, typer.Option("--data", help="The data set whose prompts they continue.")],
+    name: Annotated[str, typer.Option("--name", help="What the board calls them.")],
+    with_prompts: Annotated[
+        bool,
+        typer.Option("--with-prompts", help="The files begin with their prompt; it is cut off."),
+    ] = False,
+    preset: PresetOption = None,
+    samples: SamplesOption = None,
+    steps: StepsOption = None,
+    out: Out = OUT,
+    unprompted: UnpromptedOption = False,
+) -> None:
+    """Score MIDI made elsewhere as an entrant of its own."""
+    from bench.board import build as board
+    from bench.files import write
+    from bench.jobs.entrant import enter
+    from bench.jobs.run_folder import Store
+
+    options = options_of(
+        preset, [data], None, None, samples, steps, out, "cpu", "corrected", unprompted
+    )
+    place = enter(options, data, name, folder, with_prompts)
+    entries = board.build(Store(out))
+    write(out / "leaderboard.csv", board.to_csv([one.flat() for one in entries]))
+    mine = [one.flat() for one in entries if place.path.name in one.row.jobs.split()]
+    show_board(console, mine, out / "leaderboard.csv")
+    console.print(
+        f"Its row is in {out / 'leaderboard.csv'}; `bench board` shows all.", highlight=False
+    )
+
+
+@app.command(rich_help_panel="Run")
+def prompts(
+    folder: Annotated[Path, typer.Argument(help="Where to write them.")],
+    data: Annotated[str, typer.Option("--data", help="The data set.")] = "chorales",
+    preset: PresetOption = None,
+    samples: SamplesOption = None,
+    steps: StepsOption = None,
+) -> None:
+    """Write the protocol's prompts as MIDI, for generators that run elsewhere."""
+    from bench.jobs.entrant import write_prompts
+
+    options = options_of(preset, [data], None, None, samples, steps, OUT, "cpu", "corrected", False)
+    count = write_prompts(options, data, folder)
+    console.print(
+        f"{count} prompts of one bar are in {folder}. Continue each in a file of the same name, then:"
+        f" bench score YOUR_FOLDER --data {data} --name YOUR_NAME --preset {options.preset}",
+        highlight=False,
+    )
+
+
+@app.command(rich_help_panel="Enter")
+def check(
+    target: Annotated[
+        str, typer.Argument(help="A system, a metric, or path/to/file.py:ClassName.")
+    ],
+    variant: Annotated[
+        str, typer.Option("--variant", help="corrected or as-published.")
+    ] = "corrected",
+    small: Annotated[
+        bool, typer.Option("--small", help="A small network of the same kind: quick on a laptop.")
+    ] = False,
+) -> None:
+    """Test a system or metric against the contract and explain what it breaks."""
+    from bench import check as checks
+    from bench import registry
+    from bench.contract import Metric
+
+    chosen = one_of("variant", variant, ("corrected", "as-published"))
+    if target in registry.metrics():
+        findings = checks.check_metric(registry.metric(target))
+    elif (
+        ".py:" in target
+        and isinstance(cls := registry.load_object(target), type)
+        and all(hasattr(cls, name) for name in ("prepare", "score"))
+    ):
+        findings = checks.check_metric(cast(type[Metric], cls))
+    elif target in registry.systems() or ".py:" in target or "+" in target:
+        findings = checks.check_system(
+            registry.system(target), chosen, "small" if small else "full"
+        )
+    else:
+        raise unknown("system or metric", target, [*registry.systems(), *registry.metrics()])
+    broken = 0
+    for finding in findings:
+        mark = "[green]kept[/]  " if finding.kept else "[red]BROKEN[/]"
+        console.print(f"{mark}  {finding.promise}", highlight=False)
+        if not finding.kept:
+            broken += 1
+            console.print(f"        {finding.broken}", highlight=False, style="red", markup=False)
+    if broken:
+        console.print(f"{target} breaks {broken} of the contract's promises.", highlight=False)
+        raise typer.Exit(1)
+    console.print(f"{target} keeps the contract.", highlight=False)
+
+
+@app.command(rich_help_panel="Enter")
+def validate(
+    data: Annotated[str, typer.Option("--data", help="The data set to make worse.")] = "chorales",
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metrics", help="Metrics, by name. [default: all]")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the corruptions.")] = 0,
+    out: Out = OUT,
+) -> None:
+    """Test metrics on music that is made worse step by step; what fails is greyed on the board."""
+    from bench import data as datasets
+    from bench import registry
+    from bench.files import write
+    from bench.protocol import validity
+
+    chosen = {name: registry.metric(name) for name in several(metrics) or registry.metrics()}
+    dataset = datasets.load(data)
+    with errors.status("Making music worse ...") as status:
+        rows = validity.validate(
+            dataset, chosen, seed, lambda what: status.update(f"Scoring {what} ...")
+        )
+    write(out / validity.FILE, validity.to_csv(rows))
+    validity.figure(rows, out / "validity.png")
+    lost = [row for row in rows if row.kind == "property" and not row.holds]
+    for row in lost:
+        errors.print(
+            f"{row.metric}: {row.name} does not hold: {row.note}", style="red", markup=False
+        )
+    console.print(
+        f"{len(chosen)} metrics, {len({row.metric for row in lost})} without a property they need."
+        f" The table is {out / validity.FILE}, the picture {out / 'validity.png'}.",
+        highlight=False,
+    )
+    if any(chosen[row.metric].headline for row in lost):
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Look")
+def dashboard(
+    out: Out = OUT,
+    board: Annotated[
+        Path | None, typer.Option("--board", help="A leaderboard. [default: OUT/leaderboard.csv]")
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="The address it listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8501,
+) -> None:
+    """Open the dashboard in a browser: compare systems, listen, look at a run."""
+    from bench import registry
+
+    raise typer.Exit(registry.app("dashboard")(runs_in(out), board, host, port, console.print))
+
+
+@app.command("list", rich_help_panel="Look")
+def list_things(
+    what: Annotated[
+        Literal["systems", "metrics", "data", "presets"], typer.Argument(help="What to list.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """List systems, metrics, data sets or presets."""
+    from rich.table import Table
+
+    from bench.cli.listing import listing
+
+    rows = listing(what)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(header_style="bold")
+    for head in rows[0] if rows else ():
+        table.add_column(head)
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+    console.print("`bench show NAME` says more of each.", highlight=False)
+
+
+@app.command(rich_help_panel="Look")
+def show(
+    name: Annotated[str, typer.Argument(help="A system, metric, data set or preset.")],
+    as_json: Json = False,
+) -> None:
+    """Show all there is to know of a system, metric, data set or preset."""
+    from bench.cli.listing import describe
+
+    about = describe(name)
+    if as_json:
+        print_json(about)
+        return
+    for key, value in about.items():
+        if value in (None, "", [], {}, ()):
+            continue
+        console.print(f"[bold]{key}[/]")
+        lines = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else value
+        for line in lines if isinstance(lines, list | tuple) else [lines]:
+            console.print(f"  {line}", highlight=False, markup=False)
+
+
+@app.command(rich_help_panel="Look")
+def doctor(out: Out = OUT, as_json: Json = False) -> None:
+    """Look at versions, GPU, data, soundfont and disk, and say what is missing."""
+    from dataclasses import asdict
+
+    from bench.cli.doctor import examine
+
+    signs = examine(out)
+    if as_json:
+        print_json([asdict(sign) for sign in signs])
+    else:
+        for sign in signs:
+            mark = "[green]ok[/]     " if sign.well else "[red]missing[/]"
+            console.print(f"{mark}  {sign.what:24} {sign.found}", highlight=False, soft_wrap=True)
+            if not sign.well:
+                console.print(f"         {'':24} {sign.advice}", highlight=False, soft_wrap=True)
+    if not all(sign.well for sign in signs):
+        raise typer.Exit(1)
+
+
+app.registered_commands += board_app.registered_commands
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """The benchmark of symbolic-music generators. Begin with `bench plan`, then `bench all`."""
+    if version:
+        from bench import __version__
+
+        console.print(f"musicbench {__version__}", highlight=False)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The command `bench`: what people did wrong is a sentence, never a traceback."""
+    try:
+        app()
+    except BenchError as error:
+        # The error's own brackets are no markup: `pip install "musicbench[ray]"`.
+        errors.print("[red]Error:[/]", end=" ")
+        errors.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(141)  # whoever read our output has gone
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Boards and plans as tables for people: on a terminal, in Markdown, in LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.board.compare import Difference
+from bench.board.formats import (
+    CLAIM_HEADS,
+    FIGURE_HEADS,
+    cells_of,
+    claim_cells,
+    figure_cells,
+    grouped,
+    heads,
+)
+from bench.board.paper_claims import Answer
+from bench.board.reproduce import Figure
+from bench.engines.schedule import Schedule
+from bench.jobs.plan import Planned
+from bench.wording import duration, number
+
+WIDE = 150  # columns of a terminal that shows the metrics too
+
+
+def print_board(
+    console: Console,
+    rows: Sequence[Mapping[str, Any]],
+    headline: Sequence[str],
+    lost: Collection[str] = (),
+) -> None:
+    """The board on a terminal, one table per data set, preset and protocol.
+
+    A narrow terminal has no room for the metrics behind the skill. Metrics that `lost` a property
+    required of them are grey, with a star.
+    """
+    wide = console.width >= WIDE
+    shown = headline if wide else ()
+    for title, members in grouped(rows):
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        for place, head in enumerate(heads(shown)):
+            left = place in (1, 2, len(shown) + 6)
+            table.add_column(
+                f"{head} *" if head in lost else head,
+                justify="left" if left else "right",
+                no_wrap=place in (0, 1),
+                style="bright_black" if head in lost else None,
+            )
+        for row in members:
+            style = (
+                "dim" if row["kind"] in ("floor", "ceiling") else "red" if row["failure"] else None
+            )
+            table.add_row(*cells_of(row, shown, intervals=False), style=style)
+        console.print(table)
+    if not wide:
+        console.print("`bench board --format csv` has every figure; `bench dashboard` shows them.")
+    if doubtful := [name for name in headline if name in lost]:
+        console.print(
+            f"* {', '.join(doubtful)} lost a property required of a metric (`bench validate`): trust"
+            " it, and the skill that holds it, less.",
+            highlight=False,
+        )
+    for note in dict.fromkeys(row.get("skill_note") for row in rows if row.get("skill_note")):
+        console.print(f"No skill where {note}.", highlight=False)
+    for row in rows:
+        if row["failure"]:
+            console.print(
+                f"[red]{row['system']}[/] on {row['dataset']}: {row['failure']}", highlight=False
+            )
+
+
+def print_differences(
+    console: Console, title: str, first: str, second: str, differences: Sequence[Difference]
+) -> None:
+    """Two systems' figures side by side, with the paired difference."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for head in ("figure", first, second, "difference", "p", "better"):
+        table.add_column(head, justify="left" if head in ("figure", "better") else "right")
+    for one in differences:
+        difference = number(one.difference, one.low, one.high)
+        p = "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
+        cells = (one.figure, number(one.first), number(one.second), difference, p, one.better)
+        table.add_row(*cells, style=None if one.better else "dim")
+    console.print(table)
+
+
+def print_reproduction(
+    console: Console, answers: Sequence[Answer], figures: Sequence[Figure]
+) -> None:
+    """Claims with their answers, then published figures beside ours."""
+    claims = Table(title="What the papers claim", title_justify="left", header_style="bold")
+    for head in CLAIM_HEADS:
+        claims.add_column(head)
+    for one in answers:
+        settled = one.verdict in ("holds", "does not hold")
+        claims.add_row(*claim_cells(one), style=None if settled else "dim")
+    console.print(claims)
+    beside = Table(title="Their figures beside ours", title_justify="left", header_style="bold")
+    for head in FIGURE_HEADS:
+        beside.add_column(head, justify="right" if head in FIGURE_HEADS[3:] else "left")
+    for figure in figures:
+        beside.add_row(*figure_cells(figure), style=None if figure.ours is not None else "dim")
+    console.print(beside)
+
+
+def print_plan(console: Console, planned: Sequence[Planned]) -> None:
+    """Every job of a plan with what it is expected to take."""
+    table = Table(header_style="bold")
+    for head in ("system", "data", "seed", "state"):
+        table.add_column(head)
+    for head in ("time", "memory", "disk"):
+        table.add_column(head, justify="right")
+    for one in planned:
+        published = " (as published)" if one.job.variant == "as-published" else ""
+        table.add_row(
+            one.job.system + published,
+            one.job.dataset,
+            str(one.job.seed),
+            one.state,
+            "" if one.done else duration(one.seconds),
+            "" if one.done else f"{one.memory_mb} MB",
+            "" if one.done else f"{one.disk_mb} MB",
+            style="dim" if one.done else None,
+        )
+    console.print(table)
+
+
+def summary(planned: Sequence[Planned], forecast: Schedule[Planned]) -> str:
+    """A plan in one sentence."""
+    left = [one for one in planned if not one.done]
+    done = len(planned) - len(left)
+    if not left:
+        return f"All {len(planned)} jobs are done already."
+    again = sum(one.state not in ("new", "rescore") for one in left)
+    of_all = f" of {len(planned)}" if done else ""
+    parts = [f"{len(left)}{of_all} job{'s' * (len(planned) != 1)} to run"]
+    if again:
+        parts.append(f"{again} of them begun before")
+    parts.append(f"about {duration(forecast.makespan)} with {forecast.slots} at a time")
+    memory = sum(sorted((one.memory_mb for one in left), reverse=True)[: forecast.slots])
+    parts.append(f"{memory / 1024:.1f} GB of memory")
+    parts.append(f"{sum(one.disk_mb for one in left)} MB of disk")
+    return ", ".join(parts) + "."
+
+
+def warnings(planned: Sequence[Planned], minutes: float) -> list[str]:
+    """What to know of a plan's times before it runs: jobs past their limit, times never measured."""
+    left = [one for one in planned if not one.done]
+    told = []
+    if late := [one for one in left if one.seconds > 60 * minutes]:
+        longest = max(late, key=lambda one: one.seconds)
+        told.append(
+            f"{len(late)} of them {'is' if len(late) == 1 else 'are'} expected to outlast the"
+            f" {minutes:g} minutes that a job may take, {longest.job.system} the most:"
+            f" {duration(longest.seconds)}. Allow more with --timeout; what a job has learnt by"
+            " then is kept, and the same command goes on from there."
+        )
+    if any(one.job.device == "cuda" and not one.measured for one in left):
+        told.append(
+            "Of these jobs on a GPU the time is a guess until the first of them have ended."
+        )
+    return told
+
+
+def costs(forecast: Schedule[Planned], price: float | None) -> str:
+    """What a plan takes of the devices, what that costs, and what stops it from ending sooner."""
+    gpus = any(place.gpu for place in forecast.places)
+    devices = len(forecast.places) if gpus else forecast.slots
+    hours = devices * forecast.makespan / 3600
+    what = "GPU" if gpus else "processor"
+    paid = f" ({hours * price:.2f} at {price:g} each)" if price is not None else ""
+    path = [
+        f"{one.work.job.id.rpartition('.')[0]} ({duration(one.ended - one.begun)})"
+        for one in forecast.critical_path
+    ]
+    shown = path if len(path) <= 4 else [*path[:2], f"{len(path) - 3} more", path[-1]]
+    return (
+        f"{devices} {what}{'s' * (devices != 1)} for {duration(forecast.makespan)}:"
+        f" {hours:.2f} {what} hours{paid}, in use {forecast.busy:.0%} of the time."
+        f" What bounds it: {forecast.bound}. Critical path: {', then '.join(shown)}."
+    )

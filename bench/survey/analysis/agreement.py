@@ -1,0 +1,238 @@
+"""Do metrics say what listeners say? Rank correlation over systems, with all its uncertainty."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from math import factorial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel
+
+from bench import registry
+from bench.board.build import Entry
+from bench.contract import Floats
+from bench.jobs.run_folder import JobFolder, Store
+from bench.jobs.scores import read_arrays
+from bench.protocol.statistics import LEVEL, interval
+from bench.survey.analysis.mixed import Estimates, crossed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST = 4  # systems, below which nothing is said
+WIDE = 1.0  # an interval of tau that says nothing
+BOOTSTRAPS = 2000
+SHUFFLES = 9999
+
+
+class Agreement(BaseModel):
+    """One metric against the ratings; positive: what the metric calls better is rated better.
+
+    A metric that is neither better high nor low is taken as it is. The interval comes from drawing
+    systems anew, and from each draw's ratings as uncertain as they are.
+    """
+
+    metric: str
+    direction: str
+    systems: int
+    tau: float | None = None  # Kendall's tau-b
+    tau_low: float | None = None
+    tau_high: float | None = None
+    spearman: float | None = None
+    p: float | None = None  # that so strong a relation comes by chance
+    p_fdr: float | None = None  # after Benjamini and Hochberg, over all metrics
+    tau_with_references: float | None = None  # human music and the low anchor too
+    references: int = 0
+    clips: int = 0
+    slope: float | None = None  # within systems: points per standard deviation of the metric
+    slope_low: float | None = None
+    slope_high: float | None = None
+    verdict: str = ""
+    values: dict[str, float] = {}  # of the metric, by system
+
+
+def tau(x: Floats, y: Floats) -> Floats:
+    """Kendall's tau-b along the last axis; NaN where one side is constant."""
+    upper = np.triu_indices(x.shape[-1], 1)
+    a = np.sign(x[..., upper[0]] - x[..., upper[1]])
+    b = np.sign(y[..., upper[0]] - y[..., upper[1]])
+    with np.errstate(invalid="ignore"):
+        found: Floats = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    return found
+
+
+def permutation_p(x: Floats, y: Floats, seed: int) -> float:
+    """Two-sided p of tau when the pairing is shuffled: all ways if they are few, else at random."""
+    n, observed = len(x), abs(float(tau(x, y)))
+    if factorial(n) <= SHUFFLES:
+        order = np.array(list(permutations(range(n))))
+        return float((np.abs(tau(x[order], y)) >= observed - 1e-12).mean())
+    rng = np.random.default_rng(seed)
+    order = rng.permuted(np.tile(np.arange(n), (SHUFFLES, 1)), axis=1)
+    return float(((np.abs(tau(x[order], y)) >= observed - 1e-12).sum() + 1) / (SHUFFLES + 1))
+
+
+def ceiling(estimates: Estimates) -> float | None:
+    """The best correlation that a perfect metric could have with such noisy means; None: too few."""
+    covariance, n = estimates.covariance, len(estimates.means)
+    if n < 3:
+        return None
+    shared = (covariance.sum() - np.trace(covariance)) / (n * (n - 1))
+    noise = np.trace(covariance) / n - shared
+    spread = np.var(estimates.means, ddof=1)
+    return float(np.sqrt(max(0.0, 1 - noise / spread))) if spread > 0 else None
+
+
+def agreement(
+    estimates: Estimates,
+    means: Mapping[str, float],
+    figures: Mapping[str, Mapping[str, float]],
+    directions: Mapping[str, str],
+    main: pd.DataFrame,
+    clips: pd.DataFrame | None = None,
+    seed: int = 0,
+) -> list[Agreement]:
+    """Every metric of `directions` against the ratings.
+
+    `means` are the mean ratings of everything that was rated, the references too; `figures` the
+    metrics' values by system; `clips` those of single clips (index: the clip), for metrics that
+    have one per piece.
+    """
+    from scipy.stats import false_discovery_control, spearmanr
+
+    found = []
+    for number, (metric, direction) in enumerate(sorted(directions.items())):
+        sign = -1.0 if direction == "lower" else 1.0
+        chosen = [i for i, s in enumerate(estimates.systems) if metric in figures.get(s, {})]
+        names = [estimates.systems[i] for i in chosen]
+        rated = [name for name in means if metric in figures.get(name, {})]
+        one = Agreement(
+            metric=metric,
+            direction=direction,
+            systems=len(chosen),
+            references=len(rated) - len(chosen),
+            values={name: figures[name][metric] for name in rated},
+        )
+        found.append(one)
+        if one.references and len(rated) >= FEWEST:
+            all_of = sign * np.array([figures[name][metric] for name in rated])
+            value = float(tau(all_of, np.array([means[name] for name in rated])))
+            one.tau_with_references = value if np.isfinite(value) else None
+        x = sign * np.array([figures[name][metric] for name in names])
+        y = estimates.means[chosen]
+        if len(chosen) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
+            continue
+        one.tau = float(tau(x, y))
+        one.spearman = float(spearmanr(x, y).statistic)
+        one.p = permutation_p(x, y, seed + number)
+        rng = np.random.default_rng([seed, number])
+        drawn = estimates.draws(BOOTSTRAPS, seed + number)[:, chosen]
+        rows = rng.integers(len(chosen), size=drawn.shape)
+        again = tau(x[rows], np.take_along_axis(drawn, rows, axis=1))
+        one.tau_low, one.tau_high = interval(again[np.isfinite(again)])
+        if clips is not None and metric in clips:
+            within(one, main, clips[metric] * sign, estimates)
+    tested = [one for one in found if one.p is not None]
+    corrected = false_discovery_control([one.p for one in tested]) if tested else []
+    for one, p in zip(tested, corrected, strict=True):
+        one.p_fdr = float(p)
+    for one in found:
+        one.verdict = verdict(one)
+    return found
+
+
+def within(one: Agreement, main: pd.DataFrame, values: pd.Series, estimates: Estimates) -> None:
+    """Fill in the slope within systems: is the clip that the metric prefers rated better?"""
+    table = main.assign(metric=main["clip"].map(values)).dropna(subset="metric")
+    per_clip = table.drop_duplicates("clip").set_index("clip")
+    centred = per_clip["metric"] - per_clip.groupby("system")["metric"].transform("mean")
+    spread = float(np.sqrt((centred**2).sum() / max(len(centred) - table["system"].nunique(), 1)))
+    if len(per_clip) < 2 * FEWEST or not spread > 0:
+        return
+    z = table["clip"].map(centred / spread).to_numpy(float)
+    fitted = crossed(table, covariates={"metric": z}, near=estimates.components)
+    if fitted is not None:
+        one.clips = len(per_clip)
+        one.slope, one.slope_low, one.slope_high, _ = fitted.coefficient(len(fitted.systems) - 1)
+
+
+def verdict(one: Agreement) -> str:
+    """What may be said of it."""
+    if one.systems < FEWEST:
+        return (
+            f"too few systems: {one.systems}; {FEWEST - one.systems} more at least, 20 to be of use"
+        )
+    if one.tau is None or one.tau_low is None or one.tau_high is None or one.p_fdr is None:
+        return "no answer: all systems have one value"
+    where = f"{one.systems} systems, tau between {one.tau_low:.2f} and {one.tau_high:.2f}"
+    sure = one.tau_low > 0 or one.tau_high < 0
+    if not sure or one.tau_high - one.tau_low > WIDE or one.p_fdr > 1 - LEVEL:
+        return f"inconclusive ({where})"
+    return f"{'agrees with' if one.tau > 0 else 'contradicts'} listeners ({where})"
+
+
+# -- where the metrics' values come from ----------------------------------------------------------
+
+
+def figures_of(
+    entries: Sequence[Entry], table: pd.DataFrame
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """(values by system and metric, direction by metric) of what a table of ratings rates.
+
+    Rows of a board count that come from the very jobs whose samples were rated, and among them
+    those that are comparable with each other; the anchors of the same group stand for human music
+    and for the low anchor.
+    """
+    rated = table[table["role"] == "system"].groupby("system")["job"].unique()
+    rows = {
+        label: one
+        for label, jobs in rated.items()
+        for one in entries
+        if set(jobs) & set(one.row.jobs.split())
+    }
+    if not rows:
+        return {}, {}
+    (group, _), *_ = Counter(one.row.group for one in rows.values()).most_common(1)
+    rows = {label: one for label, one in rows.items() if one.row.group == group}
+    for role, anchor in (("human", 1), ("anchor", 0)):
+        for label in table.loc[table["role"] == role, "system"].unique():
+            for one in entries:
+                if one.anchor == anchor and one.row.group == group:
+                    rows[label] = one
+    directions = {name: cls.direction for name, cls in registry.metrics().items()}
+    figures = {
+        label: {
+            name: float(value)
+            for name, value in one.cells.items()
+            if name in directions and value is not None
+        }
+        for label, one in rows.items()
+    }
+    there = {name for values in figures.values() for name in values}
+    return figures, {name: direction for name, direction in directions.items() if name in there}
+
+
+def clip_figures(store: Store, clips: Mapping[str, tuple[str, int]]) -> pd.DataFrame:
+    """Metrics of single clips (rows), from the job and the number of the sample behind each clip.
+
+    They describe the whole sample, of which the clip is the beginning.
+    """
+    import pandas as pd
+
+    arrays = {
+        job: read_arrays(JobFolder(store.root / "jobs" / job))
+        for job in {job for job, _ in clips.values() if job}
+    }
+    found = {
+        clip: {
+            name.removesuffix(".per_piece"): float(values[piece])
+            for name, values in arrays[job].items()
+            if name.endswith(".per_piece") and piece < len(values)
+        }
+        for clip, (job, piece) in clips.items()
+        if job
+    }
+    return pd.DataFrame.from_dict(found, orient="index", dtype=float)

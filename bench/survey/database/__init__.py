@@ -1,0 +1,1 @@
+"""Where a survey keeps its answers: tables, versions, backups."""

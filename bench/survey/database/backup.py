@@ -1,0 +1,47 @@
+"""Everything in one file, from either database and back into either."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+from sqlalchemy import MetaData, select, text
+
+from bench.errors import BenchError
+from bench.files import replacing
+from bench.survey.database.store import Store
+from bench.survey.database.versions import version
+
+_TABLE = "alembic_version"
+
+
+def backup(store: Store, file: Path | None = None) -> Path:
+    """Everything, database and clips, in one file that `restore` reads.
+
+    It is as private as the database: with it codes can be checked. One moment of the database is
+    seen, whatever is written meanwhile.
+    """
+    at = store.now().strftime("%Y%m%d-%H%M%S")
+    path = file or store.folder / "backups" / f"survey-{at}.zip"
+    if path.exists():
+        raise BenchError(f"{path} exists. Give another file, or none.")
+    with replacing(path) as half, zipfile.ZipFile(half, "w", zipfile.ZIP_DEFLATED) as archive:
+        half.chmod(0o600)
+        with store.reading() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            archive.writestr("version", version(connection) or "")
+            tables = MetaData()  # as they are, which may be older than this code
+            tables.reflect(connection)
+            for table in tables.sorted_tables:
+                if table.name == _TABLE:
+                    continue
+                rows = connection.execute(select(table).order_by(*table.primary_key.columns))
+                with archive.open(f"tables/{table.name}.jsonl", "w") as out:
+                    for row in rows.mappings():
+                        out.write(json.dumps(dict(row)).encode() + b"\n")
+        archive.write(store.folder / "secret", "secret")
+        for clip in sorted(store.clips.glob("*.mp3")):
+            archive.write(clip, f"clips/{clip.name}", zipfile.ZIP_STORED)
+    return path

@@ -1,0 +1,221 @@
+"""The one training loop. A run that was killed and resumed ends bit-equal to an unbroken one.
+
+Nothing random outlives a step: batches and dropout masks are drawn from (seed, step) alone, and
+the learning rate is a function of the step. On one machine, with one number of threads, two runs
+are therefore equal, and a checkpoint needs no state of any random generator.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.contract import Budget, Log
+from bench.errors import BenchError
+from bench.seeds import step_seed
+from bench.training import distributed
+
+POINTS = 200  # of each curve; progress is told as often
+
+Weights = dict[str, Tensor]
+
+
+def device() -> torch.device:
+    """Where networks live: BENCH_DEVICE, by default the CPU."""
+    name = os.environ.get("BENCH_DEVICE") or "cpu"
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise BenchError(f"BENCH_DEVICE is '{name}'; set it to cpu or cuda.")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise BenchError(f"BENCH_DEVICE is '{name}', but PyTorch finds no GPU; set it to cpu.")
+    return torch.device(name)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, PyTorch draws from this seed; outside, as if nothing had been drawn."""
+    where = device()
+    with torch.random.fork_rng([where] if where.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def updates(budget: Budget, per_pass: int) -> int:
+    """The budget in updates, of which one pass over the data takes `per_pass`."""
+    return budget.amount * (per_pass if budget.unit == "passes" else 1)
+
+
+def batches_per_pass(items: int, size: int) -> int:
+    """How many batches hold every item once; the last one may be smaller."""
+    return -(-items // size)
+
+
+@lru_cache(maxsize=4)
+def _order(items: int, seed: int, turn: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, turn]).permutation(items)
+
+
+def whole_batch(items: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
+    """The items of one step's batch: each once per pass, every pass in an order of its own."""
+    turn, place = divmod(step, batches_per_pass(items, size))
+    return _order(items, seed, turn)[place * size : (place + 1) * size].copy()
+
+
+def batch(items: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
+    """The items of one step's batch, or the part of them that falls to this process."""
+    return distributed.part(whole_batch(items, size, seed, step))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended: after how many updates, and where the weights that were kept are from."""
+
+    steps: int
+    best_step: int
+    best_loss: float | None  # on the validation pieces; none where nothing was validated
+
+
+def train(
+    model: nn.Module,
+    loss: Callable[[int], Tensor],
+    optimiser: torch.optim.Optimizer,
+    *,
+    steps: int,
+    seed: int,
+    log: Log,
+    schedule: Callable[[int], float] = lambda step: 1.0,
+    clip: float | None = None,
+    validate: Callable[[], float] | None = None,
+    every: int = 100,
+    patience: int | None = None,
+    music_steps: int = 0,
+) -> Outcome:
+    """Minimise `loss(step)`; goes on from the log's checkpoint where there is one.
+
+    `loss` chooses its batch by the step (see `batch`). The learning rates given with the
+    optimiser are multiplied by `schedule(step)`, the gradient's global norm is cut to `clip`.
+    `validate` is asked every `every` updates and after the last one; the weights it likes best
+    are kept, and after `patience` answers without a better one training ends. One update sees
+    `music_steps` steps of music. BenchError when the loss is no longer finite.
+    """
+    where = next(model.parameters()).device
+    rates = [group["lr"] for group in optimiser.param_groups]
+    point = max(1, steps // POINTS)
+    best: dict[str, Any] = {}
+    done, stale, unseen = 0, 0, []  # unseen: losses since the last point of the curve
+
+    state = log.resume()
+    if state is not None:
+        done, stale, best = int(state["step"]), int(state["stale"]), dict(state.get("best", {}))
+        unseen = [torch.as_tensor(value) for value in state.get("unseen", [])]
+        if state.get("stop"):  # the network as it was then, and no further
+            steps = done
+        model.load_state_dict(_tensors(state["model"]))
+        _load_optimiser(optimiser, state.get("optimiser", {}))
+
+    def look() -> list[float]:
+        values = [float(value) for value in unseen]
+        for update, value in enumerate(values, start=done - len(values) + 1):
+            if not np.isfinite(value):
+                raise BenchError(
+                    f"Training diverged: the loss is {value} at update {update}."
+                    f" Lower the learning rate ({rates[0]:g}) or the gradient's clip ({clip})."
+                )
+        return values
+
+    def snapshot() -> dict[str, Any]:
+        # A look first: weights that have diverged are no state to resume from.
+        return {
+            "step": done,
+            "stale": stale,
+            "unseen": look(),
+            "best": best,
+            "model": _copy(model.state_dict()),
+            "optimiser": _optimiser_state(optimiser),
+        }
+
+    distributed.same(model)
+    while done < steps and (patience is None or stale < patience):
+        model.train()
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * schedule(done)
+        optimiser.zero_grad(set_to_none=True)
+        with (
+            seeded(distributed.own_seed(step_seed(seed, done))),
+            torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"),
+        ):
+            value = loss(done)
+        value.backward()  # type: ignore[no-untyped-call]
+        value = distributed.reduce(model, value)
+        if clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimiser.step()
+        done += 1
+        # Read only now and then: reading makes a GPU wait.
+        unseen.append(value)
+        if done % point == 0 or done == steps:
+            log.record(
+                done, train_loss=float(np.mean(look())), rate=optimiser.param_groups[0]["lr"]
+            )
+            log.progress(done, steps, done * music_steps)
+            unseen.clear()
+        if validate is not None and (done % every == 0 or done == steps):
+            look()
+            held_out = distributed.first(lambda: _held_out(model, validate))
+            log.record(done, valid_loss=held_out)
+            if not best or held_out < best["loss"]:
+                best = {"loss": held_out, "step": done, "model": _copy(model.state_dict())}
+                stale = 0
+            else:
+                stale += 1
+        log.checkpoint(snapshot)
+
+    look()
+    if best:
+        model.load_state_dict(_tensors(best["model"]))
+    model.eval()
+    return Outcome(done, int(best.get("step", done)), best.get("loss"))
+
+
+def _held_out(model: nn.Module, validate: Callable[[], float]) -> float:
+    model.eval()
+    with torch.no_grad(), seeded(0):
+        loss = float(validate())
+    if not np.isfinite(loss):
+        raise BenchError(f"The validation loss is {loss}: the network gives some piece no chance.")
+    return loss
+
+
+def _copy(weights: Mapping[str, Tensor]) -> Weights:
+    """The weights as they are now, each in memory of its own."""
+    return {name: weight.detach().cpu().clone() for name, weight in weights.items()}
+
+
+def _tensors(tree: Mapping[str, Any]) -> Weights:
+    return {name: torch.as_tensor(value) for name, value in tree.items()}
+
+
+def _optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """What the optimiser remembers of each parameter. Its settings are not part of it."""
+    return {
+        str(place): {
+            name: value.detach().cpu().clone() if isinstance(value, Tensor) else value
+            for name, value in memory.items()
+            if value is not None
+        }
+        for place, memory in optimiser.state_dict()["state"].items()
+    }
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, tree: Mapping[str, Any]) -> None:
+    memories = {int(place): dict(memory) for place, memory in tree.items()}
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": memories, "param_groups": groups})

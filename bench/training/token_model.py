@@ -1,0 +1,287 @@
+"""What networks that read one token after another share: learning, scoring and drawing sequences.
+
+A sequence is the tokens of one piece. Before it stands a token of its own, the beginning. A
+grammar knows which tokens may follow in each piece, so that what is drawn is well formed and the
+likelihood is that of the same distribution: the network's chances among the legal tokens.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.contract import Floats
+from bench.music import Score
+from bench.training import large_softmax, loop
+
+LARGE = 2**11  # tokens of a vocabulary whose logits are not held together
+HIDDEN = 2**25  # numbers that a network may hold of the pieces it scores at once
+PIECES = 64  # that are drawn at once, if what is carried of them
+CARRIED = 2**28  # is no more than so many numbers: 2 GB
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+State = Any  # what a network carries from token to token; only itself looks inside
+
+
+class Network(Protocol):
+    """A network over tokens; `hidden` numbers before its last layer."""
+
+    width: int  # of the hidden numbers
+
+    def out(self, hidden: Tensor) -> Tensor:
+        """(..., hidden) -> (..., tokens) logits of what follows."""
+
+    def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
+        """(length, hidden) for every sequence: what the network holds after each of its tokens."""
+
+    def read(self, inputs: Sequence[Ints]) -> tuple[Tensor, State]:
+        """(sequences, hidden) after the last token of each, and the state to go on from."""
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """The same after one more token (sequences,) each."""
+
+    def keep(self, state: State, rows: Tensor) -> State:
+        """The state of these sequences only."""
+
+
+class Grammar(Protocol):
+    """Where each of several pieces stands, and which tokens may follow."""
+
+    done: Bools  # (pieces,) whose end is reached
+
+    def legal(self) -> Bools:
+        """(pieces, tokens) which tokens may follow."""
+
+    def ending(self) -> Bools:
+        """(pieces, tokens) which tokens would lie at or after the piece's end."""
+
+    def take(self, tokens: Ints) -> None:
+        """Go on by one token in every piece that is not done."""
+
+
+# -- learning -------------------------------------------------------------------------------------
+
+
+def windows(sequences: Sequence[Ints], beginning: int, size: int) -> Ints:
+    """(windows, size + 1) every token as target once, after what precedes it; -1 is no token."""
+    rows = []
+    for sequence in sequences:
+        tokens = np.append(beginning, sequence)
+        for start in range(0, len(sequence), size):
+            row = np.full(size + 1, -1)
+            part = tokens[start : start + size + 1]
+            row[: len(part)] = part
+            rows.append(row)
+    return np.array(rows, dtype=np.int64).reshape(-1, size + 1)
+
+
+def random_windows(
+    sequences: Sequence[Ints], beginning: int, size: int, count: int, rng: np.random.Generator
+) -> Ints:
+    """(count, size + 1) windows at any place of the sequences, long ones more often than short."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    rows = np.full((count, size + 1), -1)
+    for row in rows:
+        number = int(rng.choice(len(sequences), p=lengths / lengths.sum()))
+        tokens = np.append(beginning, sequences[number])
+        start = int(rng.integers(max(1, len(tokens) - size)))
+        part = tokens[start : start + size + 1]
+        row[: len(part)] = part
+    return rows[:, : int((rows >= 0).sum(axis=1).max())]
+
+
+def surprise(out: nn.Linear, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of the targets (...) given (..., hidden); -1 is no target."""
+    hidden, targets = hidden[targets >= 0], targets[targets >= 0]  # (tokens, hidden)
+    if out.out_features >= LARGE:
+        return large_softmax.surprise(out, hidden, targets) / len(targets)
+    return nn.functional.cross_entropy(out(hidden), targets)
+
+
+# -- scoring --------------------------------------------------------------------------------------
+
+
+def groups(lengths: Sequence[int], width: int) -> Iterator[list[int]]:
+    """The pieces in groups of like length whose hidden numbers fit into the memory."""
+    order = sorted(range(len(lengths)), key=lambda piece: -lengths[piece])
+    while order:
+        longest = max(1, lengths[order[0]])
+        alike = sum(lengths[piece] >= 0.7 * longest for piece in order)
+        count = max(1, min(alike, HIDDEN // (longest * width)))
+        yield order[:count]
+        order = order[count:]
+
+
+@torch.no_grad()
+def log_likelihood(
+    network: Network,
+    sequences: Sequence[Ints],
+    beginning: int,
+    grammar: Callable[[Sequence[int]], Grammar],
+) -> Floats:
+    """(pieces,) log of the chance that each piece is drawn by just these tokens, in nats.
+
+    `grammar` makes the one of some of the pieces. The last factor is the chance that the token
+    after the last lies beyond the piece's end.
+    """
+    nats = np.zeros(len(sequences))
+    for group in groups([len(sequence) + 1 for sequence in sequences], network.width):
+        chosen = [sequences[piece] for piece in group]
+        held = network.hidden([np.append(beginning, sequence) for sequence in chosen])
+        rules = grammar(group)
+        rows = np.arange(len(group))
+        for place in range(max(len(sequence) for sequence in chosen) + 1):
+            there = np.array([place <= len(sequence) for sequence in chosen]) & ~rules.done
+            if not there.any():
+                break
+            rows = np.flatnonzero(there)
+            logits = network.out(torch.stack([held[row][place] for row in rows]))
+            logs = logits.double().cpu().numpy()
+            legal, ending = rules.legal()[rows], rules.ending()[rows]
+            token = np.array(
+                [chosen[row][place] if place < len(chosen[row]) else -1 for row in rows]
+            )
+            wanted = np.where(
+                token[:, None] < 0, legal & ending, np.arange(logs.shape[1]) == token[:, None]
+            )
+            nats[np.array(group)[rows]] += log_sum(logs, legal & wanted) - log_sum(logs, legal)
+            tokens = np.zeros(len(group), dtype=np.int64)
+            tokens[rows] = np.maximum(token, 0)
+            rules.done = rules.done | ~there
+            rules.done[rows[token < 0]] = True
+            rules.take(tokens)
+    return nats
+
+
+def log_sum(logs: Floats, chosen: Bools) -> Floats:
+    """(rows,) log of the sum of exp(logs) over the chosen ones."""
+    highest = logs.max(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        total: Floats = np.log(np.where(chosen, np.exp(logs - highest), 0.0).sum(axis=1))
+    return np.asarray(total + highest[:, 0])
+
+
+# -- drawing --------------------------------------------------------------------------------------
+
+
+def at_once(network: Any) -> int:
+    """How many pieces a network draws together: what a Transformer carries of each is large."""
+    carried: int = getattr(network, "carried", 1)
+    return max(1, min(PIECES, CARRIED // carried))
+
+
+@torch.no_grad()
+def draw(
+    network: Network,
+    prompts: Sequence[Ints],
+    grammar: Grammar,
+    streams: Sequence[np.random.Generator],
+    choose: Callable[[Floats, Floats], Ints] | None = None,
+) -> list[Ints]:
+    """The tokens that follow each prompt (its beginning included), until its piece is done.
+
+    The one that ends a piece is not among them. A piece in which nothing may follow is done.
+    `choose` takes a token by the chances (pieces, tokens) and two random numbers each.
+    """
+    choose = choose or softmax
+    drawn: list[list[int]] = [[] for _ in prompts]
+    rows = np.flatnonzero(~grammar.done)
+    if not len(rows):
+        return [np.zeros(0, dtype=np.int64) for _ in prompts]
+    hidden, state = network.read([prompts[int(row)] for row in rows])
+    while True:
+        logs = network.out(hidden).double().cpu().numpy()
+        legal = grammar.legal()[rows]
+        grammar.done[rows] |= ~legal.any(axis=1)
+        alive = ~grammar.done[rows]
+        logs = np.where(legal, logs, -np.inf)
+        with np.errstate(invalid="ignore"):
+            chances = np.exp(logs - logs.max(axis=1, keepdims=True))
+        numbers = np.stack([streams[int(row)].random(2) for row in rows])
+        chosen = np.zeros(len(rows), dtype=np.int64)
+        chosen[alive] = choose(chances[alive], numbers[alive])
+        tokens = np.zeros(len(prompts), dtype=np.int64)
+        tokens[rows] = chosen
+        grammar.take(tokens)
+        alive = ~grammar.done[rows]
+        for row, token in zip(rows[alive], chosen[alive], strict=True):
+            drawn[row].append(int(token))
+        if not alive.any():
+            return [np.array(tokens, dtype=np.int64) for tokens in drawn]
+        if alive.mean() <= 0.75:  # those that are done only cost
+            kept = torch.from_numpy(np.flatnonzero(alive)).to(hidden.device)
+            rows, chosen, state = rows[alive], chosen[alive], network.keep(state, kept)
+        hidden, state = network.step(torch.from_numpy(chosen).to(hidden.device), state)
+
+
+def softmax(chances: Floats, numbers: Floats) -> Ints:
+    """(pieces,) a token drawn by the chances (pieces, tokens), which need not sum to 1."""
+    ends = chances.cumsum(axis=1)
+    drawn = (ends <= numbers[:, :1] * ends[:, -1:]).sum(axis=1)
+    last = chances.shape[1] - 1 - (chances[:, ::-1] > 0).argmax(axis=1)  # that has a chance
+    return np.asarray(np.minimum(drawn, last), dtype=np.int64)
+
+
+def argmax(chances: Floats, numbers: Floats) -> Ints:
+    """(pieces,) the likeliest token."""
+    best: Ints = chances.argmax(axis=1)
+    return best
+
+
+def mixed(chances: Floats, numbers: Floats) -> Ints:
+    """(pieces,) a drawn token or the likeliest, by the toss of a coin."""
+    best, drawn = argmax(chances, numbers), softmax(chances, numbers)
+    chosen: Ints = np.where(numbers[:, 1] < 0.5, best, drawn)
+    return chosen
+
+
+SAMPLERS = {"softmax": softmax, "argmax": argmax, "mixed": mixed}
+
+
+def tensor(array: NDArray[Any]) -> Tensor:
+    """The array where networks live."""
+    return torch.from_numpy(array).to(loop.device())
+
+
+# -- housekeeping ---------------------------------------------------------------------------------
+
+
+def mean_loss(network: Any, rows: Ints, batch: int) -> float:
+    """The network's mean loss over windows, every token counting once."""
+    total, tokens = 0.0, 0
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        count = int((part[:, 1:] >= 0).sum())
+        total += float(network.loss(tensor(part))) * count
+        tokens += count
+    return total / tokens
+
+
+def music_steps(scores: Sequence[Score], sequences: Sequence[Ints], tokens: int) -> int:
+    """How many steps of music so many tokens are, as the pieces go."""
+    said = sum(len(sequence) for sequence in sequences)
+    return round(tokens * sum(score.length for score in scores) / max(1, said))
+
+
+def precise(network: nn.Module) -> Any:
+    """The network in double precision: single rounds differently in batches of other sizes."""
+    return copy.deepcopy(network).double().eval()
+
+
+def weights(network: nn.Module) -> dict[str, NDArray[Any]]:
+    """The weights by name, to be saved."""
+    return {f"network.{name}": w.cpu().numpy() for name, w in network.state_dict().items()}
+
+
+def restore(network: nn.Module, arrays: dict[str, NDArray[Any]]) -> None:
+    """Give the network the weights that were saved, and move it to where networks live."""
+    own = {k.removeprefix("network."): v for k, v in arrays.items() if k.startswith("network.")}
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in own.items()})
+    network.to(loop.device()).eval()

@@ -1,0 +1,1 @@
+"""What the pages show, computed by plain functions that need no browser."""

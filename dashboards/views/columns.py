@@ -1,0 +1,265 @@
+"""The columns of the leaderboard page: what each shows, in which view, and in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.contract import Metric
+from dashboards.views.board import Cells, name_of
+
+Form = Literal["text", "whole", "figure", "seconds"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its key in addresses, its head, what it means, and a row's value for it."""
+
+    key: str
+    head: str
+    about: str
+    value: Callable[[Cells], Any]
+    form: Form = "text"
+    metric: str = ""  # the metric it is a figure of
+
+
+def cell(name: str) -> Callable[[Cells], Any]:
+    """The row's cell of that name; nothing where it is empty."""
+    return lambda row: None if row.get(name) in ("", None) else row[name]
+
+
+def span(name: str, digits: int = 2) -> Callable[[Cells], str | None]:
+    """The row's interval of that name."""
+
+    def text(row: Cells) -> str | None:
+        low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+        if low is None or high is None:
+            return None
+        if name == "rank":
+            return f"{low}" if low == high else f"{low}–{high}"
+        return f"{low:.{digits}f} to {high:.{digits}f}"
+
+    return text
+
+
+def likelihood(name: str, described: str) -> Callable[[Cells], Any]:
+    """A likelihood, where it is one of that object: two objects never share a column."""
+    inner = span(name.removesuffix(".span")) if name.endswith(".span") else cell(name)
+    return lambda row: inner(row) if row.get("likelihood_object") == described else None
+
+
+def seconds(value: float) -> str:
+    """Seconds with three digits that count, and never a power of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{float(f'{value:.3g}'):g}"
+
+
+def steps_per_second(row: Cells) -> int | None:
+    """How much music the system makes in a second."""
+    if not row.get("sample_seconds") or not row.get("pieces"):
+        return None
+    return round(row["pieces"] * row["steps"] / row["sample_seconds"])
+
+
+FIXED = [
+    Column(
+        "rank", "Rank", "Systems that cannot be told apart share a rank.", cell("rank"), "whole"
+    ),
+    Column("rank_range", "Rank, 95 %", "The places it may really have.", span("rank")),
+    Column("system", "System", "Select a row to open it.", name_of),
+    Column("paper", "Paper", "Where it was published.", cell("paper")),
+    Column(
+        "kind",
+        "Kind",
+        "paper: from a paper of the suite. floor and ceiling: what the scale is fixed to.",
+        cell("kind"),
+    ),
+    Column(
+        "skill",
+        "Skill",
+        "0 is noise, 1 is human music: the mean over all headline metrics. Blank where one of them"
+        " has no value.",
+        cell("skill"),
+        "figure",
+    ),
+    Column("skill_range", "Skill, 95 %", "Where the skill may really lie.", span("skill")),
+    Column("coverage", "Metrics", "Headline metrics with a value, of all.", cell("skill_coverage")),
+    Column("human", "Rating", "Mean of blind listeners, 1 to 10.", cell("human_rating"), "figure"),
+    Column("human_range", "Rating, 95 %", "Where it may really lie.", span("human_rating")),
+    Column(
+        "believability",
+        "Taken for human",
+        "Share of listeners who thought a human could have composed it.",
+        cell("believability"),
+        "figure",
+    ),
+    Column(
+        "nats",
+        "Loss on notes ↓",
+        "Nats per step on held-out music, onsets and durations both paid for.",
+        likelihood("nats_per_step", "score"),
+        "figure",
+    ),
+    Column("nats_range", "Loss on notes, 95 %", "", likelihood("nats_per_step.span", "score")),
+    Column(
+        "frames",
+        "Loss on keys ↓",
+        "Nats per step on held-out music, only which keys sound. Not comparable with the loss on"
+        " notes.",
+        likelihood("nats_per_step", "frames"),
+        "figure",
+    ),
+    Column("frames_range", "Loss on keys, 95 %", "", likelihood("nats_per_step.span", "frames")),
+    Column(
+        "tag",
+        "Kind of loss",
+        "exact: a true probability. upper: the real loss is lower. coarse: repeated notes are not"
+        " paid for. estimate: neither. none: it has none.",
+        cell("likelihood_kind"),
+    ),
+    Column("bits", "Bits per note ↓", "The same, per note.", cell("bits_per_note"), "figure"),
+    Column("bits_range", "Bits per note, 95 %", "", span("bits_per_note")),
+    Column("loss_note", "Why there is no loss", "", cell("likelihood_note")),
+    Column("parameters", "Parameters", "Numbers it learns.", cell("parameters"), "whole"),
+    Column(
+        "size",
+        "Network",
+        "full: the paper's sizes. reduced, small: what the preset affords.",
+        cell("size"),
+    ),
+    Column(
+        "train",
+        "Training",
+        "Seconds, mean of the seeds: the processor's, or the clock's where a GPU works.",
+        cell("train_seconds"),
+        "seconds",
+    ),
+    Column(
+        "sample",
+        "Sampling",
+        "Seconds for all samples of a seed.",
+        cell("sample_seconds"),
+        "seconds",
+    ),
+    Column("speed", "Steps per second", "Music made per second.", steps_per_second, "whole"),
+    Column("memory", "Memory, MB", "The most it held.", cell("peak_memory_mb"), "whole"),
+    Column("device", "Device", "", cell("device")),
+    Column("hardware", "Hardware", "", cell("hardware")),
+    Column("threads", "Threads", "", cell("threads"), "whole"),
+    Column("budget", "Budget", "Updates or passes of training.", cell("budget"), "whole"),
+    Column(
+        "share",
+        "Of the paper's",
+        "Its budget as a share of what the paper spent. Blank: the paper names none.",
+        cell("budget_share"),
+        "figure",
+    ),
+    Column("seeds", "Seeds", "Runs that ended well.", cell("seeds"), "whole"),
+    Column("status", "Status", "ok; partial: some seeds failed; or how it failed.", cell("status")),
+    Column("date", "Date", "When its last job ended.", cell("date")),
+    Column("commit", "Commit", "The code that made it.", cell("commit")),
+]
+
+ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
+
+VIEWS: dict[str, tuple[str, ...]] = {
+    "Overall": (
+        *("rank", "rank_range", "system", "kind", "skill", "skill_range", "*headline"),
+        *("nats", "frames", "paper", "parameters", "train", "device", "status"),
+    ),
+    "Loss": (
+        *("system", "tag", "nats", "nats_range", "frames", "frames_range"),
+        *("bits", "bits_range", "loss_note", "paper"),
+    ),
+    "Listeners": (
+        "system",
+        "kind",
+        "human",
+        "human_range",
+        "believability",
+        "skill",
+        "skill_range",
+    ),
+    "Speed": (
+        *("system", "kind", "skill", "parameters", "train", "sample", "speed", "memory"),
+        *("budget", "share", "device", "hardware", "threads", "date", "commit"),
+    ),
+}
+VIEW_WORDS = {
+    "Overall": "How close to human music each system comes, by skill.",
+    "Loss": "How well each system predicts music it never saw. Lower is better; only figures"
+    " in one column compare.",
+    "Listeners": "What blind listeners said.",
+    "Speed": "What each system costs.",
+}
+
+
+SHORT = {"isl", "pca", "mmd", "kde"}  # words that are written in capitals
+
+
+def label(figure: str) -> str:
+    """What people read for a figure's name."""
+    if figure == "nats_per_step":
+        return "loss, nats per step"
+    return " ".join(
+        word.upper() if word in SHORT else word for word in figure.replace("_", " ").split()
+    )
+
+
+def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str, Column]:
+    """Every column by its key: the fixed ones, then three per metric of the board."""
+    found = {one.key: one for one in FIXED}
+    for name in names:
+        cls = known.get(name)
+        head = label(name)
+        arrow = ARROWS[cls.direction] if cls else ""
+        about = f"{cls.measures} Unit: {cls.unit}." if cls else "Not installed here."
+        found[name] = Column(name, head + arrow, about, cell(name), "figure", name)
+        found[f"{name}.range"] = Column(
+            f"{name}.range", f"{head}, 95 %", about, span(name, 3), metric=name
+        )
+        if cls is None or cls.headline:
+            found[f"{name}.skill"] = Column(
+                f"{name}.skill",
+                f"{head}, skill",
+                "The same on the scale from 0 (noise) to 1 (human).",
+                cell(f"{name}_skill"),
+                "figure",
+                name,
+            )
+    return found
+
+
+def of_view(
+    view: str, found: Mapping[str, Column], headline: Sequence[str], sizes: bool
+) -> list[str]:
+    """The keys of a view's columns; `sizes`: not all networks have their paper's size."""
+    keys: list[str] = []
+    for key in VIEWS[view]:
+        if key == "*headline":
+            keys += [k for name in headline for k in (name, f"{name}.skill") if k in found]
+        else:
+            keys += [key, "size"] if key == "parameters" and sizes else [key]
+    return keys
+
+
+def order(view: str) -> Callable[[Cells], tuple[Any, ...]]:
+    """How a view sorts its rows: the best on top, what has no figure below."""
+
+    def down(value: float | None) -> tuple[bool, float]:
+        return (value is None, -(value or 0.0))
+
+    def up(value: float | None) -> tuple[bool, float]:
+        return (value is None, value or 0.0)
+
+    def place(row: Cells) -> tuple[Any, ...]:
+        if view == "Loss":
+            kind = {"score": 0, "frames": 1}.get(str(row.get("likelihood_object")), 2)
+            return (kind, *up(row.get("nats_per_step")), name_of(row))
+        if view == "Listeners":
+            return (*down(row.get("human_rating")), *down(row.get("skill")), name_of(row))
+        if view == "Speed":
+            return (*up(row.get("sample_seconds")), name_of(row))
+        return (*down(row.get("skill")), name_of(row))
+
+    return place

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from bench import registry
+from bench.board import reproduce
+from bench.board.build import Entry, Row
+from bench.errors import BenchError
+
+
+def row(system, preset, nats, dataset="jsb"):
+    return Entry(
+        Row(
+            system=system, kind="paper", variant="corrected", dataset=dataset, dataset_version=1,
+            preset=preset, status="ok", seeds=1, pieces=4, steps=32, prompted=True, budget=5,
+            budget_unit="updates", budget_share=0.25, device="cpu", dataset_fingerprint="f",
+            jobs="j", nats_per_step=nats, parameters=1000,
+        ),
+        {}, {"nats_per_step": np.zeros(3)}, None,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    text = """
+[paper]
+short = "Somebody 2020"
+[systems.x]
+title = "X"
+kind = "paper"
+class = "somewhere:X"
+[systems.x.published]
+nats_per_step = { jsb = 5.5, nottingham = 2.0 }
+human_rating = 7.0
+parameters_counted = 900
+"""
+    specs = registry.read_catalogue(text, "here")
+    monkeypatch.setattr(registry, "systems", lambda: specs)
+
+
+def test_a_published_figure_stands_beside_ours_of_the_dearest_preset(paper):
+    found = {
+        (c.figure, c.dataset): c
+        for c in reproduce.figures([row("x", "standard", 6.0), row("x", "quick", 8.0)], "some")
+    }
+    jsb = found["nats_per_step", "jsb"]
+    assert (jsb.ours, jsb.gap, jsb.preset, jsb.budget_share) == (6.0, 0.5, "standard", 0.25)
+    assert found["nats_per_step", "nottingham"].note == "not run on nottingham"
+    assert found["human_rating", ""].note == "not measured here"
+    assert found["parameters_counted", ""].gap == 100  # from the sizes that the paper states
+
+
+def test_where_a_paper_gives_no_figure_the_reason_stands_in_its_place(monkeypatch):
+    text = """
+[systems.x]
+title = "X"
+kind = "paper"
+class = "somewhere:X"
+published = { none = "proposed, never run" }
+"""
+    specs = registry.read_catalogue('[paper]\nshort = "Somebody 2020"\n' + text, "here")
+    monkeypatch.setattr(registry, "systems", lambda: specs)
+    (one,) = reproduce.figures([row("x", "quick", 6.0)])
+    assert (one.figure, one.published) == ("no figure", "proposed, never run")
+    assert (one.ours, one.note) == (None, "nothing to compare")
+
+
+def test_a_paper_nobody_wrote_is_answered_with_those_there_are(paper):
+    with pytest.raises(BenchError, match="Somebody 2020"):
+        reproduce.figures([], "nobody")
+
+
+def test_what_belongs_to_no_data_set_is_a_part_of_the_figure():
+    published = {"nats_per_step": {"jsb": 5.5}, "human_rating": {"mean": 6.2, "sd": 2.4}, "n": 3}
+    assert list(reproduce.flatten(published)) == [
+        ("nats_per_step", "jsb", 5.5),
+        ("human_rating mean", "", 6.2),
+        ("human_rating sd", "", 2.4),
+        ("n", "", 3),
+    ]
+
+
+def test_no_published_figure_has_the_name_of_a_metric_that_measures_something_else():
+    """What a paper calls by a metric's name is compared with that metric."""
+    metrics = set(registry.metrics())
+    shared = {
+        (spec.id, figure)
+        for spec in registry.systems().values()
+        for figure, _, _ in reproduce.flatten(spec.published)
+        if figure in metrics
+    }
+    # Sokolov et al. sum over frames what we average: the page says "on other data".
+    assert {figure for _, figure in shared} <= {"isl"}

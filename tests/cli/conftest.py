@@ -1,0 +1,1 @@
+from tiny_data import tiny  # noqa: F401 - a fixture

@@ -1,0 +1,80 @@
+"""The charts that order or place things: what is drawn, and that Vega's schema knows it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("altair")
+
+from bench.board.build import Entry
+from bench.board.report import tied
+from dashboards.charts import board as charts
+from dashboards.charts import metric as metric_charts
+from dashboards.charts import model as model_charts
+from dashboards.views import embedding as embedding_view
+
+
+def test_a_bar_joins_neighbours_that_are_not_apart_and_the_best_is_on_top():
+    names = ["c", "a", "b"]  # by skill, not by name
+    spec = charts.ties(names, [(0, 1)]).to_dict()
+    for layer in spec["layer"]:
+        assert layer["encoding"]["y"]["scale"]["domain"] == names
+    rows = [row for table in spec["datasets"].values() for row in table]
+    assert {row["system"] for row in rows if "bar" in row and "system" in row} == {"c", "a"}
+    assert {"bar": 0, "first": "c", "last": "a"} in rows
+    charts.ties(names, []).to_dict()
+
+
+def test_systems_whose_draws_overlap_are_tied_and_floors_are_no_systems():
+    import synthetic
+
+    from bench.board.build import Row
+
+    rng = np.random.default_rng(0)
+    means = {"low": 0.2, "alike": 0.595, "high": 0.6}
+    entries = []
+    for row, (name, mean) in zip(synthetic.rows(3), means.items(), strict=True):
+        fixed = {k: v for k, v in row.items() if k in Row.model_fields}
+        one = Row.model_validate({**fixed, "system": name, "kind": "paper", "skill": mean})
+        entries.append(Entry(one, {}, {"skill": rng.normal(mean, 0.02, 2000)}, None))
+    floor = entries[0].row.model_copy(update={"kind": "floor", "system": "noise"})
+    ranked, bars = tied([*entries, Entry(floor, {}, entries[0].draws, 0)])
+    assert [one.row.system for one in ranked] == ["high", "alike", "low"]
+    assert bars == [(0, 1)]
+    assert tied(entries[:1])[1] == tied([])[1] == []
+
+
+@pytest.mark.parametrize(
+    ("label", "key"), [("C4", 60), ("A0-C4", 21), ("E♭3-G3", 51), ("silence", None), ("", None)]
+)
+def test_the_lowest_note_of_a_label(label, key):
+    assert embedding_view.lowest(label) == key
+
+
+@pytest.mark.parametrize("method", embedding_view.METHODS)
+def test_two_heaps_of_vectors_stay_two_heaps_on_the_map(method):
+    rng = np.random.default_rng(0)
+    vectors = np.concatenate([rng.normal(side, 0.1, (20, 8)) for side in (-5, 5)])
+    labels = tuple(f"{'CDEFGAB'[i % 7]}{2 + i // 20}" for i in range(40))
+    table = embedding_view.flattened(embedding_view.Learnt(labels, vectors), method)
+    flat = table[["x", "y"]].to_numpy()
+    own = np.linalg.norm(flat - np.repeat([flat[:20].mean(0), flat[20:].mean(0)], 20, 0), axis=1)
+    other = np.linalg.norm(flat - np.repeat([flat[20:].mean(0), flat[:20].mean(0)], 20, 0), axis=1)
+    assert (own < other).all()
+    again = embedding_view.flattened(embedding_view.Learnt(labels, vectors), method)
+    pd.testing.assert_frame_equal(table, again)
+    model_charts.embedding(table, embedding_view.NAMED).to_dict()
+
+
+def test_the_other_charts_are_ones_that_vega_knows():
+    way = pd.DataFrame({"seed": ["0", "0"], "update": [1, 2], "value": [0.5, 0.4]})
+    model_charts.trajectory(way, "loss").to_dict()
+    points = [{"seed": "0", "step": 1, "curve": "valid_loss", "value": 2.0}]
+    assert model_charts.curves(points, "loss").to_dict()["mark"]["point"]  # one point is seen
+    found = pd.DataFrame(
+        {"metric": ["a"], "tau": [0.5], "low": [0.1], "high": [0.9]}
+        | {"sure": ["beyond doubt"], "verdict": ["agrees"]}
+    )
+    metric_charts.agreement(found).to_dict()
+    rated = {"system": ["a"], "value": [1.0], "rating": [5.0], "low": [4.0], "high": [6.0]}
+    metric_charts.rated(pd.DataFrame(rated), "ISL").to_dict()

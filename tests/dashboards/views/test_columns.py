@@ -1,0 +1,61 @@
+import synthetic
+
+from dashboards.views import columns
+from dashboards.views.board import metric_names
+
+
+def found_for(rows):
+    from bench import registry
+
+    return columns.columns(metric_names(rows), registry.metrics())
+
+
+def test_losses_of_two_objects_never_share_a_column():
+    rows = synthetic.rows(6)
+    found = found_for(rows)
+    for row in rows:
+        shown = (found["nats"].value(row), found["frames"].value(row))
+        assert shown.count(None) == 1
+        place = 0 if row["likelihood_object"] == "score" else 1
+        assert shown[place] == row["nats_per_step"]
+
+
+def test_a_failed_row_is_blank_in_every_figure():
+    row = synthetic.failed(synthetic.rows(1)[0])
+    figures = [c for c in found_for([row, *synthetic.rows(1)]).values() if c.form == "figure"]
+    assert len(figures) > 5
+    assert all(column.value(row) is None for column in figures)
+
+
+def test_every_view_shows_columns_that_exist():
+    rows = synthetic.rows(2)
+    found = found_for(rows)
+    for view in columns.VIEWS:
+        keys = columns.of_view(view, found, ["scale_consistency_gap"], sizes=True)
+        assert set(keys) <= set(found)
+        assert len(set(keys)) == len(keys)
+    usual = columns.of_view("Overall", found, ["scale_consistency_gap"], sizes=False)
+    assert "scale_consistency_gap.skill" in usual
+
+
+def test_the_size_of_networks_stands_beside_their_parameters_once_one_is_not_full():
+    found = found_for(synthetic.rows(2))
+    usual = columns.of_view("Overall", found, [], sizes=False)
+    sized = columns.of_view("Overall", found, [], sizes=True)
+    assert "size" not in usual
+    assert sized[sized.index("parameters") + 1] == "size"
+    assert [key for key in sized if key != "size"] == usual
+
+
+def test_what_has_no_figure_comes_last_in_every_view():
+    rows = [synthetic.failed(synthetic.rows(1)[0]), *synthetic.rows(6)]
+    for view in columns.VIEWS:
+        assert max(rows, key=columns.order(view))["status"] == "failed"
+    best = min(rows, key=columns.order("Overall"))
+    assert best["skill"] == max(row["skill"] for row in rows if row["skill"] is not None)
+
+
+def test_speed_counts_all_steps_of_all_samples():
+    row = {"pieces": 64, "steps": 128, "sample_seconds": 2.0}
+    assert columns.steps_per_second(row) == 4096  # 64 x 128 in 2 s
+    assert columns.steps_per_second({**row, "sample_seconds": None}) is None

@@ -1,0 +1,73 @@
+"""The built-in catalogues can be read, and what they name can be built."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import baselines
+import bench.architectures
+import bench.treatments
+from bench.contract import System
+from bench.registry import SystemSpec, read_catalogue
+
+ROOT = Path(__file__).parents[2]
+CATALOGUES = [
+    ROOT / "baselines" / "baselines.toml",
+    *sorted((ROOT / "bench/papers").glob("*.toml")),
+]
+SPECS = [
+    spec for file in CATALOGUES for spec in read_catalogue(file.read_text(), str(file)).values()
+]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
+def test_every_variant_of_a_system_can_be_built(spec: SystemSpec) -> None:
+    for variant in spec.variants():
+        assert isinstance(spec.build(variant), System)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
+def test_a_system_that_learns_has_a_budget_for_every_preset(spec: SystemSpec) -> None:
+    budget = spec.budget
+    assert budget.smoke <= budget.quick <= budget.standard
+    assert (budget.smoke > 0) == (budget.standard > 0)
+
+
+def test_no_two_catalogues_define_the_same_system() -> None:
+    assert len({spec.id for spec in SPECS}) == len(SPECS)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
+def test_a_system_says_where_it_is_from_and_what_was_published(spec: SystemSpec) -> None:
+    assert spec.citation or spec.kind in ("floor", "ceiling")  # silence and the pieces themselves
+    assert spec.about
+    assert spec.published
+    if "none" in spec.published:
+        assert spec.published.keys() == {"none"}  # no figures, and the reason
+        assert spec.published["none"]
+    if spec.kind == "paper":
+        assert spec.section
+        assert spec.decisions
+
+
+def classes_of(package: object) -> set[str]:
+    """The systems that a package's modules define, bases of others left out."""
+    found = []
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):  # type: ignore[attr-defined]
+        content = vars(importlib.import_module(module.name)).values()
+        own = [c for c in content if isinstance(c, type) and c.__module__ == module.name]
+        found += [c for c in own if all(hasattr(c, name) for name in ("fit", "sample", "load"))]
+    bases = {base for c in found for base in c.__mro__[1:]}
+    left = [c for c in found if c not in bases and not getattr(c, "_is_protocol", False)]
+    return {f"{c.__module__}:{c.__qualname__}" for c in left}
+
+
+@pytest.mark.parametrize(
+    "package", [bench.architectures, bench.treatments, baselines], ids=lambda p: p.__name__
+)
+def test_no_system_is_left_out_of_the_catalogues(package: object) -> None:
+    found = classes_of(package)
+    assert len(found) > 3
+    assert found <= {spec.class_path for spec in SPECS}

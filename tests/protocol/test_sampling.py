@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from bench.check import toy_dataset
+from bench.errors import BenchError
+from bench.music import Score
+from bench.protocol import sampling
+
+
+def protocol(samples=6, steps=32, unprompted=False):
+    return sampling.Protocol(samples=samples, steps=steps, prompt=16, unprompted=unprompted)
+
+
+def test_prompts_come_from_half_of_the_validation_pieces_and_tuning_from_the_other():
+    toy = toy_dataset()
+    prompts = sampling.prompts(toy, protocol(samples=4))
+    givers = {prompt.piece for prompt in prompts}
+    reference = sampling.reference(toy, protocol(samples=4), prompts)
+    assert givers < set(toy.valid)
+    others = [toy.pieces[piece] for piece in toy.valid if piece not in givers]
+    assert list(reference.tuning) == sampling.excerpts(others, protocol())
+    assert len(reference.tuning) > 0
+
+
+def test_the_reference_says_which_piece_every_prompt_and_excerpt_is_from():
+    toy = toy_dataset()
+    asked = sampling.prompts(toy, protocol())
+    found = sampling.reference(toy, protocol(steps=16), asked)
+    assert list(found.prompt_pieces) == [prompt.piece for prompt in asked]
+    assert len(found.test_pieces) == len(found.test) > len(set(found.test_pieces))
+    for name, excerpt in zip(found.test_pieces, found.test, strict=True):
+        piece = toy.pieces[name]
+        cuts = (piece.slice(at, at + 16) for at in range(16, piece.length - 15, 16))
+        assert name in toy.test
+        assert excerpt in list(cuts)
+
+
+def test_prompt_and_continuation_are_neighbours_in_the_piece():
+    toy = toy_dataset()
+    for prompt in sampling.prompts(toy, protocol()):
+        piece = toy.pieces[prompt.piece].sounding()
+        assert prompt.start % toy.bar == 0
+        assert (prompt.score.sounding() == piece[prompt.start : prompt.start + 16]).all()
+        after = piece[prompt.start + 16 : prompt.start + 48]
+        assert (prompt.continuation.sounding() == after).all()
+
+
+def test_prompts_are_the_same_every_time_and_all_different():
+    toy = toy_dataset()
+    first, second = (sampling.prompts(toy, protocol()) for _ in range(2))
+    assert first == second
+    assert len({(prompt.piece, prompt.start) for prompt in first}) == 6
+
+
+def test_more_prompts_begin_with_the_fewer_ones():
+    toy = toy_dataset()
+    assert sampling.prompts(toy, protocol(samples=6))[:3] == sampling.prompts(toy, protocol(3))
+
+
+def test_without_prompts_the_continuations_stay():
+    toy = toy_dataset()
+    prompted = sampling.prompts(toy, protocol())
+    unprompted = sampling.prompts(toy, protocol(unprompted=True))
+    assert all(prompt.score == Score.silence(0) for prompt in unprompted)
+    assert [p.continuation for p in prompted] == [p.continuation for p in unprompted]
+
+
+def test_too_many_prompts_are_refused_with_the_number_there_are():
+    with pytest.raises(BenchError, match=r"toy can give 6 prompts .* not 7.*--samples"):
+        sampling.prompts(toy_dataset(), protocol(samples=7))
+
+
+def test_excerpts_are_cut_as_continuations_are():
+    piece = toy_dataset(bars=8).pieces["toy00"]
+    found = sampling.excerpts([piece, Score.silence(8)], protocol(steps=40))
+    assert [score.length for score in found] == [40, 40]
+    sounding = piece.sounding()
+    assert (found[0].sounding() == sounding[16:56]).all()  # after the bar that would prompt it
+    assert (found[1].sounding() == sounding[64:104]).all()  # from a bar line, without overlap
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ("no list", "must return a list of Score"),
+        ([Score.silence(32)] * 5, "5 samples came back for 6 prompts"),
+        ([Score.silence(32)] * 5 + [Score.silence(31)], "Sample 5 has 31 steps"),
+        ([Score.silence(32, 2)] * 6, "Sample 0 has 32 steps at 2 per quarter"),
+    ],
+)
+def test_samples_that_break_the_protocol_are_named(samples, message):
+    with pytest.raises(BenchError, match=message):
+        sampling.check_samples(samples, protocol(), 4)
+
+
+def test_the_test_split_never_gives_a_prompt():
+    toy = toy_dataset()
+    test = {score.content_hash for score in toy.split("test")}
+    for prompt in sampling.prompts(toy, protocol()):
+        assert toy.pieces[prompt.piece].content_hash not in test
+    assert np.all([piece not in toy.test for piece in toy.valid])

@@ -1,0 +1,32 @@
+import pytest
+
+from bench.survey.analysis.literature import published
+
+# Huang & Wu 2016, section 6; Svegliato & Witty 2017, table 2.
+PAPERS = {
+    ("Huang & Wu 2016", "midi-lstm"): (7.0, 1.87, 1, None),
+    ("Huang & Wu 2016", "RNN-NADE"): (5.3, 1.7, 1, None),
+    ("Huang & Wu 2016", "chord-lstm"): (6.2, 2.4, 1, None),
+    ("Svegliato & Witty 2017", "deep-jammer-large"): (6.7, 2.1, 4, 0.76),
+    ("Svegliato & Witty 2017", "deep-jammer-medium"): (6.2, 2.0, 2, 0.73),
+    ("Svegliato & Witty 2017", "deep-jammer-small"): (6.1, 2.1, 2, 0.67),
+    ("Svegliato & Witty 2017", "deep-jammer-dropout"): (6.0, 1.9, 2, 0.69),
+    ("Svegliato & Witty 2017", "deep-jammer-extended"): (4.3, 2.0, 2, 0.40),
+    ("Svegliato & Witty 2017", "deep-jammer-finetune"): (4.7, 1.7, 2, 0.48),
+    ("Svegliato & Witty 2017", "real classical"): (8.1, 1.4, 1, 1.0),
+    ("Svegliato & Witty 2017", "real jazz"): (7.3, 1.6, 1, 0.92),
+}
+
+
+def test_every_published_rating_is_there_as_printed():
+    found = {(p.paper, p.system): (p.mean, p.sd, p.clips, p.believable) for p in published()}
+    assert found == PAPERS
+    assert sum(p.clips for p in published() if p.paper.startswith("Svegliato")) == 16
+    assert {p.raters for p in published()} == {26}
+
+
+def test_a_design_with_one_clip_can_hardly_tell_anything_apart():
+    by_clips = {p.clips: p.detectable for p in published()}
+    assert by_clips[1] > 3 > by_clips[2] > by_clips[4]
+    one = next(p for p in published() if p.system == "RNN-NADE")
+    assert one.high - one.low == pytest.approx(2 * 2.06 * 1.7 / 26**0.5, rel=1e-3)
