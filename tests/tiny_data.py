@@ -13,7 +13,7 @@ from bench.data.source import Source
 from bench.music import Score
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
 
@@ -61,7 +61,7 @@ class Tiny:
 
 
 @pytest.fixture
-def tiny(tmp_path, monkeypatch) -> Tiny:
+def tiny(tmp_path, monkeypatch, own_cache) -> Tiny:
     made = Tiny(tmp_path)
     monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setattr(registry, "datasets", lambda: {"tiny": made.source})

@@ -94,7 +94,7 @@ def test_samples_are_well_formed_and_continue_the_prompt(monkeypatch: pytest.Mon
         return drawn
 
     draw = token_model.draw
-    monkeypatch.setattr(remi_pieces.language, "draw", spy)
+    monkeypatch.setattr(remi_pieces.token_model, "draw", spy)
     prompts = toy_prompts()
     for prompt, sample, tokens in zip(prompts, system.sample(prompts, 24, 0), seen, strict=True):
         bars = np.full(-(-prompt.length // 16), remi.BAR)

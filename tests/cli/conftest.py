@@ -1,1 +1,1 @@
-from tiny_data import tiny  # noqa: F401 - a fixture
+from tiny_data import own_cache, tiny  # noqa: F401 - fixtures

@@ -44,7 +44,7 @@ def verbs():
 @pytest.mark.parametrize("verb", verbs(), ids=" ".join)
 def test_help_answers_without_loading_anything_heavy(verb):
     code = (
-        f"import sys; from bench.cli import main; sys.argv = ['bench', *{verb!r}, '--help']\n"
+        f"import sys; from bench.cli.main import main; sys.argv = ['bench', *{verb!r}, '--help']\n"
         "try: main()\n"
         "except SystemExit as end: assert end.code in (0, None), end.code\n"
         f"print(sorted(set(sys.modules) & {HEAVY!r}), file=sys.stderr)"

@@ -38,3 +38,8 @@ def pinned_with():
         return replace(made.source, made_with=tuple(made_with))
 
     return change
+
+
+@pytest.fixture(autouse=True)
+def _always_an_own_cache(own_cache):  # noqa: F811 - the fixture
+    pass
