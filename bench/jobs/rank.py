@@ -47,9 +47,9 @@ def main(folder: JobFolder, told: Path) -> None:
         with distributed.together(cuda=job.device == "cuda"):
             log = JobLog(folder, job.snapshots, tensorboard=job.tensorboard)
             dataset = load_pinned(job.dataset, job.dataset_fingerprint)
-            found = learn(job, folder, dataset, log, distributed.SharedLog(log))
+            result = learn(job, folder, dataset, log, distributed.SharedLog(log))
             if distributed.rank() == 0:
-                write_json(told, found)
+                write_json(told, result.model_dump(mode="json"))
     except BaseException as error:  # noqa: BLE001 - a system may raise anything, SystemExit too
         traceback.print_exc(file=sys.stdout)
         if not told.exists():

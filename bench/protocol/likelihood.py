@@ -26,6 +26,11 @@ class TestLikelihood:
     reason: str = ""
 
     @property
+    def finite(self) -> bool:
+        """Whether every piece has a likelihood above 0."""
+        return bool(len(self.nats)) and bool(np.isfinite(self.nats).all())
+
+    @property
     def nats_per_step(self) -> float:
         """Negative log likelihood of a step, averaged over all steps of all pieces."""
         return float(-self.nats.sum() / self.steps.sum())
