@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -52,12 +52,12 @@ def plan(options: Options, how: Engine, as_json: bool) -> None:
 
     planned = plan_jobs(options)
     if as_json:
-        print_json([plan_row(one) for one in planned])
+        print_json([plan_row(job) for job in planned])
         return
     printing.print_plan(console, planned)
     expected = forecast(planned, how.places(options, planned))
     console.print(printing.summary(planned, expected), highlight=False)
-    if not all(one.done for one in planned):
+    if not all(job.done for job in planned):
         for line in [
             printing.costs(expected, how.price),
             *printing.warnings(planned, how.limit(options)),
@@ -66,19 +66,20 @@ def plan(options: Options, how: Engine, as_json: bool) -> None:
         console.print("`bench all` with the same options runs them.", highlight=False)
 
 
-def plan_row(one: Planned) -> dict[str, Any]:
+def plan_row(planned: Planned) -> dict[str, str | int | float]:
     """A planned job for programs."""
+    job = planned.job
     return {
-        "job": one.job.id,
-        "system": one.job.system,
-        "variant": one.job.variant,
-        "dataset": one.job.dataset,
-        "preset": one.job.preset,
-        "seed": one.job.seed,
-        "state": one.state,
-        "seconds": one.seconds,
-        "memory_mb": one.memory_mb,
-        "disk_mb": one.disk_mb,
+        "job": job.id,
+        "system": job.system,
+        "variant": job.variant,
+        "dataset": job.dataset,
+        "preset": job.preset,
+        "seed": job.seed,
+        "state": planned.state,
+        "seconds": planned.seconds,
+        "memory_mb": planned.memory_mb,
+        "disk_mb": planned.disk_mb,
     }
 
 
@@ -98,16 +99,15 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
     for line in printing.warnings(planned, how.limit(options)):
         say.print(line, highlight=False, soft_wrap=True)
     try:
-        outcome = run_suite(options, how, say, planned)
+        ended = run_suite(options, how, say, planned)
     except KeyboardInterrupt:
         errors.print("Interrupted. What is finished is kept; the same command goes on.")
         raise typer.Exit(130) from None
-    rows = [one.flat() for one in outcome.entries]
     if as_json:
-        print_json(rows)
+        print_json([row.cells() for row in ended.board.rows])
     else:
-        show_board(say, rows, outcome.board)
-        say.print(f"The leaderboard is in {outcome.board}.", highlight=False)
+        show_board(say, ended.board.groups, ended.file)
+        say.print(f"The leaderboard is in {ended.file}.", highlight=False)
         to = "" if options.out == OUT else f" --out {options.out}"
         say.print(
             f"Next: `bench dashboard{to}` to look and listen, `bench report{to}` for one page"
@@ -117,9 +117,9 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
         )
         if options.preset == "smoke":
             say.print("Smoke only shows that everything runs; for figures: `bench all`.")
-    if outcome.failed:
+    if ended.failed:
         errors.print(
-            f"{len(outcome.failed)} of {len(outcome.planned)} jobs did not end well; the same"
+            f"{len(ended.failed)} of {len(ended.planned)} jobs did not end well; the same"
             " command tries them again.",
             style="red",
         )
@@ -146,19 +146,20 @@ def score(
     unprompted: UnpromptedOption = False,
 ) -> None:
     """Score MIDI made elsewhere as an entrant of its own."""
-    from bench.board import build as board
+    from bench.board.build import build
+    from bench.board.rows import Board, to_csv
     from bench.files import write
     from bench.jobs.entrant import enter
-    from bench.jobs.run_folder import Store
+    from bench.jobs.run_folder import RunFolder
 
     options = options_of(
         preset, [data], None, None, samples, steps, out, "cpu", "corrected", unprompted
     )
     place = enter(options, data, name, folder, with_prompts)
-    entries = board.build(Store(out))
-    write(out / "leaderboard.csv", board.to_csv([one.flat() for one in entries]))
-    mine = [one.flat() for one in entries if place.path.name in one.row.jobs.split()]
-    show_board(console, mine, out / "leaderboard.csv")
+    board = build(RunFolder(out))
+    write(out / "leaderboard.csv", to_csv(board.rows))
+    own = [row for row in board.rows if place.path.name in row.job_ids]
+    show_board(console, Board(tuple(own)).groups, out / "leaderboard.csv")
     console.print(
         f"Its row is in {out / 'leaderboard.csv'}; `bench board` shows all.", highlight=False
     )
@@ -278,7 +279,7 @@ def dashboard(
     """Open the dashboard in a browser: compare systems, listen, look at a run."""
     from bench import registry
 
-    raise typer.Exit(registry.app("dashboard")(runs_in(out), board, host, port, console.print))
+    raise typer.Exit(registry.app("dashboard")(runs_in(out).root, board, host, port, console.print))
 
 
 @app.command("list", rich_help_panel="Look")

@@ -79,6 +79,11 @@ class JobResult(_Part):
         return None not in (self.fit, self.sample, self.likelihood)
 
     @property
+    def sample_hashes(self) -> tuple[str, ...]:
+        """The hash of each sample's content, in their order."""
+        return self.sample.hashes if self.sample else ()
+
+    @property
     def snapshots_asked(self) -> int:
         """How many snapshots the finished run was asked for."""
         return self.snapshots.asked if self.snapshots else 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -94,6 +95,22 @@ class JobFolder:
     def write_result(self, result: JobResult) -> None:
         """Keep the results of the finished phases."""
         write_json(self.result, result.model_dump(mode="json", exclude_none=True))
+
+    def read_curves(self) -> list[dict[str, float]]:
+        """The points of the training curves. A line cut short by a kill is left out."""
+        try:
+            lines = self.curves.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []
+        points = []
+        for line in lines:
+            with suppress(ValueError):
+                points.append(json.loads(line))
+        return [
+            {name: value for name, value in point.items() if isinstance(value, int | float)}
+            for point in points
+            if isinstance(point, dict)
+        ]
 
     def is_running(self) -> bool:
         """Whether some process works on the job now."""

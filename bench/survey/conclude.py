@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from bench.jobs.run_folder import Store as Runs
+from bench.jobs.run_folder import RunFolder
 from bench.survey.analysis.results import FOLDER, About, Results, save
 from bench.survey.database.store import Store
 from bench.survey.database.tables import clip, system
@@ -19,14 +19,14 @@ def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
 
     The files are the report's; BenchError before the survey is closed.
     """
-    from bench.board import build as board
+    from bench.board.build import build
     from bench.survey.analysis.agreement import clip_figures
     from bench.survey.analysis.analyze import analyze
     from bench.survey.analysis.report import write_report
 
     ratings = export(store, name)
     found = status(store, name)
-    one, runs = found.summary, Runs(Path(found.summary.run))
+    one, runs = found.summary, RunFolder(Path(found.summary.run))
     about = About(
         name=name,
         title=one.title,
@@ -38,8 +38,8 @@ def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
         finished=one.flow.finished,
         withdrawn=one.flow.withdrawn,
     )
-    entries = board.build(runs) if runs.folders() else []
-    results = analyze(ratings, about, entries, clip_figures(runs, _samples(store, name)))
+    rows = build(runs).rows if runs.folders() else ()
+    results = analyze(ratings, about, rows, clip_figures(runs, _samples(store, name)))
     save(results, runs.root)
     return results, write_report(results, runs.root / FOLDER / name)
 

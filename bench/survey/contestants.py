@@ -99,7 +99,7 @@ def cast_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
     ]
     systems = []
     for folder, job in found:
-        hashes = folder.read_result()["sample"]["hashes"]
+        hashes = folder.read_result().sample_hashes
         sources = [Source(f"sample {n}", s, n) for n, s in enumerate(read_samples(folder, hashes))]
         systems.append(Samples(job.system, sources, job.variant, job.preset, job.id))
     made = cast(config, systems, human, dataset.split("train"), dataset.name, progress)

@@ -12,10 +12,10 @@ import numpy as np
 from pydantic import BaseModel
 
 from bench import registry
-from bench.board.build import Entry
+from bench.board.rows import Row
 from bench.contract import Floats
-from bench.jobs.run_folder import JobFolder, Store
-from bench.jobs.scores import read_arrays
+from bench.jobs.run_folder import JobFolder, RunFolder
+from bench.jobs.scores import read_scores
 from bench.protocol.statistics import LEVEL, interval
 from bench.survey.analysis.mixed import Estimates, crossed
 
@@ -178,7 +178,7 @@ def verdict(one: Agreement) -> str:
 
 
 def figures_of(
-    entries: Sequence[Entry], table: pd.DataFrame
+    rows: Sequence[Row], table: pd.DataFrame
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """(values by system and metric, direction by metric) of what a table of ratings rates.
 
@@ -187,52 +187,52 @@ def figures_of(
     and for the low anchor.
     """
     rated = table[table["role"] == "system"].groupby("system")["job"].unique()
-    rows = {
-        label: one
+    chosen = {
+        label: row
         for label, jobs in rated.items()
-        for one in entries
-        if set(jobs) & set(one.row.jobs.split())
+        for row in rows
+        if set(jobs) & set(row.job_ids)
     }
-    if not rows:
+    if not chosen:
         return {}, {}
-    (group, _), *_ = Counter(one.row.group for one in rows.values()).most_common(1)
-    rows = {label: one for label, one in rows.items() if one.row.group == group}
+    (standing, _), *_ = Counter(row.standing for row in chosen.values()).most_common(1)
+    chosen = {label: row for label, row in chosen.items() if row.standing == standing}
     for role, anchor in (("human", 1), ("anchor", 0)):
         for label in table.loc[table["role"] == role, "system"].unique():
-            for one in entries:
-                if one.anchor == anchor and one.row.group == group:
-                    rows[label] = one
+            for row in rows:
+                if row.evidence.anchor == anchor and row.standing == standing:
+                    chosen[label] = row
     directions = {name: cls.direction for name, cls in registry.metrics().items()}
     figures = {
         label: {
-            name: float(value)
-            for name, value in one.cells.items()
-            if name in directions and value is not None
+            name: cells.value
+            for name, cells in row.metrics.items()
+            if name in directions and cells.value is not None
         }
-        for label, one in rows.items()
+        for label, row in chosen.items()
     }
-    there = {name for values in figures.values() for name in values}
-    return figures, {name: direction for name, direction in directions.items() if name in there}
+    known = {name for values in figures.values() for name in values}
+    return figures, {name: direction for name, direction in directions.items() if name in known}
 
 
-def clip_figures(store: Store, clips: Mapping[str, tuple[str, int]]) -> pd.DataFrame:
+def clip_figures(runs: RunFolder, clips: Mapping[str, tuple[str, int]]) -> pd.DataFrame:
     """Metrics of single clips (rows), from the job and the number of the sample behind each clip.
 
     They describe the whole sample, of which the clip is the beginning.
     """
     import pandas as pd
 
-    arrays = {
-        job: read_arrays(JobFolder(store.root / "jobs" / job))
+    per_piece = {
+        job: read_scores(JobFolder(runs.root / "jobs" / job)).per_piece
         for job in {job for job, _ in clips.values() if job}
     }
-    found = {
+    figures = {
         clip: {
-            name.removesuffix(".per_piece"): float(values[piece])
-            for name, values in arrays[job].items()
-            if name.endswith(".per_piece") and piece < len(values)
+            metric: float(values[piece])
+            for metric, values in per_piece[job].items()
+            if piece < len(values)
         }
         for clip, (job, piece) in clips.items()
         if job
     }
-    return pd.DataFrame.from_dict(found, orient="index", dtype=float)
+    return pd.DataFrame.from_dict(figures, orient="index", dtype=float)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.board.build import Entry
+from bench.board.rows import Row
 from bench.contract import Floats
 from bench.errors import BenchError
 from bench.jobs.run_folder import versions
@@ -34,13 +34,13 @@ WORTH = 1.0  # points: a difference that one would like to find
 def analyze(
     ratings: pd.DataFrame,
     about: About,
-    entries: Sequence[Entry] = (),
+    rows: Sequence[Row] = (),
     clips: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Results:
     """Everything that can be concluded from a table of ratings.
 
-    `entries` are a board's rows, whose metrics are held against the ratings; `clips` the metrics of
+    `rows` are a board's, whose metrics are held against the ratings; `clips` the metrics of
     single clips (`bench.survey.analysis.agreement.clip_figures`). BenchError where there are no ratings.
     """
     if not len(ratings):
@@ -59,7 +59,7 @@ def analyze(
         )
     excluded = table["rater"].nunique() - counted["rater"].nunique()
     studies = [
-        study(part, table[table["dataset"] == name], entries, clips, seed)
+        study(part, table[table["dataset"] == name], rows, clips, seed)
         for name, part in counted.groupby("dataset")
         if (part["kind"] == "main").any()
     ]
@@ -81,7 +81,7 @@ def analyze(
 def study(
     part: pd.DataFrame,
     everyone: pd.DataFrame,
-    entries: Sequence[Entry] = (),
+    rows: Sequence[Row] = (),
     clips: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Study:
@@ -108,7 +108,7 @@ def study(
     agreements: list[Agreement] = []
     if estimates is not None:
         rank(systems, pairs, estimates, seed)
-        figures, directions = figures_of(entries, main) if entries else ({}, {})
+        figures, directions = figures_of(rows, main) if rows else ({}, {})
         means = {one.system: one.rating.value for one in systems}
         agreements = agreement(estimates, means, figures, directions, competing, clips, seed)
     made = Study(

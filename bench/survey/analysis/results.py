@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from bench.board.ratings import FOLDER, RatingCells
 from bench.errors import BenchError
 from bench.files import read_json, write_json
 from bench.survey.analysis.agreement import Agreement
@@ -14,7 +15,6 @@ from bench.survey.analysis.checks import Checks
 from bench.survey.analysis.reliability import Reliability
 from bench.survey.analysis.simulation import Components
 
-FOLDER = "surveys"
 
 
 class Span(BaseModel):
@@ -136,7 +136,8 @@ class Results(BaseModel):
 def save(results: Results, out: Path) -> Path:
     """Keep the results in the run folder `out`, where `bench board` finds them; returns the file."""
     path = out / FOLDER / f"{results.about.name}.json"
-    write_json(path, results.model_dump(mode="json"))
+    board = {row: cells.model_dump() for row, cells in board_columns(results).items()}
+    write_json(path, {**results.model_dump(mode="json"), "board": board})
     return path
 
 
@@ -156,25 +157,25 @@ def read(path: Path) -> Results:
         ) from None
 
 
-def board_columns(results: Results) -> dict[str, dict[str, Any]]:
+def board_columns(results: Results) -> dict[str, RatingCells]:
     """The cells of `bench board` by job; empty while the survey is open, and for a simulated one.
 
     Human music has no job: its cells are those of "human.DATASET".
     """
     if not results.counts:
         return {}
-    found: dict[str, dict[str, Any]] = {}
+    columns: dict[str, RatingCells] = {}
     for study in results.studies:
-        for one in study.systems:
-            cells = {
-                "human_rating": one.rating.value,
-                "human_rating_low": one.rating.low,
-                "human_rating_high": one.rating.high,
-                "believability": one.believable.value if one.believable else None,
-                "survey": results.about.name,
-            }
-            for job in one.jobs:
-                found[job] = cells
-            if one.role == "human":
-                found[f"human.{one.dataset}"] = cells
-    return found
+        for system in study.systems:
+            cells = RatingCells(
+                human_rating=system.rating.value,
+                human_rating_low=system.rating.low,
+                human_rating_high=system.rating.high,
+                believability=system.believable.value if system.believable else None,
+                survey=results.about.name,
+            )
+            for job in system.jobs:
+                columns[job] = cells
+            if system.role == "human":
+                columns[f"human.{system.dataset}"] = cells
+    return columns
