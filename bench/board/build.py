@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bench.board.ranking import rank
 from bench.board.ratings import fill_ratings
@@ -29,9 +30,11 @@ def build(runs: RunFolder) -> Board:
 
 def board_of(records: Sequence[JobRecord]) -> Board:
     """The board that these jobs make, without what listeners said."""
-    rows = [row_of(jobs) for jobs in _latest(records)]
-    for group in Board(tuple(rows)).groups:
-        rank(group)
+    # The products are small: on a busy machine threads would wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        rows = [row_of(jobs) for jobs in _latest(records)]
+        for group in Board(tuple(rows)).groups:
+            rank(group)
     return Board(tuple(sorted(rows, key=_order)))
 
 

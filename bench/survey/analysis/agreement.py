@@ -188,10 +188,7 @@ def figures_of(
     """
     rated = table[table["role"] == "system"].groupby("system")["job"].unique()
     chosen = {
-        label: row
-        for label, jobs in rated.items()
-        for row in rows
-        if set(jobs) & set(row.job_ids)
+        label: row for label, jobs in rated.items() for row in rows if set(jobs) & set(row.job_ids)
     }
     if not chosen:
         return {}, {}

@@ -16,7 +16,6 @@ from bench.survey.analysis.reliability import Reliability
 from bench.survey.analysis.simulation import Components
 
 
-
 class Span(BaseModel):
     """A figure and where it may really lie (95 %); without bounds where there is too little."""
 
