@@ -59,6 +59,7 @@ def rows_of(rows: Sequence[Row], system: str, dataset: str) -> list[Row]:
         if row.system == system
         and row.variant == "corrected"
         and row.seeds
+        and row.preset in PRESETS
         and dataset in ("", row.dataset)
     ]
     return sorted(chosen, key=lambda row: PRESETS.index(row.preset))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
 from dashboards.charts.board import GREY, SERIES
+from dashboards.views.job import CurvePoint
 
 
-def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
+def curves(points: Sequence[CurvePoint], title: str) -> alt.Chart:
     """Training curves, a line per curve and seed."""
     table = pd.DataFrame(points)
     table["curve"] = table["curve"].str.replace("_", " ")

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from bench import registry
+from bench.board.rows import Group
 from bench.errors import BenchError
 from dashboards import parts
 from dashboards.charts import metric as metric_charts
@@ -83,19 +84,19 @@ def ladders() -> None:
 
 def agreement() -> None:
     """Which metrics say the same about systems, and which say what listeners say."""
-    if not sources.tables():
+    if not sources.board().groups:
         st.info("There is no leaderboard yet whose metrics could be compared.")
         return
-    table = parts.choose_table()
-    with_each_other(table)
-    listeners(table)
+    group = parts.choose_group()
+    with_each_other(group)
+    listeners(group)
 
 
-def with_each_other(table: board_view.Table) -> None:
+def with_each_other(group: Group) -> None:
     """Which metrics order systems alike."""
     st.subheader("With each other")
     names = [
-        name for name in metric_names(table.rows) if enough([row.get(name) for row in table.rows])
+        name for name in metric_names(group.rows) if enough([row.value(name) for row in group.rows])
     ]
     known = registry.metrics()
     headline = [name for name in names if name in known and known[name].headline]
@@ -110,18 +111,18 @@ def with_each_other(table: board_view.Table) -> None:
     if len(chosen) < 2:
         st.info("Choose two metrics or more that have values for at least four systems.")
         return
-    found = correlations(table.rows, chosen)
+    found = correlations(group.rows, chosen)
     found = found.assign(one=found["one"].map(label), other=found["other"].map(label))
-    key = (sources.board().digest, table.title, *chosen)
+    key = (sources.board().digest, group.title, *chosen)
     parts.draw(key, lambda: metric_charts.correlations(found), "Rank correlations between metrics")
     st.caption(
-        f"Spearman's rank correlation over the {len(table.rows)} rows of this table. 1: the same"
+        f"Spearman's rank correlation over the {len(group.rows)} rows of this table. 1: the same"
         " order; -1: the opposite one, as between a distance and a score. With few systems it says"
         " little."
     )
 
 
-def listeners(table: board_view.Table) -> None:
+def listeners(group: Group) -> None:
     """Which metrics agree with blind listeners."""
     st.subheader("With listeners")
     try:
@@ -136,7 +137,7 @@ def listeners(table: board_view.Table) -> None:
         for study in one.studies
     }
     if not studies:
-        on_the_board(table)
+        on_the_board(group)
         return
     chosen = st.selectbox("Survey", list(studies), key="survey", bind="query-params")
     results, study = studies[chosen]
@@ -182,13 +183,13 @@ def listeners(table: board_view.Table) -> None:
         )
 
 
-def on_the_board(table: board_view.Table) -> None:
+def on_the_board(group: Group) -> None:
     """The metrics against the ratings that a board holds, where nothing else of a survey is here."""
-    rated = [row for row in table.rows if row.get("human_rating") is not None]
-    if not enough([row["human_rating"] for row in rated]):
+    rated = [row for row in group.rows if row.human_rating is not None]
+    if not enough([row.human_rating for row in rated]):
         st.info("Nobody knows yet: no listening survey is closed that rated four of these systems.")
         return
-    names = [name for name in metric_names(rated) if enough([row.get(name) for row in rated])]
+    names = [name for name in metric_names(rated) if enough([row.value(name) for row in rated])]
     found = correlations(rated, ["human_rating", *names])
     mine = found[(found["one"] == "human_rating") & (found["other"] != "human_rating")]
     st.dataframe(

@@ -150,7 +150,7 @@ overview(found)
 names = [info.name for info in found]
 if st.session_state.get("data", names[0]) not in names:
     st.session_state.pop("data")
-used = [row["dataset"] for row in sources.board().rows]  # these have been read before
+used = [row.dataset for row in sources.board().rows]  # these have been read before
 first = next((names.index(name) for name in used if name in names), 0)
 name = st.selectbox("Data set", names, first, key="data", bind="query-params")
 info = next(info for info in found if info.name == name)

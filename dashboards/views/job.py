@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import zipfile
 from collections import defaultdict
@@ -12,16 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
+from bench.board.rows import Row
 from bench.files import read_json
 from bench.jobs.job import Job
-from bench.jobs.plan import spent
-from bench.jobs.run_folder import UNFINISHED, JobFolder, Status, Store
+from bench.jobs.record import JobRecord
+from bench.jobs.results import JobResult
+from bench.jobs.run_folder import UNFINISHED, JobFolder, JobStatus, RunFolder
 from bench.music import MidiError, Score, from_midi, to_midi
-from dashboards.views.board import Cells
 
 FRESH_SECONDS = (
     60.0  # a job whose files changed this recently runs, though its lock is out of sight
@@ -34,14 +34,14 @@ State = Literal["done", "running", "failed", "stopped", "waiting"]
 def folders(runs: Path) -> dict[str, JobFolder]:
     """The job folders there are, by job id. Ids from elsewhere are only looked up in it."""
     try:
-        return {folder.path.name: folder for folder in Store(runs).folders()}
+        return {folder.path.name: folder for folder in RunFolder(runs).folders()}
     except OSError:
         return {}
 
 
-def folders_of(row: Cells, there: Mapping[str, JobFolder]) -> list[JobFolder]:
+def folders_of(row: Row, there: Mapping[str, JobFolder]) -> list[JobFolder]:
     """The job folders behind a row, as far as they are there."""
-    return [there[job] for job in str(row.get("jobs") or "").split() if job in there]
+    return [there[job] for job in row.job_ids if job in there]
 
 
 def job_of(folder: JobFolder) -> Job | None:
@@ -62,7 +62,7 @@ def _job(path: Path, stamp: int) -> Job | None:
     return job if job.id == path.parent.name else None  # else of a version that does it otherwise
 
 
-def status_of(folder: JobFolder) -> Status | None:
+def status_of(folder: JobFolder) -> JobStatus | None:
     """How the job stands; none where it was never begun, or cannot be read."""
     try:
         stamp = folder.status.stat().st_mtime_ns
@@ -72,19 +72,19 @@ def status_of(folder: JobFolder) -> Status | None:
 
 
 @lru_cache(maxsize=20000)
-def _status(path: Path, stamp: int) -> Status | None:
+def _status(path: Path, stamp: int) -> JobStatus | None:
     try:
-        return Status.model_validate(read_json(path))
+        return JobStatus.model_validate(read_json(path))
     except (ValidationError, OSError):
         return None
 
 
-def result_of(folder: JobFolder) -> dict[str, Any]:
-    """What the finished phases found; empty where there is nothing, or nothing readable."""
+def result_of(folder: JobFolder) -> JobResult:
+    """The results of the finished phases; empty where there are none, or none readable."""
     try:
         return folder.read_result()
     except OSError:
-        return {}
+        return JobResult()
 
 
 # -- a run while it goes on ------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def state_of(job: Job, folder: JobFolder, locked: set[int], now: datetime) -> Jo
         return JobState(job, "running" if begun else "waiting", "start" if begun else "")
     common = {"phase": status.phase, "attempt": status.attempt, "changed": status.changed}
     if status.state == "ok":  # after another attempt its seconds are not the whole job's
-        seconds = status.seconds if status.attempt < 2 else spent(folder)
+        seconds = status.seconds if status.attempt < 2 else JobRecord(folder).seconds
         return JobState(job, "done", seconds=seconds, **common)
     if status.error != UNFINISHED:
         return JobState(
@@ -223,7 +223,7 @@ def samples_of(folder: JobFolder, truth: Sequence[Score] = ()) -> Samples | None
 
     A sample whose file is gone may be given as `truth`: it counts if it is what was made.
     """
-    job, hashes = job_of(folder), result_of(folder).get("sample", {}).get("hashes", [])
+    job, hashes = job_of(folder), result_of(folder).sample_hashes
     if job is None or not hashes:
         return None
     made = [_sample(folder, i, digest) for i, digest in enumerate(hashes)]
@@ -256,25 +256,28 @@ def archive_of(made: Sequence[Samples]) -> bytes:
     return buffer.getvalue()
 
 
-def curves_of(there: Iterable[JobFolder]) -> list[dict[str, Any]]:
-    """Every point of the training curves: seed, step, curve, value."""
+@dataclass(frozen=True)
+class CurvePoint:
+    """One value of one training curve."""
+
+    seed: str
+    step: float
+    curve: str
+    value: float
+
+
+def curves_of(folders: Iterable[JobFolder]) -> list[CurvePoint]:
+    """Every point of the training curves."""
     points = []
-    for folder in there:
+    for folder in folders:
         job = job_of(folder)
-        try:
-            lines = folder.curves.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            try:
-                point = json.loads(line)
-                step = point.pop("step")
-                point.pop("seconds", None)
-            except (ValueError, AttributeError, KeyError, TypeError):
-                continue  # the last line may still be on its way to the disk
-            points += [
-                {"seed": str(job.seed if job else ""), "step": step, "curve": name, "value": value}
-                for name, value in point.items()
-                if isinstance(value, int | float) and math.isfinite(value)
-            ]
+        seed = str(job.seed if job else "")
+        for values in folder.read_curves():
+            step = values.get("step")
+            if step is not None:
+                points += [
+                    CurvePoint(seed, step, name, value)
+                    for name, value in values.items()
+                    if name not in ("step", "seconds") and math.isfinite(value)
+                ]
     return points

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.board.rows import Row
 from bench.survey.analysis.agreement import Agreement
 from bench.survey.analysis.results import Study
-from dashboards.views.board import Cells
 from dashboards.views.columns import label
 
 FEWEST = 4  # systems: below it a rank correlation says nothing
@@ -20,7 +20,7 @@ def enough(values: Sequence[float | None]) -> bool:
     return len(there) >= FEWEST and len(set(there)) > 1
 
 
-def correlations(rows: Sequence[Cells], names: Sequence[str]) -> pd.DataFrame:
+def correlations(rows: Sequence[Row], names: Sequence[str]) -> pd.DataFrame:
     """Spearman's rank correlation of every pair: one, other, rho, systems.
 
     Rows without one of the two values are left out; a pair with too few rows has no rho.
@@ -28,11 +28,8 @@ def correlations(rows: Sequence[Cells], names: Sequence[str]) -> pd.DataFrame:
     lines = []
     for one in names:
         for other in names:
-            pairs = [
-                (row[one], row[other])
-                for row in rows
-                if row.get(one) is not None and row.get(other) is not None
-            ]
+            values = [(row.value(one), row.value(other)) for row in rows]
+            pairs = [pair for pair in values if None not in pair]
             table = pd.DataFrame(pairs, columns=["a", "b"]).rank()
             sure = all(enough(table[name].tolist()) for name in table)
             rho = float(table["a"].corr(table["b"])) if sure else None

@@ -13,6 +13,7 @@ from dashboards.views import board as board_view
 from dashboards.views import job as job_view
 
 if TYPE_CHECKING:
+    from bench.board.rows import Row
     from bench.data import Dataset
     from bench.data.audit import Audit
     from bench.protocol.sampling import Prompt, Protocol
@@ -51,26 +52,15 @@ def board_name() -> str:
     return f"{board_path().name} in {board_path().resolve().parent.name}/"
 
 
-def board() -> board_view.Board:
+def board() -> board_view.BoardFile:
     """The board as it is on the disk now."""
     path = board_path()
     return _board(board_view.digest_of(path), str(path))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _board(digest: str, path: str) -> board_view.Board:
+def _board(digest: str, path: str) -> board_view.BoardFile:
     return board_view.read(Path(path))
-
-
-def tables() -> list[board_view.Table]:
-    """The board's tables."""
-    path = board_path()
-    return _tables(board_view.digest_of(path), str(path))
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _tables(digest: str, path: str) -> list[board_view.Table]:
-    return board_view.tables(_board(digest, path).rows)
 
 
 def samples(folder: job_view.JobFolder) -> job_view.Samples | None:
@@ -90,9 +80,9 @@ def _samples(
     return job_view.samples_of(job_view.JobFolder(Path(path)), truth)
 
 
-def why_none(row: board_view.Cells) -> str:
+def why_none(row: Row) -> str:
     """Why a row has no samples to show."""
-    if row["kind"] == "ceiling":
+    if row.kind == "ceiling":
         return (
             "The samples of human music are the data set itself. It is not on this machine, and"
             " boards are handed on without it; the page Data says how to get it."
