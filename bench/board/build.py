@@ -59,7 +59,7 @@ def _latest(records: Sequence[JobRecord]) -> list[list[JobRecord]]:
         made_of = job.model_copy(update={"seed": 0}).digest
         rows[row].setdefault(made_of, []).append(record)
 
-    def changed(jobs: list[JobRecord]) -> str:
+    def changed(jobs: Iterable[JobRecord]) -> str:
         return max((record.status.changed for record in jobs if record.status), default="")
 
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -30,13 +31,16 @@ COSTS = {
 }
 
 
+Layers = alt.LayerChart | alt.FacetChart  # what altair says it makes of layers
+
+
 def kind_scale(rows: Sequence[Row]) -> alt.Scale:
     """Colours of the kinds that occur."""
     kinds = [kind for kind in KINDS if any(row.kind == kind for row in rows)]
     return alt.Scale(domain=kinds, range=[KINDS[kind] for kind in kinds])
 
 
-def forest(rows: Sequence[Row]) -> alt.LayerChart | None:
+def forest(rows: Sequence[Row]) -> Layers | None:
     """Skill with its interval, the best on top; bands join what shares a rank. None without any."""
     skilled = [row for row in rows if row.skill is not None]
     skilled.sort(key=lambda row: -(row.skill or 0.0))
@@ -69,7 +73,7 @@ def forest(rows: Sequence[Row]) -> alt.LayerChart | None:
         *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("skill", "low", "high")),
     ]
     base = alt.Chart(table).encode(y=y)
-    x = {
+    x: dict[str, Any] = {
         "title": "skill: 0 is noise, 1 is human music",
         "scale": alt.Scale(domain=bounds, nice=True, clamp=True),
         "axis": alt.Axis(tickCount=8, format=".1f"),
@@ -102,7 +106,7 @@ def forest(rows: Sequence[Row]) -> alt.LayerChart | None:
     )
 
 
-def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> alt.LayerChart:
+def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> Layers:
     """The ranked systems from the top; a bar joins those that cannot be told apart."""
     spans = pd.DataFrame(
         [(i, names[first], names[last]) for i, (first, last) in enumerate(bars)],
@@ -130,7 +134,7 @@ def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> alt.LayerChar
     )
 
 
-def quality_and_cost(rows: Sequence[Row], cost: str) -> alt.LayerChart | None:
+def quality_and_cost(rows: Sequence[Row], cost: str) -> Layers | None:
     """Skill against what a system costs, with the line of those that no other beats."""
     name, title = COSTS[cost]
     priced = [
@@ -185,7 +189,7 @@ def quality_and_cost(rows: Sequence[Row], cost: str) -> alt.LayerChart | None:
 
 def distribution(
     shares: Mapping[str, Sequence[float]], bins: Sequence[str], unit: str, real: str
-) -> alt.LayerChart:
+) -> Layers:
     """How music is distributed: a line per system, the real music as bars behind."""
     table = pd.DataFrame(
         [
@@ -222,7 +226,7 @@ def distribution(
     return alt.layer(*layers).properties(height=240)
 
 
-def differences(table: pd.DataFrame) -> alt.LayerChart:
+def differences(table: pd.DataFrame) -> Layers:
     """Differences in skill with their intervals; columns: metric, other, difference, low, high."""
     order = list(dict.fromkeys(table["metric"]))
     y = alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(labelLimit=190))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -33,8 +34,7 @@ def forest(rows: Sequence[Row], title: str) -> Any:
         below = [max(0.0, skill - low) for skill, (low, _) in zip(middle, ends, strict=True)]
         above = [max(0.0, high - skill) for skill, (_, high) in zip(middle, ends, strict=True)]
         colour = PALETTE[kinds.index(kind) % len(PALETTE)]
-        style = {"fmt": "o", "ms": 4, "color": colour, "label": kind}
-        axes.errorbar(middle, places, xerr=[below, above], **style)
+        axes.errorbar(middle, places, xerr=[below, above], fmt="o", ms=4, color=colour, label=kind)
     for end in (0, 1):
         axes.axvline(end, color="0.5", ls="--", lw=0.8)
     axes.set_yticks(range(len(skilled)), [row.name for row, _ in skilled])
@@ -100,6 +100,10 @@ def saved(figure: Any, form: str) -> bytes:
     return buffer.getvalue()
 
 
+def _drawn(kind: str, form: str, content: Mapping[str, Any]) -> bytes:
+    return saved(FIGURES[kind](**content), form)
+
+
 def figure_downloads(kind: str, name: str, **content: Any) -> None:
     """Buttons that make a figure and hand it over; nothing is drawn before one is pressed."""
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -107,7 +111,7 @@ def figure_downloads(kind: str, name: str, **content: Any) -> None:
         for form, mime in FORMS.items():
             st.download_button(
                 form,
-                lambda form=form: saved(FIGURES[kind](**content), form),
+                partial(_drawn, kind, form, content),
                 file_name=f"{name}.{form.lower()}",
                 mime=mime,
                 on_click="ignore",

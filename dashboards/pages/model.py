@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -195,7 +196,7 @@ def show_training(row: Row, jobs: list[JobFolder]) -> None:
         with place:
             parts.draw(
                 key,
-                lambda t=lines, n=label: model_charts.trajectory(t, n),
+                partial(model_charts.trajectory, lines, label),
                 f"{label} through training",
             )
     st.caption("The last point is the finished system, as the leaderboard has it.")

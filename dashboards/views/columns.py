@@ -34,6 +34,11 @@ def cell(name: str) -> Callable[[Row], Any]:
     return value
 
 
+def skill_of(metric: str) -> Callable[[Row], float | None]:
+    """The row's skill by that metric."""
+    return lambda row: row.metric(metric).skill
+
+
 def span(name: str, digits: int = 2) -> Callable[[Row], str | None]:
     """The row's interval of that name."""
 
@@ -228,7 +233,7 @@ def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str
                 f"{name}.skill",
                 f"{head}, skill",
                 "The same on the scale from 0 (noise) to 1 (human).",
-                lambda row, name=name: row.metric(name).skill,
+                skill_of(name),
                 "figure",
                 name,
             )

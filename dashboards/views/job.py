@@ -7,7 +7,7 @@ import math
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -155,20 +155,19 @@ def state_of(job: Job, folder: JobFolder, locked: set[int], now: datetime) -> Jo
     if status is None:
         begun = folder.log.exists() and in_hand(folder, locked, now)
         return JobState(job, "running" if begun else "waiting", "start" if begun else "")
-    common = {"phase": status.phase, "attempt": status.attempt, "changed": status.changed}
+    state = JobState(job, "running", status.phase, attempt=status.attempt, changed=status.changed)
     if status.state == "ok":  # after another attempt its seconds are not the whole job's
         seconds = status.seconds if status.attempt < 2 else JobRecord(folder).seconds
-        return JobState(job, "done", seconds=seconds, **common)
+        return replace(state, state="done", seconds=seconds)
     if status.error != UNFINISHED:
-        return JobState(
-            job, "failed", seconds=status.seconds, error=f"{status.state}: {status.error}", **common
-        )
+        error = f"{status.state}: {status.error}"
+        return replace(state, state="failed", seconds=status.seconds, error=error)
     if not in_hand(folder, locked, now):
-        return JobState(job, "stopped", **common)
+        return replace(state, state="stopped")
     progress = read_json(folder.progress)
     at, of = (progress.get("done"), progress.get("total")) if isinstance(progress, dict) else (0, 0)
     share = at / of if isinstance(at, int | float) and isinstance(of, int | float) and of else None
-    return JobState(job, "running", share=share, **common)
+    return replace(state, share=share)
 
 
 def seconds_left(jobs: Sequence[JobState]) -> float | None:

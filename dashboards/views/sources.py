@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from bench.jobs.run_folder import JobFolder
 from dashboards.views import board as board_view
 from dashboards.views import job as job_view
 
@@ -63,7 +64,7 @@ def _board(digest: str, path: str) -> board_view.BoardFile:
     return board_view.read(Path(path))
 
 
-def samples(folder: job_view.JobFolder) -> job_view.Samples | None:
+def samples(folder: JobFolder) -> job_view.Samples | None:
     """A job's samples; those of a ceiling that were not handed out come from the data set."""
     job = job_view.job_of(folder)
     asked: list[Prompt] = []
@@ -77,7 +78,7 @@ def _samples(
     digest: str, path: str, known: bool, _asked: Sequence[Prompt]
 ) -> job_view.Samples | None:
     truth = [prompt.continuation for prompt in _asked]
-    return job_view.samples_of(job_view.JobFolder(Path(path)), truth)
+    return job_view.samples_of(JobFolder(Path(path)), truth)
 
 
 def why_none(row: Row) -> str:
