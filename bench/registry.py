@@ -26,6 +26,7 @@ Kind = Literal["paper", "baseline", "reference", "floor", "ceiling", "external"]
 Variant = Literal["corrected", "as-published"]
 PresetName = Literal["smoke", "quick", "standard", "paper"]
 Size = Literal["full", "reduced", "small"]  # of a network: the paper's, or what the preset affords
+Settings = dict[str, Any]  # of a system, as catalogues and job descriptions write them
 
 
 class _Block(BaseModel):
@@ -63,7 +64,7 @@ class CostBlock(_Block):
 class AsPublished(_Block):
     """The variant that keeps the original's defects: the settings that differ, each defect named."""
 
-    settings: dict[str, Any]
+    settings: Settings
     defects: tuple[str, ...] = Field(min_length=1)
 
 
@@ -75,9 +76,9 @@ class SystemSpec(_Block):
     kind: Kind
     class_path: Annotated[str, Field(alias="class")]  # module:Class, or path/to/file.py:Class
     version: int = 1  # raise it when the code changes what the system does
-    settings: dict[str, Any] = Field(default_factory=dict)
-    reduced: dict[str, Any] = Field(default_factory=dict)  # at which a CPU learns something: quick
-    small: dict[str, Any] = Field(default_factory=dict)  # at which tests can afford it: smoke
+    settings: Settings = Field(default_factory=dict)
+    reduced: Settings = Field(default_factory=dict)  # at which a CPU learns something: quick
+    small: Settings = Field(default_factory=dict)  # at which tests can afford it: smoke
     about: str = ""
     paper: str = ""  # short form, as the board shows it
     citation: str = ""
@@ -108,7 +109,7 @@ class SystemSpec(_Block):
             return "reduced"
         return "full"
 
-    def settings_of(self, variant: Variant, size: Size = "full") -> dict[str, Any]:
+    def settings_of(self, variant: Variant, size: Size = "full") -> Settings:
         """The constructor's keywords for a variant; `wrapped` describes the system it treats."""
         settings = dict(self.settings)
         if variant == "as-published":
@@ -200,13 +201,13 @@ def read_claims(text: str, where: str) -> list[ClaimBlock]:
     """The claims of a catalogue's paper; BenchError says what is wrong with which."""
     content = tomllib.loads(text)
     short = content.get("paper", {}).get("short", "")
-    found = []
+    claims = []
     for number, block in enumerate(content.get("claims", []), 1):
         try:
-            found.append(ClaimBlock(**{"paper": short} | block))
+            claims.append(ClaimBlock(**{"paper": short} | block))
         except (ValidationError, TypeError) as error:
             raise BenchError(f"{where}, claim {number}: {error}") from None
-    return found
+    return claims
 
 
 @cache
@@ -229,19 +230,19 @@ def _catalogues() -> list[Traversable]:
 @cache
 def systems() -> dict[str, SystemSpec]:
     """Every system of every installed catalogue, by id, in catalogue order."""
-    found: dict[str, SystemSpec] = {}
+    specs: dict[str, SystemSpec] = {}
     for file in _catalogues():
         for name, spec in read_catalogue(file.read_text(encoding="utf-8"), str(file)).items():
-            if name in found:
+            if name in specs:
                 raise BenchError(
                     f"Two catalogues define the system '{name}'; {file} is the second."
                 )
-            found[name] = spec
+            specs[name] = spec
     for entry in _entry_points("systems"):
-        if entry.name in found:
+        if entry.name in specs:
             raise BenchError(f"Two packages offer a system called '{entry.name}': {entry.value}.")
-        found[entry.name] = external(entry.name, entry.value)
-    return found
+        specs[entry.name] = external(entry.name, entry.value)
+    return specs
 
 
 def external(name: str, class_path: str) -> SystemSpec:
@@ -368,15 +369,15 @@ def load_object(path: str) -> Any:
 @cache
 def metrics() -> dict[str, type[Metric]]:
     """Every installed metric's class, by the name it declares."""
-    found: dict[str, type[Metric]] = {}
+    classes: dict[str, type[Metric]] = {}
     for entry in _entry_points("metrics"):
         cls = load_object(entry.value)
         if cls.name != entry.name:
             raise BenchError(
                 f"The metric {entry.value} is called '{cls.name}', not '{entry.name}'."
             )
-        found[entry.name] = cls
-    return found
+        classes[entry.name] = cls
+    return classes
 
 
 def metric(name: str) -> type[Metric]:

@@ -43,19 +43,19 @@ def launch(folder: JobFolder, processes: int) -> FitResult:
         max_restarts=0,  # the same command goes on from the checkpoint
     )
     with tempfile.TemporaryDirectory() as place:
-        told = Path(place) / "told.json"
-        arguments = ("-m", "bench.jobs.rank", str(folder.path), str(told), str(os.getpid()))
+        answer = Path(place) / "answer.json"
+        arguments = ("-m", "bench.jobs.rank", str(folder.path), str(answer), str(os.getpid()))
         try:
             elastic_launch(how, sys.executable)(*arguments)
         except ChildFailedError as error:
             # Whoever was killed died first; what the others say is only that they miss it.
             codes = [failure.exitcode for failure in error.failures.values()]
             killed = [code for code in codes if code < 0 and code != -signal.SIGTERM]
-            failed = read_json(told)
+            failed = read_json(answer)
             if killed or failed is None:
                 raise death(min(killed or codes)) from None
             raise (MemoryError if failed["memory"] else BenchError)(failed["error"]) from None
-        return FitResult.model_validate_json(told.read_bytes())
+        return FitResult.model_validate_json(answer.read_bytes())
 
 
 def death(code: int) -> Exception:

@@ -67,11 +67,11 @@ def fit(job: Job, folder: JobFolder, dataset: Dataset) -> FitResult:
     return result
 
 
-def learn(job: Job, folder: JobFolder, dataset: Dataset, log: JobLog, told: Log) -> FitResult:
+def learn(job: Job, folder: JobFolder, dataset: Dataset, log: JobLog, shared: Log) -> FitResult:
     """Train the system and save it, in the first of the processes that train it together."""
     from bench.training import distributed
 
-    system = trained(job, dataset, told)
+    system = trained(job, dataset, shared)
     if distributed.rank() > 0:
         return FitResult()
     with replacing_folder(folder.system) as half:

@@ -152,7 +152,7 @@ def card_of(spec: SystemSpec, preset: PresetName, device: str) -> Card:
     )
 
 
-def found(name: str) -> data.Info:
+def data_set(name: str) -> data.Info:
     """The data set of that name; BenchError when it is not here."""
     info = data.describe(name)
     if info.where is None:
@@ -167,11 +167,11 @@ def jobs_of(options: Options) -> list[Job]:
     jobs = []
     specs = systems_of(options)
     for name in dict.fromkeys(options.data):
-        dataset = found(name)
+        dataset = data_set(name)
         for spec in specs:
             if not spec.learns_from(name):
                 continue
-            also = {other: found(other).fingerprint for other in spec.also_for(name)}
+            also = {other: data_set(other).fingerprint for other in spec.also_for(name)}
             for variant in variants_of(spec, options.variant):
                 jobs += [
                     Job(

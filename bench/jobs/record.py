@@ -61,5 +61,5 @@ class JobRecord:
 
 def records(runs: RunFolder) -> list[JobRecord]:
     """The records of all jobs in the run folder whose description can be read."""
-    found = [JobRecord(folder) for folder in runs.folders()]
-    return [record for record in found if record.job is not None]
+    every = [JobRecord(folder) for folder in runs.folders()]
+    return [record for record in every if record.job is not None]

@@ -44,8 +44,8 @@ def pick(group: Group) -> list[Row]:
 def listen(rows: list[Row], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
     """The same prompt as each of them continues it."""
     hidden = surveys.embargoed()
-    made = [sources.samples(folders[0]) if folders else None for folders in jobs]
-    count = max((len(one.scores) for one in made if one), default=0)
+    samples = [sources.samples(folders[0]) if folders else None for folders in jobs]
+    count = max((len(made.scores) for made in samples if made), default=0)
     if not count:
         st.info(
             "The samples are not on this machine: only the leaderboard is. Where the run folder"
@@ -61,12 +61,12 @@ def listen(rows: list[Row], jobs: list[list[JobFolder]], asked: list[Prompt]) ->
     else:
         st.caption("The prompt is not shown: this data set is not on this machine.")
     clips: list[tuple[music_view.Clip | None, str]] = []
-    for row, one, folders in zip(rows, made, jobs, strict=True):
-        score = one.scores[number - 1] if one and number <= len(one.scores) else None
+    for row, made, folders in zip(rows, samples, jobs, strict=True):
+        score = made.scores[number - 1] if made and number <= len(made.scores) else None
         if any(folder.path.name in hidden for folder in folders):
             clips.append((None, f"{row.name}: {surveys.HIDDEN}"))
         elif score is None:
-            clips.append((None, f"{row.name} has no such sample: {why_not(row, one)}"))
+            clips.append((None, f"{row.name} has no such sample: {why_not(row, made)}"))
         else:
             clips.append(
                 (music_view.continued(row.name, prompt.score if prompt else None, score), "")
@@ -97,27 +97,27 @@ def show_differences(rows: list[Row], folders: dict[str, JobFolder]) -> None:
         a, b = rebuilt.get(first), rebuilt.get(row.name)
         if a is None or b is None or a.standing != b.standing:
             continue
-        for one in compare(a, b):
-            headline = one.figure in known and known[one.figure].headline
-            label = columns.label(one.figure)
-            if not (headline or show_all or one.figure in ("skill", "nats_per_step")):
+        for difference in compare(a, b):
+            headline = difference.figure in known and known[difference.figure].headline
+            label = columns.label(difference.figure)
+            if not (headline or show_all or difference.figure in ("skill", "nats_per_step")):
                 continue
             lines.append(
                 {
                     "figure": label,
                     "against": row.name,
-                    first: one.first,
-                    "the other": one.second,
-                    "difference": one.difference,
-                    "95 %": f"{one.low:+.3f} to {one.high:+.3f}",
-                    "better": verdict(one, first, row.name),
+                    first: difference.first,
+                    "the other": difference.second,
+                    "difference": difference.difference,
+                    "95 %": f"{difference.low:+.3f} to {difference.high:+.3f}",
+                    "better": verdict(difference, first, row.name),
                 }
             )
-            gain = compare_view.scale(group.rows, one.figure) if headline else None
-            gain = 1.0 if one.figure == "skill" else gain
+            gain = compare_view.scale(group.rows, difference.figure) if headline else None
+            gain = 1.0 if difference.figure == "skill" else gain
             if gain:
-                ends = sorted((one.low / gain, one.high / gain))
-                scaled.append((label, row.name, one.difference / gain, *ends))
+                ends = sorted((difference.low / gain, difference.high / gain))
+                scaled.append((label, row.name, difference.difference / gain, *ends))
     if not lines:
         st.info("The jobs behind these rows are not on this machine, so nothing can be paired.")
         return
@@ -145,12 +145,12 @@ def show_differences(rows: list[Row], folders: dict[str, JobFolder]) -> None:
     st.caption("Undecided: the difference may be chance (Holm's correction over all figures).")
 
 
-def verdict(one: Difference, first: str, second: str) -> str:
+def verdict(difference: Difference, first: str, second: str) -> str:
     """What a difference says, in words."""
-    if one.better:
-        wins = (one.difference > 0) == (direction_of(one.figure) == "higher")
+    if difference.better:
+        wins = (difference.difference > 0) == (direction_of(difference.figure) == "higher")
         return first if wins else second
-    return "" if direction_of(one.figure) == "none" else "undecided"
+    return "" if direction_of(difference.figure) == "none" else "undecided"
 
 
 def show_distributions(rows: list[Row], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
@@ -160,8 +160,8 @@ def show_distributions(rows: list[Row], jobs: list[list[JobFolder]], asked: list
     if asked:
         music[REAL] = [prompt.continuation for prompt in asked]
     for row, folders in zip(rows, jobs, strict=True):
-        there = [made for f in folders if (made := sources.samples(f))]
-        scores = [score for made in there for score in made.scores if score is not None]
+        samples = [made for f in folders if (made := sources.samples(f))]
+        scores = [score for made in samples for score in made.scores if score is not None]
         if scores:
             music[row.name] = scores
     if not set(music) - {REAL}:
@@ -189,8 +189,8 @@ rows = pick(group)
 if len(rows) < 2:
     st.info("Choose two systems or more.")
     st.stop()
-there = job_view.folders(sources.runs())
-jobs = [job_view.folders_of(row, there) for row in rows]
+folders = job_view.folders(sources.runs())
+jobs = [job_view.folders_of(row, folders) for row in rows]
 first = next((job for folders in jobs for f in folders if (job := job_view.job_of(f))), None)
 asked = sources.prompts(first.dataset, first.protocol, first.dataset_fingerprint) if first else []
 
@@ -199,7 +199,7 @@ listen(rows, jobs, asked)
 against = rows[1].name if len(rows) == 2 else "the others"
 st.subheader(f"{rows[0].name} against {against}")
 show_all = st.toggle("Every metric, not only the headline ones", key="all", bind="query-params")
-show_differences(rows, there)
+show_differences(rows, folders)
 st.subheader("How the notes are distributed")
 show_distributions(rows, jobs, asked)
 lost = sum(made.lost for folders in jobs for f in folders if (made := sources.samples(f)))

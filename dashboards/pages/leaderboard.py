@@ -40,12 +40,12 @@ def pick_rows(rows: list[Row]) -> list[Row]:
 
 
 def pick_columns(
-    view: str, found: dict[str, columns.Column], headline: list[str]
+    view: str, known: dict[str, columns.Column], headline: list[str]
 ) -> list[columns.Column]:
     """The columns that the reader wants to see."""
-    heads = {column.head: column for column in found.values()}
+    heads = {column.head: column for column in known.values()}
     sizes = any(row.size != "full" for row in sources.board().rows)
-    usual = [found[key].head for key in columns.of_view(view, found, headline, sizes)]
+    usual = [known[key].head for key in columns.of_view(view, known, headline, sizes)]
     with st.popover("Columns", icon=":material/view_column:"):
         chosen = st.multiselect(
             "Columns of this view",
@@ -55,7 +55,7 @@ def pick_columns(
             bind="query-params",
             help="All other figures of the board are in the list too.",
         )
-    return [heads[head] for head in chosen] or [found["system"]]
+    return [heads[head] for head in chosen] or [known["system"]]
 
 
 def frame(rows: list[Row], shown: list[columns.Column]) -> pd.DataFrame:
@@ -228,10 +228,10 @@ if view == "Listeners" and not any(row.survey for row in group.rows):
 known = registry.metrics()
 names = metric_names(group.rows)
 headline = [name for name in names if name in known and known[name].headline]
-found = columns.columns(names, known)
+every_column = columns.columns(names, known)
 
 rows = sorted(pick_rows(list(group.rows)), key=columns.order(view))
-shown = pick_columns(view, found, headline)
+shown = pick_columns(view, every_column, headline)
 
 if not rows:
     st.info("No row fits. Clear the search and the kinds to see all rows again.")

@@ -111,10 +111,10 @@ def with_each_other(group: Group) -> None:
     if len(chosen) < 2:
         st.info("Choose two metrics or more that have values for at least four systems.")
         return
-    found = correlations(group.rows, chosen)
-    found = found.assign(one=found["one"].map(label), other=found["other"].map(label))
+    table = correlations(group.rows, chosen)
+    table = table.assign(one=table["one"].map(label), other=table["other"].map(label))
     key = (sources.board().digest, group.title, *chosen)
-    parts.draw(key, lambda: metric_charts.correlations(found), "Rank correlations between metrics")
+    parts.draw(key, lambda: metric_charts.correlations(table), "Rank correlations between metrics")
     st.caption(
         f"Spearman's rank correlation over the {len(group.rows)} rows of this table. 1: the same"
         " order; -1: the opposite one, as between a distance and a score. With few systems it says"
@@ -132,9 +132,12 @@ def listeners(group: Group) -> None:
     for sentence in wrong:
         st.warning(parts.plain(sentence))
     studies = {
-        f"{one.about.title or one.about.name}, {study.dataset}, {one.ended}": (one, study)
-        for one in closed
-        for study in one.studies
+        f"{result.about.title or result.about.name}, {study.dataset}, {result.ended}": (
+            result,
+            study,
+        )
+        for result in closed
+        for study in result.studies
     }
     if not studies:
         on_the_board(group)
@@ -146,14 +149,14 @@ def listeners(group: Group) -> None:
             "**Simulated listeners.** No person heard a clip: this shows how results look.",
             icon=":material/science:",
         )
-    found = with_ratings(study)
-    if found.empty:
+    table = with_ratings(study)
+    if table.empty:
         st.info("It has too few rated systems with metrics of the same run to compare the two.")
-        for verdict in sorted({one.verdict for one in study.agreement} - {""}):
+        for verdict in sorted({agreement.verdict for agreement in study.agreement} - {""}):
             st.caption(parts.plain(verdict))
         return
     key = (results.about.name, results.about.config_hash, results.ended, study.dataset)
-    parts.draw(("tau", *key), lambda: metric_charts.agreement(found), "Agreement with listeners")
+    parts.draw(("tau", *key), lambda: metric_charts.agreement(table), "Agreement with listeners")
     ceiling = (
         f" No metric can correlate with ratings this uncertain by more than"
         f" {study.noise_ceiling:.2f} on average."
@@ -164,19 +167,21 @@ def listeners(group: Group) -> None:
         "Right of the line: what the metric calls better is rated better. The 95 % intervals take"
         f" into account which systems were rated, and how surely.{ceiling}"
     )
-    known = [one.metric for one in study.agreement if one.tau is not None and one.values]
+    known = [each.metric for each in study.agreement if each.tau is not None and each.values]
     if known:
         metric = st.selectbox(
             "Metric", sorted(known), format_func=label, key="metric", bind="query-params"
         )
-        table = rated_systems(study, metric)
+        chosen_systems = rated_systems(study, metric)
         about = f"Mean ratings against {label(metric)}"
         parts.draw(
-            ("rated", *key, metric), lambda: metric_charts.rated(table, label(metric)), about
+            ("rated", *key, metric),
+            lambda: metric_charts.rated(chosen_systems, label(metric)),
+            about,
         )
     with st.expander("As a table"):
         st.dataframe(
-            found.drop(columns="sure").rename(columns={"p": "p, over all metrics"}),
+            table.drop(columns="sure").rename(columns={"p": "p, over all metrics"}),
             hide_index=True,
             placeholder="",
             alt="Agreement of metrics with listeners",
@@ -190,8 +195,8 @@ def on_the_board(group: Group) -> None:
         st.info("Nobody knows yet: no listening survey is closed that rated four of these systems.")
         return
     names = [name for name in metric_names(rated) if enough([row.value(name) for row in rated])]
-    found = correlations(rated, ["human_rating", *names])
-    mine = found[(found["one"] == "human_rating") & (found["other"] != "human_rating")]
+    table = correlations(rated, ["human_rating", *names])
+    mine = table[(table["one"] == "human_rating") & (table["other"] != "human_rating")]
     st.dataframe(
         mine.assign(other=mine["other"].map(label))[["other", "rho", "systems"]].rename(
             columns={"other": "metric", "rho": "correlation"}

@@ -84,7 +84,7 @@ def show_samples(row: Row, jobs: list[JobFolder]) -> None:
     if any(job.path.name in surveys.embargoed() for job in jobs):
         st.info(f"These samples are {surveys.HIDDEN}")
         return
-    made = {f"{one.seed}": one for f in jobs if (one := sources.samples(f))}
+    made = {f"{samples.seed}": samples for f in jobs if (samples := sources.samples(f))}
     if not made:
         st.info(sources.why_none(row))
         return
@@ -93,15 +93,15 @@ def show_samples(row: Row, jobs: list[JobFolder]) -> None:
         seed = st.segmented_control(
             "Seed", list(made), default=seed, key="seed", bind="query-params", required=True
         )
-    one = made[seed]
+    samples = made[seed]
     job = next(job for f in jobs if (job := job_view.job_of(f)) and f"{job.seed}" == seed)
     asked = sources.prompts(job.dataset, job.protocol, job.dataset_fingerprint)
     st.caption(
-        f"All {len(one.scores)} samples in the order in which they were made; none is picked."
+        f"All {len(samples.scores)} samples in the order in which they were made; none is picked."
         + ("" if asked else " Their prompts are not shown: the data set is not on this machine.")
     )
-    if one.lost:
-        st.warning(f"{counted(one.lost, 'file')} gone or changed since; they are left out.")
+    if samples.lost:
+        st.warning(f"{counted(samples.lost, 'file')} gone or changed since; they are left out.")
     st.download_button(
         "All samples as MIDI (ZIP)",
         lambda: job_view.archive_of(list(made.values())),
@@ -111,11 +111,11 @@ def show_samples(row: Row, jobs: list[JobFolder]) -> None:
         icon=":material/download:",
         help="A folder per seed. The samples only, without the prompts that they continue.",
     )
-    pages = -(-len(one.scores) // PER_PAGE)
+    pages = -(-len(samples.scores) // PER_PAGE)
     page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
     clips: list[tuple[music_view.Clip | None, str]] = []
-    for number in range((page - 1) * PER_PAGE, min(page * PER_PAGE, len(one.scores))):
-        score = one.scores[number]
+    for number in range((page - 1) * PER_PAGE, min(page * PER_PAGE, len(samples.scores))):
+        score = samples.scores[number]
         label = f"Sample {number + 1}"
         if number < len(asked):
             label += f", after {asked[number].piece}"
@@ -173,16 +173,16 @@ def show_training(row: Row, jobs: list[JobFolder]) -> None:
     """The curves of training, and the system on its way."""
     show_curves(row, jobs)
     st.subheader("Through training")
-    found = snapshot_view.trajectories(jobs)
-    if not found:
+    stages = snapshot_view.trajectories(jobs)
+    if not stages:
         st.info(
             "This run kept no snapshots. `bench all --snapshots 6` lets each system sample, and"
             " scores it, at six points through its training."
         )
         return
     headline = {name for name, metric in registry.metrics().items() if metric.headline}
-    usual = [name for name in found if name == snapshot_view.LOSS or name in headline]
-    names = {columns.label(name): name for name in found}
+    usual = [name for name in stages if name == snapshot_view.LOSS or name in headline]
+    names = {columns.label(name): name for name in stages}
     chosen = st.multiselect(
         "Figures",
         list(names),
@@ -191,7 +191,7 @@ def show_training(row: Row, jobs: list[JobFolder]) -> None:
         bind="query-params",
     )
     for place, label in zip(parts.in_pairs(len(chosen)), chosen, strict=True):
-        lines = pd.DataFrame(found[names[label]])
+        lines = pd.DataFrame(stages[names[label]])
         key = ("trajectory", label, lines.to_json())
         with place:
             parts.draw(
@@ -256,11 +256,11 @@ def show_curves(row: Row, jobs: list[JobFolder]) -> None:
 
 def show_map(row: Row, jobs: list[JobFolder]) -> None:
     """Where the samples lie among real music."""
-    found = map_view.project(row, jobs)
-    if isinstance(found, str):
-        st.info(found)
+    projected = map_view.project(row, jobs)
+    if isinstance(projected, str):
+        st.info(projected)
     else:
-        chart = model_charts.scatter(found.table, map_view.REAL, found.titles)
+        chart = model_charts.scatter(projected.table, map_view.REAL, projected.titles)
         st.altair_chart(chart, width="stretch", alt="Samples among real music")
         st.caption(
             "Each point is four bars. The axes are the two directions in which real music varies"
@@ -273,9 +273,9 @@ def show_map(row: Row, jobs: list[JobFolder]) -> None:
 
 def show_learnt(row: Row, jobs: list[JobFolder]) -> None:
     """Its vectors of notes or chords, on a plane."""
-    found = embedding_view.learnt(model_view.spec_of(row), jobs)
-    if isinstance(found, str):
-        st.info(found)
+    learnt = embedding_view.learnt(model_view.spec_of(row), jobs)
+    if isinstance(learnt, str):
+        st.info(learnt)
         return
     method = st.segmented_control(
         "Onto two axes by",
@@ -289,7 +289,7 @@ def show_learnt(row: Row, jobs: list[JobFolder]) -> None:
     parts.draw(
         ("embedding", row.name, method, *digests),
         lambda: model_charts.embedding(
-            embedding_view.flattened(found, method), embedding_view.NAMED
+            embedding_view.flattened(learnt, method), embedding_view.NAMED
         ),
         f"What {row.name} learnt of notes",
     )
@@ -307,7 +307,7 @@ def show_learnt(row: Row, jobs: list[JobFolder]) -> None:
 def show_card(row: Row, jobs: list[JobFolder]) -> None:
     """Where it comes from, how it was built, what was decided."""
     spec = model_view.spec_of(row)
-    job = next((found for f in jobs if (found := job_view.job_of(f))), None)
+    job = next((job for f in jobs if (job := job_view.job_of(f))), None)
     parts.facts(model_view.facts(row, spec, job))
     if spec is None:
         st.info("This system is not installed here, so its catalogue entry cannot be shown.")
@@ -362,8 +362,8 @@ if spec and spec.about:
 if row.is_scale:
     st.caption("It is there to fix the scale and has no rank.")
 headline(row)
-there = job_view.folders(sources.runs())
-jobs = job_view.folders_of(row, there)
+folders = job_view.folders(sources.runs())
+jobs = job_view.folders_of(row, folders)
 failures(row, jobs)
 part = st.segmented_control(
     "What to show",

@@ -216,20 +216,20 @@ def label(figure: str) -> str:
     )
 
 
-def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str, Column]:
+def columns(names: Sequence[str], classes: Mapping[str, type[Metric]]) -> dict[str, Column]:
     """Every column by its key: the fixed ones, then three per metric of the board."""
-    found = {one.key: one for one in FIXED}
+    known = {column.key: column for column in FIXED}
     for name in names:
-        cls = known.get(name)
+        cls = classes.get(name)
         head = label(name)
         arrow = ARROWS[cls.direction] if cls else ""
         about = f"{cls.measures} Unit: {cls.unit}." if cls else "Not installed here."
-        found[name] = Column(name, head + arrow, about, cell(name), "figure", name)
-        found[f"{name}.range"] = Column(
+        known[name] = Column(name, head + arrow, about, cell(name), "figure", name)
+        known[f"{name}.range"] = Column(
             f"{name}.range", f"{head}, 95 %", about, span(name, 3), metric=name
         )
         if cls is None or cls.headline:
-            found[f"{name}.skill"] = Column(
+            known[f"{name}.skill"] = Column(
                 f"{name}.skill",
                 f"{head}, skill",
                 "The same on the scale from 0 (noise) to 1 (human).",
@@ -237,17 +237,17 @@ def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str
                 "figure",
                 name,
             )
-    return found
+    return known
 
 
 def of_view(
-    view: str, found: Mapping[str, Column], headline: Sequence[str], sizes: bool
+    view: str, known: Mapping[str, Column], headline: Sequence[str], sizes: bool
 ) -> list[str]:
     """The keys of a view's columns; `sizes`: not all networks have their paper's size."""
     keys: list[str] = []
     for key in VIEWS[view]:
         if key == "*headline":
-            keys += [k for name in headline for k in (name, f"{name}.skill") if k in found]
+            keys += [k for name in headline for k in (name, f"{name}.skill") if k in known]
         else:
             keys += [key, "size"] if key == "parameters" and sizes else [key]
     return keys

@@ -13,8 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from bench.board.rows import Row
 from bench.files import read_json
 from bench.jobs.job import Job
@@ -39,9 +37,9 @@ def folders(runs: Path) -> dict[str, JobFolder]:
         return {}
 
 
-def folders_of(row: Row, there: Mapping[str, JobFolder]) -> list[JobFolder]:
+def folders_of(row: Row, folders: Mapping[str, JobFolder]) -> list[JobFolder]:
     """The job folders behind a row, as far as they are there."""
-    return [there[job] for job in row.job_ids if job in there]
+    return [folders[job] for job in row.job_ids if job in folders]
 
 
 def job_of(folder: JobFolder) -> Job | None:
@@ -56,10 +54,9 @@ def job_of(folder: JobFolder) -> Job | None:
 @lru_cache(maxsize=20000)
 def _job(path: Path, stamp: int) -> Job | None:
     try:
-        job = Job.model_validate(read_json(path))
-    except (ValidationError, OSError):
+        return JobFolder(path.parent).read_job()
+    except OSError:
         return None
-    return job if job.id == path.parent.name else None  # else of a version that does it otherwise
 
 
 def status_of(folder: JobFolder) -> JobStatus | None:
@@ -74,8 +71,8 @@ def status_of(folder: JobFolder) -> JobStatus | None:
 @lru_cache(maxsize=20000)
 def _status(path: Path, stamp: int) -> JobStatus | None:
     try:
-        return JobStatus.model_validate(read_json(path))
-    except (ValidationError, OSError):
+        return JobFolder(path.parent).read_status()
+    except OSError:
         return None
 
 
@@ -138,15 +135,15 @@ def in_hand(folder: JobFolder, locked: set[int], now: datetime) -> bool:
     return now.timestamp() - latest < FRESH_SECONDS
 
 
-def states(there: Iterable[JobFolder], now: datetime | None = None) -> list[JobState]:
+def states(folders: Iterable[JobFolder], now: datetime | None = None) -> list[JobState]:
     """How every job of a run stands."""
     now, locked = now or datetime.now(UTC), locked_inodes()
-    found = []
-    for folder in there:
+    jobs = []
+    for folder in folders:
         job = job_of(folder)
         if job is not None:
-            found.append(state_of(job, folder, locked, now))
-    return found
+            jobs.append(state_of(job, folder, locked, now))
+    return jobs
 
 
 def state_of(job: Job, folder: JobFolder, locked: set[int], now: datetime) -> JobState:
@@ -173,19 +170,19 @@ def state_of(job: Job, folder: JobFolder, locked: set[int], now: datetime) -> Jo
 def seconds_left(jobs: Sequence[JobState]) -> float | None:
     """How long what is running and waiting takes, by what finished jobs took; none if nothing is."""
     took: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for one in jobs:
-        if one.state == "done" and one.seconds:
-            took[_alike(one.job)].append(one.seconds)
-    done = [one for one in jobs if one.state == "done" and one.seconds]
-    guessed = sum(one.job.card.seconds for one in done)
-    factor = sum(one.seconds or 0.0 for one in done) / guessed if guessed else 1.0
+    for job in jobs:
+        if job.state == "done" and job.seconds:
+            took[_alike(job.job)].append(job.seconds)
+    done = [job for job in jobs if job.state == "done" and job.seconds]
+    guessed = sum(job.job.card.seconds for job in done)
+    factor = sum(job.seconds or 0.0 for job in done) / guessed if guessed else 1.0
     left = 0.0
-    for one in jobs:
-        if one.state in ("running", "waiting"):
-            known = took.get(_alike(one.job))
-            expected = sum(known) / len(known) if known else one.job.card.seconds * factor
-            left += expected * (1 - (one.share or 0.0))
-    workers = sum(one.state == "running" for one in jobs)
+    for job in jobs:
+        if job.state in ("running", "waiting"):
+            known = took.get(_alike(job.job))
+            expected = sum(known) / len(known) if known else job.job.card.seconds * factor
+            left += expected * (1 - (job.share or 0.0))
+    workers = sum(job.state == "running" for job in jobs)
     return left / workers if workers else None
 
 
@@ -247,10 +244,10 @@ def archive_of(made: Sequence[Samples]) -> bytes:
     """All samples as MIDI files in a ZIP, a folder per seed; the same bytes for the same music."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for one in made:
-            for number, score in enumerate(one.scores):
+        for samples in made:
+            for number, score in enumerate(samples.scores):
                 if score is not None:
-                    entry = zipfile.ZipInfo(f"seed-{one.seed}/{number + 1:03d}.mid")
+                    entry = zipfile.ZipInfo(f"seed-{samples.seed}/{number + 1:03d}.mid")
                     archive.writestr(entry, to_midi(score))
     return buffer.getvalue()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bench import registry, wording
 from bench.board import reproduce
@@ -13,7 +12,7 @@ from bench.errors import BenchError
 from bench.jobs.job import Job
 from bench.jobs.run_folder import JobFolder
 from bench.jobs.scores import read_scores
-from bench.registry import SystemSpec
+from bench.registry import Settings, SystemSpec
 from dashboards.views.columns import label
 from dashboards.views.job import job_of, result_of
 from dashboards.views.snapshot import final_loss
@@ -29,7 +28,7 @@ def spec_of(row: Row) -> SystemSpec | None:
         return None
 
 
-def settings_of(row: Row, spec: SystemSpec | None, job: Job | None) -> dict[str, Any]:
+def settings_of(row: Row, spec: SystemSpec | None, job: Job | None) -> Settings:
     """What it was built with: as its job says, else as the catalogue does."""
     if job is not None:
         return job.settings

@@ -119,19 +119,19 @@ def prompts(name: str, protocol: Protocol, fingerprint: str) -> list[Prompt]:
     from bench.errors import BenchError
     from bench.protocol import sampling
 
-    found = dataset(name, fingerprint)
-    if found is None:
+    data_set = dataset(name, fingerprint)
+    if data_set is None:
         return []
     try:
-        return sampling.prompts(found, protocol)
+        return sampling.prompts(data_set, protocol)
     except BenchError:
         return []
 
 
 def audit(name: str, fingerprint: str) -> Audit | None:
     """What the splits of a data set share."""
-    found = dataset(name, fingerprint)
-    return _audit(fingerprint, found) if found else None
+    data_set = dataset(name, fingerprint)
+    return _audit(fingerprint, data_set) if data_set else None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
