@@ -50,14 +50,14 @@ class RunArguments:
     preset: PresetOption = None
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", help="Data sets by name. [default: chorales]"),
+        typer.Option("--data", help="Data sets by name, separated by commas. [default: chorales]"),
     ] = None
     systems: Annotated[
         list[str] | None,
         typer.Option(
             "--systems",
-            help="Systems by name, or path/to/file.py:ClassName. NAME+setting=value changes a"
-            " setting. [default: all]",
+            help="Systems by name or path/to/file.py:ClassName, separated by commas."
+            " NAME+setting=value changes a setting. [default: all]",
         ),
     ] = None
     variant: Annotated[
