@@ -16,11 +16,11 @@ from bench.cli.run_options import (
     Json,
     Out,
     PresetOption,
+    RunArguments,
     SamplesOption,
     StepsOption,
     UnpromptedOption,
     one_of,
-    options_of,
     run_verb,
     several,
 )
@@ -152,9 +152,15 @@ def score(
     from bench.jobs.entrant import enter
     from bench.jobs.run_folder import RunFolder
 
-    options = options_of(
-        preset, [data], None, None, samples, steps, out, "cpu", "corrected", unprompted
-    )
+    options = RunArguments(
+        preset=preset,
+        data=[data],
+        samples=samples,
+        steps=steps,
+        unprompted=unprompted,
+        out=out,
+        device="cpu",
+    ).options()
     place = enter(options, data, name, folder, with_prompts)
     board = build(RunFolder(out))
     write(out / "leaderboard.csv", to_csv(board.rows))
@@ -176,7 +182,9 @@ def prompts(
     """Write the protocol's prompts as MIDI, for generators that run elsewhere."""
     from bench.jobs.entrant import write_prompts
 
-    options = options_of(preset, [data], None, None, samples, steps, OUT, "cpu", "corrected", False)
+    options = RunArguments(
+        preset=preset, data=[data], samples=samples, steps=steps, device="cpu"
+    ).options()
     count = write_prompts(options, data, folder)
     console.print(
         f"{count} prompts of one bar are in {folder}. Continue each in a file of the same name, then:"
