@@ -96,11 +96,11 @@ def board(
 @app.command(rich_help_panel="Look")
 def compare(
     first: Annotated[str, typer.Argument(help="A system on the board, or SYSTEM:as-published.")],
-    second: Annotated[str, typer.Argument(help="Another one.")],
+    second: Annotated[str, typer.Argument(help="A second system.")],
     out: Out = OUT,
     as_json: Json = False,
 ) -> None:
-    """Print what differs between two systems on the same prompts, and whether it is chance."""
+    """Compare two systems on the same prompts: every difference with its p-value."""
     from dataclasses import asdict
 
     from bench.board import compare as comparison
@@ -122,7 +122,9 @@ def compare(
         return
     for heading, differences in compared:
         printing.print_differences(console, heading, first, second, differences)
-    console.print("p after Holm over the figures of each table; better: told apart at 5 %.")
+    console.print(
+        "p: Holm-corrected over each table. better: the difference is significant at 5 %."
+    )
 
 
 @app.command(rich_help_panel="Look")
@@ -156,7 +158,7 @@ def reproduce(
         str | None, typer.Option("--format", help="markdown or json instead of tables.")
     ] = None,
 ) -> None:
-    """Put the papers' claims to the board, and print their figures beside ours."""
+    """Test the papers' claims on the board, and print their figures next to ours."""
     from dataclasses import asdict
 
     from bench.board import formats
@@ -214,7 +216,7 @@ def publish(
         Path, typer.Option("--to", help="The folder that board and archive go into.")
     ] = Path(),
 ) -> None:
-    """Write the board with an archive of all it follows from, to hand on: no networks in it."""
+    """Write the board and an archive of its jobs to share. It contains no networks."""
     from bench.board.archive import publish as published_in
     from bench.jobs.run_folder import RunFolder
 

@@ -32,7 +32,7 @@ class Preset(BaseModel):
 
 PRESETS: dict[PresetName, Preset] = {
     "smoke": Preset(
-        about="does everything run? small networks, under 3 minutes on 2 cores; no figures",
+        about="a test that everything runs: small networks, under 3 minutes on 2 cores; no results",
         samples=4,
         bars=4,
         seeds=1,
@@ -40,14 +40,14 @@ PRESETS: dict[PresetName, Preset] = {
         test_pieces=2,
     ),
     "quick": Preset(
-        about="the default without a GPU: at most 15 minutes on 2 cores; large networks reduced",
+        about="the default without a GPU: at most 15 minutes on 2 cores; large networks are reduced",
         samples=64,
         bars=8,
         seeds=1,
         timeout=30,
     ),
     "standard": Preset(
-        about="the default on a GPU: 3 seeds, every network at full size",
+        about="the default with a GPU: 3 seeds, every network at full size",
         samples=128,
         bars=8,
         seeds=3,
@@ -153,7 +153,7 @@ def card_of(spec: SystemSpec, preset: PresetName, device: str) -> Card:
 
 
 def data_set(name: str) -> data.Info:
-    """The data set of that name; BenchError when it is not here."""
+    """The data set of that name; BenchError when it is not on this machine."""
     info = data.describe(name)
     if info.where is None:
         raise BenchError(f"The data set '{name}' is {info.here}")

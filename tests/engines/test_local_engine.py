@@ -32,7 +32,7 @@ def test_every_way_to_fail_is_a_row_and_the_others_go_on(home):
     )  # fmt: skip
     done = home.bench(*run, "--timeout", "0.15", "--job-memory", "900", "--workers", "3")
     assert done.returncode == 1, done.stderr
-    assert "8 of 9 jobs did not end well" in done.stderr
+    assert "8 of 9 jobs failed" in done.stderr
     found = rows(home)
     expected = {
         "Raises": ("failed", "fit", "RuntimeError: the loss"),

@@ -95,7 +95,7 @@ def test_tables_are_the_same_in_turn_in_processes_and_in_shards(home):
 @pytest.mark.slow
 def test_a_job_that_fails_fails_once_for_all_shards(home):
     outputs = end(shards(home, 2, "Raises", "Segfaults", "Quiet"), [1, 1])
-    assert all("2 of 3 jobs did not end well" in output for output in outputs)
+    assert all("2 of 3 jobs failed" in output for output in outputs)
     found = {row["system"]: row["status"] for row in table(home.runs)}
     assert found == {"Raises": "failed", "Segfaults": "crashed", "Quiet": "ok"}
     assert all(rounds(folder) == 1 for folder in Store(home.runs).folders())
