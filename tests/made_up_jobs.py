@@ -66,9 +66,9 @@ def write_scores(folder: JobFolder, per_piece: Mapping[str, Floats]) -> None:
         values = per_piece.get(metric)
         metrics[metric] = {
             "version": cls.version,
-            "value": None if values is None else float(np.mean(values)),
+            "value": None if values is None else float(np.nanmean(values)),
             "reason": "not asked" if values is None else "",
-            "pieces": 0 if values is None else len(values),
+            "pieces": 0 if values is None else int((~np.isnan(values)).sum()),
         }
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     write_json(folder.scores, {"metrics": metrics, "arrays": digest})
