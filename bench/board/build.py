@@ -12,7 +12,7 @@ from bench.board.ranking import rank
 from bench.board.ratings import fill_ratings
 from bench.board.rows import Board, MetricCells, Row, hash_of, rounded
 from bench.jobs.job import Job
-from bench.jobs.record import JobRecord
+from bench.jobs.record import JobRecord, records
 from bench.jobs.results import FitResult, LikelihoodResult
 from bench.jobs.run_folder import RunFolder
 from bench.protocol import statistics
@@ -20,8 +20,7 @@ from bench.protocol import statistics
 
 def build(runs: RunFolder) -> Board:
     """The board of a run folder, ranked and sorted."""
-    records = [JobRecord(folder) for folder in runs.folders()]
-    board = board_of([record for record in records if record.job is not None])
+    board = board_of(records(runs))
     fill_ratings(board.rows, runs.root)
     for row in board.rows:
         row.row_hash = hash_of(row)

@@ -67,7 +67,7 @@ def skill_draws(
         return "floor or ceiling has no value"
     gain = ceiling.evidence.exact[name] - floor.evidence.exact[name]
     low, high = statistics.interval(ceiling.evidence.draws[name] - floor.evidence.draws[name])
-    if low <= 0 <= high:
+    if gain == 0 or low <= 0 <= high:
         return "floor and ceiling cannot be told apart"
     if (gain > 0) != (headline_metrics()[name] == "higher"):
         return "the floor is better than the ceiling"

@@ -81,7 +81,7 @@ def beside(
     elif row is None:
         note = f"not run{f' on {dataset}' if dataset else ''}"
     else:
-        reduced = row.size != "full"
+        reduced = row.size not in ("full", None)  # none: a file in which it cannot be read
         ours = None if reduced and size else row.value("parameters" if size else figure)
         note = "" if ours is not None else row.likelihood_note or "no value"
         note = f"{row.size} network" if reduced else note

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -120,7 +120,8 @@ class Evidence:
 
     anchor: Literal[0, 1] | None = None  # the row is skill 0, or skill 1
     exact: dict[str, float] = field(default_factory=dict)  # values by metric, not rounded
-    draws: dict[str, Floats] = field(default_factory=dict)  # values on each resample, by figure
+    # Values on each resample, by figure. Rows are compared without them: arrays have no one answer.
+    draws: dict[str, Floats] = field(default_factory=dict, compare=False)
 
 
 class Standing(NamedTuple):
@@ -133,6 +134,16 @@ class Standing(NamedTuple):
     steps: int
     prompted: bool
     metric_versions: str
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What people call it by."""
+        return (self.dataset, self.preset)
+
+    @property
+    def protocol(self) -> tuple[int, int, bool]:
+        """What samples were asked for."""
+        return (self.pieces, self.steps, self.prompted)
 
 
 class Row(Columns):
@@ -249,11 +260,10 @@ class Board:
             if not row.metric_versions:
                 standing = homes.get(standing, standing)
             members.setdefault(standing, []).append(row)
-        groups: list[Group] = []
-        for standing, rows in members.items():
-            title, remark = _title(standing, list(members), {group.title for group in groups})
-            groups.append(Group(title, tuple(rows), remark))
-        return tuple(groups)
+        return tuple(
+            Group(title, tuple(rows), remark)
+            for (title, remark), rows in zip(_titles(list(members)), members.values(), strict=True)
+        )
 
     def group_of(self, row: Row) -> Group:
         """The group that the row is in."""
@@ -265,25 +275,26 @@ class Board:
         return sorted({name for row in self.rows for name in row.metrics})
 
 
-def _title(
-    standing: Standing, standings: Sequence[Standing], taken: Collection[str]
-) -> tuple[str, str]:
-    """A short title that is not taken: data, preset, and what else tells it from the others."""
-    same = [s for s in standings if (s.dataset, s.preset) == (standing.dataset, standing.preset)]
-    title = f"{standing.dataset} {standing.preset}"
-    if len({(s.pieces, s.steps, s.prompted) for s in same}) > 1:
-        title += f" {standing.pieces}x{standing.steps}{'' if standing.prompted else ' unprompted'}"
-    if title not in taken:
-        return title, ""
-    others = {s.dataset_fingerprint for s in same} - {standing.dataset_fingerprint}
-    data = f"data {standing.dataset_fingerprint[:6]}"
-    if others and f"{title} {data}" not in taken:
-        return (
-            f"{title} {data}",
-            f"another version of the data ({standing.dataset_fingerprint[:6]})",
-        )
-    digest = hashlib.sha256(standing.metric_versions.encode()).hexdigest()[:4]
-    return f"{title} metrics {digest}", "other versions of the metrics"
+def _titles(standings: Sequence[Standing]) -> list[tuple[str, str]]:
+    """A title of its own for each, and a remark on what tells it from those like it before it."""
+    titles = []
+    for place, standing in enumerate(standings):
+        title, remarks = f"{standing.dataset} {standing.preset}", []
+        if len({s.protocol for s in standings if s.name == standing.name}) > 1:
+            title += f" {standing.pieces}x{standing.steps}"
+            title += "" if standing.prompted else " unprompted"
+        alike = (standing.name, standing.protocol)
+        before = [s for s in standings[:place] if (s.name, s.protocol) == alike]
+        data = standing.dataset_fingerprint
+        if before and data != before[0].dataset_fingerprint:
+            title += f" data {data[:6]}"
+            remarks.append(f"another version of the data ({data[:6]})")
+        if any(s.dataset_fingerprint == data for s in before):
+            digest = hashlib.sha256(standing.metric_versions.encode()).hexdigest()[:6]
+            title += f" metrics {digest}"
+            remarks.append(f"other versions of the metrics ({digest})")
+        titles.append((title, ", ".join(remarks)))
+    return titles
 
 
 def headline_metrics() -> dict[str, Literal["higher", "lower"]]:
@@ -325,13 +336,20 @@ def column_names(cells: Sequence[Mapping[str, Cell]]) -> list[str]:
     return [*COLUMNS, *sorted({name for row in cells for name in row} - set(COLUMNS))]
 
 
+def to_table(rows: Sequence[Row]) -> list[dict[str, Cell]]:
+    """The cells of each row, every row with all columns of the board."""
+    cells = [row.cells() for row in rows]
+    names = column_names(cells)
+    return [{name: row.get(name) for name in names} for row in cells]
+
+
 def to_csv(rows: Sequence[Row]) -> str:
     """The rows as a board file."""
-    cells = [row.cells() for row in rows]
+    table = to_table(rows)
     out = io.StringIO()
-    writer = csv.DictWriter(out, column_names(cells), lineterminator="\n", restval="")
+    writer = csv.DictWriter(out, table[0] if table else COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows([{name: text(value) for name, value in row.items()} for row in cells])
+    writer.writerows([{name: text(value) for name, value in row.items()} for row in table])
     return out.getvalue()
 
 
@@ -347,7 +365,7 @@ def read_csv(path: Path) -> Board:
         raise BenchError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
     rows = []
     for number, cells in enumerate(table, start=2):
-        fixed = {name: cells[name] for name in COLUMNS if cells.get(name)}
+        fixed = {name: cells[name] for name in COLUMNS if cells.get(name, "") != ""}
         try:
             row = Row.model_validate(fixed)
             row.metrics = metrics_of(

@@ -62,7 +62,7 @@ def board(
     from bench import registry
     from bench.board import formats
     from bench.board.build import build, count_stale
-    from bench.board.rows import read_csv, to_csv
+    from bench.board.rows import read_csv, to_csv, to_table
     from bench.files import write
 
     form = one_of("format", format, ("csv", "markdown", "latex", "json")) if format else None
@@ -82,7 +82,7 @@ def board(
     if form == "csv":
         sys.stdout.write(to_csv(built.rows))
     elif form == "json":
-        print_json([row.cells() for row in built.rows])
+        print_json(to_table(built.rows))
     elif form == "markdown":
         sys.stdout.write(formats.to_markdown(built.groups, headline))
     elif form == "latex":

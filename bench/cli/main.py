@@ -85,6 +85,7 @@ def plan_row(planned: Planned) -> dict[str, str | int | float]:
 
 def run_all(options: Options, how: Engine, as_json: bool) -> None:
     """Train, sample and score every system; write the leaderboard. Run it again to continue."""
+    from bench.board.rows import to_table
     from bench.cli import printing
     from bench.engines.schedule import forecast
     from bench.jobs.plan import plan as plan_jobs
@@ -104,7 +105,7 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
         errors.print("Interrupted. Finished work is kept; the same command continues.")
         raise typer.Exit(130) from None
     if as_json:
-        print_json([row.cells() for row in ended.board.rows])
+        print_json(to_table(ended.board.rows))
     else:
         show_board(say, ended.board.groups, ended.file)
         say.print(f"The leaderboard is in {ended.file}.", highlight=False)

@@ -128,7 +128,7 @@ def print_plan(console: Console, planned: Sequence[Planned]) -> None:
 
 
 def summary(planned: Sequence[Planned], forecast: Schedule[Planned]) -> str:
-    """A plan in job sentence."""
+    """A plan in one sentence."""
     left = [job for job in planned if not job.done]
     done = len(planned) - len(left)
     if not left:

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -24,7 +25,7 @@ from bench.files import read_json, write, write_json
 from bench.jobs.run_folder import JobFolder
 from bench.music import Score
 from bench.protocol.measuring import measure
-from bench.protocol.statistics import mean_draws_of_each
+from bench.protocol.statistics import RESAMPLES, mean_draws_of_each
 
 
 class MetricScore(BaseModel):
@@ -64,18 +65,24 @@ class Scores:
     @cached_property
     def per_piece(self) -> dict[str, Floats]:
         """The value of each sample (NaN: none), for the metrics that have one per sample."""
-        return self._of_kind("per_piece")
+        return {
+            name: array for name, array in self._of_kind("per_piece").items() if array.ndim == 1
+        }
 
     @cached_property
     def draws(self) -> dict[str, Floats]:
-        """The value on each resample of the samples, for the metrics that have a value."""
+        """The value on each resample of the samples, for the metrics that have a value.
+
+        Draws of another number than the resamples are those of a metric that breaks its contract.
+        """
         given = self._of_kind("draws")
         wanted = {
             name: values
             for name, values in self.per_piece.items()
             if name not in given and self.metrics[name].value is not None
         }
-        return given | mean_draws_of_each(wanted)  # not kept: they follow from the samples
+        own = {name: array for name, array in given.items() if array.shape == (RESAMPLES,)}
+        return own | mean_draws_of_each(wanted)  # not kept: they follow from the samples
 
     def _of_kind(self, kind: str) -> dict[str, Floats]:
         split = {name: name.rpartition(".") for name in self.arrays}
@@ -145,23 +152,29 @@ def _unpacked(packed: bytes) -> dict[str, Floats]:
     """The arrays of an .npz file, as np.load gives them in four times the time.
 
     It parses every array's header anew, though they hardly differ, and streams what is small.
+    Empty where the bytes are no such file, or hold anything but numbers of 64 bits.
     """
-    if not packed:
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            return {
+                member.filename.removesuffix(".npy"): _array(packed, member)
+                for member in archive.infolist()
+            }
+    except Exception:  # noqa: BLE001 - bytes from elsewhere make the parsers raise anything
         return {}
-    arrays = {}
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        for member in archive.infolist():
-            local = packed[member.header_offset : member.header_offset + 30]
-            start = member.header_offset + 30 + sum(_lengths(local))
-            content = packed[start : start + member.compress_size]
-            if member.compress_type == zipfile.ZIP_DEFLATED:
-                content = zlib.decompress(content, -zlib.MAX_WBITS)
-            # An .npy file: a magic of 8 bytes, the header's length in 2, the header, the numbers.
-            end = 10 + int.from_bytes(content[8:10], "little")
-            shape, dtype = _header(content[:end])
-            array = np.frombuffer(content, dtype, offset=end).reshape(shape)
-            arrays[member.filename.removesuffix(".npy")] = array
-    return arrays
+
+
+def _array(packed: bytes, member: zipfile.ZipInfo) -> Floats:
+    """The array in a member of the .npz file; ValueError and others where it is none of ours."""
+    local = packed[member.header_offset : member.header_offset + 30]
+    start = member.header_offset + 30 + sum(_lengths(local))
+    content = packed[start : start + member.compress_size]
+    if member.compress_type == zipfile.ZIP_DEFLATED:
+        content = zlib.decompress(content, -zlib.MAX_WBITS)
+    # An .npy file: a magic of 8 bytes, the header's length in 2, the header, the numbers.
+    end = 10 + int.from_bytes(content[8:10], "little")
+    shape, order = _header(content[:end])
+    return np.frombuffer(content[end:], np.float64).reshape(shape, order=order)
 
 
 def _lengths(local: bytes) -> tuple[int, int]:
@@ -170,9 +183,11 @@ def _lengths(local: bytes) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=256)
-def _header(content: bytes) -> tuple[tuple[int, ...], np.dtype[np.float64]]:
-    """The shape and the type of an array, by the header of its .npy file."""
+def _header(content: bytes) -> tuple[tuple[int, ...], Literal["C", "F"]]:
+    """The shape and the order of an array of floats, by the header of its .npy file."""
     file = io.BytesIO(content)
-    npy.read_magic(file)
-    shape, _, dtype = npy.read_array_header_1_0(file)
-    return shape, dtype
+    version = npy.read_magic(file)
+    shape, fortran, dtype = npy.read_array_header_1_0(file)
+    if version != (1, 0) or dtype != np.float64:
+        raise ValueError(f"version {version} with {dtype}")
+    return shape, "F" if fortran else "C"

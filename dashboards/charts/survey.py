@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from bench.survey.analysis.results import Study, System
-from dashboards.charts.board import GREY, KINDS, ROW
+from dashboards.charts.board import GREY, KINDS, ROW, Layers
 from dashboards.views.survey import ROLES, by_rating
 
 COLOURS = {"system": KINDS["paper"], "human": KINDS["ceiling"], "anchor": GREY}
@@ -16,7 +16,7 @@ COLOURS = {"system": KINDS["paper"], "human": KINDS["ceiling"], "anchor": GREY}
 
 def intervals(
     systems: list[System], figure: str, title: str, bounds: tuple[float, float], form: str
-) -> alt.LayerChart:
+) -> Layers:
     """One figure of every system with its interval; hollow: with nobody left out, where known."""
     spans = [(one, getattr(one, figure)) for one in systems if getattr(one, figure)]
     table = pd.DataFrame(
@@ -66,13 +66,13 @@ def intervals(
     return alt.layer(*layers).properties(height=ROW * len(table) + 160)
 
 
-def ratings(study: Study, lowest: int = 1, highest: int = 10) -> alt.LayerChart:
+def ratings(study: Study, lowest: int = 1, highest: int = 10) -> Layers:
     """Mean ratings."""
     title = f"mean rating, {lowest} to {highest}, 95 %"
     return intervals(by_rating(study), "rating", title, (lowest, highest), ".1f")
 
 
-def believable(study: Study) -> alt.LayerChart | None:
+def believable(study: Study) -> Layers | None:
     """Shares of "yes"."""
     there = [one for one in by_rating(study) if one.believable]
     if not there:
@@ -81,7 +81,7 @@ def believable(study: Study) -> alt.LayerChart | None:
     return intervals(there, "believable", title, (0, 1), ".0%")
 
 
-def ranks(study: Study) -> alt.LayerChart | None:
+def ranks(study: Study) -> Layers | None:
     """Where each rank may really lie."""
     there = [one for one in by_rating(study) if one.rank is not None]
     if not there:
@@ -92,7 +92,7 @@ def ranks(study: Study) -> alt.LayerChart | None:
             for one in there
         ]
     )
-    x = {
+    x: dict[str, Any] = {
         "title": "rank, 95 %",
         "scale": alt.Scale(domain=[1, max(len(there), 2)]),
         "axis": alt.Axis(format="d", values=list(range(1, len(there) + 1))),

@@ -9,7 +9,7 @@ import streamlit as st
 
 from bench import registry
 from bench.board import formats
-from bench.board.rows import Group, Row, to_csv
+from bench.board.rows import Group, Row, to_csv, to_table
 from dashboards import parts
 from dashboards.charts import board as charts
 from dashboards.charts.downloads import figure_downloads
@@ -135,7 +135,7 @@ def downloads(rows: list[Row], headline: list[str]) -> None:
         "JSON": (
             "json",
             "application/json",
-            lambda: json.dumps([row.cells() for row in rows], indent=1),
+            lambda: json.dumps(to_table(rows), indent=1),
         ),
         "Markdown": ("md", "text/markdown", lambda: formats.to_markdown([shown_group], headline)),
         "LaTeX": ("tex", "application/x-tex", lambda: formats.to_latex([shown_group], headline)),

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.board.report import Figure, axes, drawn
+from bench.board.report import Drawing as Figure
+from bench.board.report import axes, drawn
 from bench.protocol.statistics import LEVEL
 from bench.survey.analysis.literature import published
 from bench.survey.analysis.results import Span, Study

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.board.report import STYLE, Figure
+from bench.board.report import STYLE
+from bench.board.report import Drawing as Figure
 from bench.files import write
 from bench.survey.analysis.figures import figures
 from bench.survey.analysis.literature import published

@@ -7,13 +7,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from bench.board.ratings import FOLDER, RatingCells
+from bench.board import ratings
+from bench.board.ratings import RatingCells
 from bench.errors import BenchError
 from bench.files import read_json, write_json
 from bench.survey.analysis.agreement import Agreement
 from bench.survey.analysis.checks import Checks
 from bench.survey.analysis.reliability import Reliability
 from bench.survey.analysis.simulation import Components
+
+FOLDER = ratings.FOLDER  # where a board looks for what `save` writes
 
 
 class Span(BaseModel):
