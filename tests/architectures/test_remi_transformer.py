@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -144,7 +146,7 @@ def test_each_variant_has_a_mask_or_not_and_counts_and_stores_what_its_paper_say
     published = variant == "as-published"
     assert bool(seen.any()) == published
     assert (system.likelihood.kind == "none") == published
-    assert system.stores == ("second" if published and not last else "last")
+    assert system.settings.stores == ("second" if published and not last else "last")
 
 
 def test_a_leak_is_measured_and_its_absence_too() -> None:
@@ -209,7 +211,7 @@ def test_as_published_the_second_token_is_stored_and_the_last_fed_back() -> None
     window = np.array([[5, 9, 3, 7]])
     stored = system._slide(Shift(), window, streams, 6)  # type: ignore[arg-type]
     assert stored.tolist() == [[9, 3, 7, 8, 9, 10]]
-    system.stores = "last"
+    system.settings = replace(system.settings, stores="last")
     stored = system._slide(Shift(), window, streams, 3)  # type: ignore[arg-type]
     assert stored.tolist() == [[8, 9, 10]]
 

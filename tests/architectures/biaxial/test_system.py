@@ -1,4 +1,5 @@
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from itertools import product
 from typing import Any
 
@@ -194,7 +195,7 @@ def test_step_by_step_with_carried_state_equals_the_whole_pass(linear: bool) -> 
     carried = player.begin(2, 9)
     for step in range(6):
         at = torch.full((2,), step - 1)
-        heard = player.listen(states[:, step], at, torch.full((2,), 16), carried)
+        heard = player.read(states[:, step], at, torch.full((2,), 16), carried)
         found = torch.zeros(2, 9, 2).double()
 
         def choose(note: int, logits: Tensor, before: Tensor, step: int = step) -> Tensor:
@@ -366,7 +367,7 @@ def test_keys_wrap_and_positions_are_unscaled_only_as_published(
 def test_the_cell_is_linear_and_its_weights_tiny_only_as_published(
     settings: dict[str, Any], published: bool
 ) -> None:
-    network = Biaxial(**settings)._network()
+    network = Biaxial(**settings).build()
     for layer in (*network.time, *network.note):
         assert isinstance(layer, LinearLSTM if published else nn.LSTM)
         if published:
@@ -386,7 +387,8 @@ def test_at_even_chances_the_loss_is_ln_2_of_every_choice(
     for parameter in system.network.dense.parameters():
         nn.init.zeros_(parameter)
     batch = system._segments([TUNE, REPEATS], 128).batch([0, 1])
-    keys = slice(system.lowest - 21, system.lowest - 21 + system.keys)
+    first = system.settings.lowest - 21
+    keys = slice(first, first + system.keys)
     cells = choices = 0
     for piece in (TUNE, REPEATS):
         play, struck = piece.sounding()[:, keys], piece.onsets()[:, keys]
@@ -577,7 +579,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole() -> None:
 
 def test_it_learns_a_toy_piece() -> None:
     system = Biaxial(time_layers=(24, 24), note_layers=(12, 8), segment=32, batch=2)
-    before = Biaxial(**system.settings)
+    before = Biaxial(**asdict(system.settings))
     before.fit([TUNE], [], Budget(0), 0, Log())
     system.fit([TUNE], [], Budget(60), 0, Log())
     assert system.log_likelihood([TUNE])[0] > 0.7 * before.log_likelihood([TUNE])[0]
@@ -606,9 +608,10 @@ def test_a_resumed_run_ends_bit_equal_to_an_unbroken_one(settings: dict[str, Any
 
 
 def test_the_exponent_falls_in_silence_and_returns_to_one() -> None:
-    zeal = torch.tensor([1.0, 0.5, 1.4, 0.01])
+    exponent = torch.tensor([1.0, 0.5, 1.4, 0.01])
     assert torch.allclose(
-        adapted(zeal, torch.tensor([0.0, 3.0, 1.0, 0.0])), torch.tensor([0.98, 0.65, 0.98, -0.01])
+        adapted(exponent, torch.tensor([0.0, 3.0, 1.0, 0.0])),
+        torch.tensor([0.98, 0.65, 0.98, -0.01]),
     )
 
 
