@@ -90,13 +90,13 @@ class StatefulNetwork(FrameNetwork):
         chance: Tensor = self.out(context).sigmoid()
         return (uniform < chance).to(context.dtype)
 
-    def go_on(self, windows: Windows, anew: bool) -> Tensor:
+    def continue_lanes(self, windows: Windows, restart: bool) -> Tensor:
         """Mean -log p of windows, each of which continues its lane.
 
-        The state is zero at the beginning of a piece, and in all lanes if `anew`.
+        The state is zero at the beginning of a piece, and in all lanes if `restart`.
         """
         lanes = len(windows.frames)
-        state = self.left[:, :lanes] * (windows.steps > 0)[:, None] * (not anew)
+        state = self.left[:, :lanes] * (windows.steps > 0)[:, None] * (not restart)
         context, after = self.read(windows.before, tuple(part[None] for part in state))
         self.left[:, :lanes] = torch.cat(after).detach().to(self.left.dtype)
         surprise = -self.log_probability(context, windows.frames)
@@ -118,7 +118,7 @@ def lane_order(
 ) -> list[NDArray[np.int64]]:
     """One pass over all windows: for each update the (lanes, 2) piece and start of its windows.
 
-    The pieces are shuffled anew in each pass and their windows put in one long row. Every lane
+    The pieces are shuffled again in each pass and their windows put in one long row. Every lane
     reads its part of the row from left to right; the last lane's part may be shorter.
     """
     order = np.random.default_rng([seed, turn]).permutation(len(pieces))
@@ -188,7 +188,7 @@ class LSTM2x512(FrameSystem):
                 passes.clear()
                 passes[turn] = lane_order(train, s.sequence, s.batch, seed, turn)
             windows = cut(train, passes[turn][place], s.sequence)
-            return self.network.go_on(windows, anew=place == 0)
+            return self.network.continue_lanes(windows, restart=place == 0)
 
         def as_published(step: int) -> Tensor:
             chosen = overlapping[training.batch(rows, s.batch, seed, step)]

@@ -228,15 +228,15 @@ class RemiTransformer(Configured):
 
     def _copy_rate(self, valid: Sequence[Score], seed: int) -> float | None:
         """The share of stored tokens that repeat the prompt; prompts are from validation pieces."""
-        begun = [remi.encode(score)[:COPY_TOKENS] for score in valid[:LEAK_WINDOWS]]
-        begun = [tokens for tokens in begun if len(tokens) == COPY_TOKENS]
-        if not begun:
+        beginnings = [remi.encode(score)[:COPY_TOKENS] for score in valid[:LEAK_WINDOWS]]
+        beginnings = [tokens for tokens in beginnings if len(tokens) == COPY_TOKENS]
+        if not beginnings:
             return None
-        streams = [np.random.default_rng([seed, number]) for number in range(len(begun))]
+        streams = [np.random.default_rng([seed, number]) for number in range(len(beginnings))]
         stored = self._slide(
-            token_model.precise(self.network), np.stack(begun), streams, COPY_TOKENS
+            token_model.precise(self.network), np.stack(beginnings), streams, COPY_TOKENS
         )
-        return float(np.mean(stored[:, :-1] == np.stack(begun)[:, 1:]))
+        return float(np.mean(stored[:, :-1] == np.stack(beginnings)[:, 1:]))
 
     # -- likelihood ---------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ OTHER, SILENCE, ESCAPE, REST = 48, 49, 50, 51  # after the triads on 12 roots
 PITCH = 52
 TOKENS = PITCH + KEYS
 BEGINNING = TOKENS
-REPEATS = 80  # numbers of repetitions that are told apart
+REPEATS = 80  # of the counter: 0 to 79 repetitions; more count as 79
 
 Ints = NDArray[np.int64]
 

@@ -66,7 +66,7 @@ class Clock:
         return max(1, int(self.free.min()) - self.time)
 
     def strike(self, wait: int, key: int, duration: int) -> None:
-        """Go on by one note."""
+        """Advance by one note."""
         self.time, self.key = self.time + wait, key
         self.free[key] = self.time + duration
 

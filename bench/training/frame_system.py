@@ -238,8 +238,8 @@ class FrameSystem(Configured, ABC):
         for length in sorted({prompt.length for prompt in prompts}):
             alike = [row for row, prompt in enumerate(prompts) if prompt.length == length]
             for group in parts(alike, self.PIECES):
-                begun = np.stack([prompts[row].sounding() for row in group])
-                drawn = self._continue(network, begun, steps, [streams[row] for row in group])
+                beginnings = np.stack([prompts[row].sounding() for row in group])
+                drawn = self._continue(network, beginnings, steps, [streams[row] for row in group])
                 frames |= dict(zip(group, drawn, strict=True))
         return [
             Score.from_rolls(frames[row], grid=prompt.grid) for row, prompt in enumerate(prompts)
@@ -247,17 +247,21 @@ class FrameSystem(Configured, ABC):
 
     @torch.no_grad()
     def _continue(
-        self, network: FrameNetwork, begun: Roll, steps: int, streams: list[np.random.Generator]
+        self,
+        network: FrameNetwork,
+        beginnings: Roll,
+        steps: int,
+        streams: list[np.random.Generator],
     ) -> Roll:
         """(pieces, steps, keys) frames drawn after the beginnings (pieces, time, keys)."""
         kind = next(network.parameters()).dtype
         draw = Recorded(lambda context, uniform: (network.draw(context, uniform),))
-        state = network.start(torch.zeros(len(begun), dtype=torch.long, device=loop.device()))
-        heard = np.pad(begun, ((0, 0), (1, 0), (0, 0)))  # silence before the first frame
-        for start in range(0, heard.shape[1], self.STEPS):
-            part = _tensor(heard[:, start : start + self.STEPS]).to(kind)
+        state = network.start(torch.zeros(len(beginnings), dtype=torch.long, device=loop.device()))
+        before = np.pad(beginnings, ((0, 0), (1, 0), (0, 0)))  # silence before the first frame
+        for start in range(0, before.shape[1], self.STEPS):
+            part = _tensor(before[:, start : start + self.STEPS]).to(kind)
             context, state = network.read(part, state)
-        drawn = np.zeros((len(begun), steps, self.keys), dtype=bool)
+        drawn = np.zeros((len(beginnings), steps, self.keys), dtype=bool)
         for step in range(steps):
             uniform = np.stack([stream.random(network.draws) for stream in streams])
             (frame,) = draw(context[:, -1], _tensor(uniform).to(kind))

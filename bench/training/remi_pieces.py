@@ -43,18 +43,20 @@ def sample(network: nn.Module, prompts: Sequence[Score], steps: int, seed: int) 
         alike = [place for place, prompt in enumerate(prompts) if prompt.grid == grid]
         for start in range(0, len(alike), token_model.at_once(network)):
             group = alike[start : start + token_model.at_once(network)]
-            begun = [remi.encode(prompts[place]) for place in group]
+            prompt_tokens = [remi.encode(prompts[place]) for place in group]
             lengths = [prompts[place].length for place in group]
             rules = remi.Grammar([length + steps for length in lengths], grid)
-            rules.read(begun)
+            rules.read(prompt_tokens)
             rules.begin(lengths)
             drawn = token_model.draw(
                 precise,
-                [np.append(remi.BEGINNING, tokens) for tokens in begun],
+                [np.append(remi.BEGINNING, tokens) for tokens in prompt_tokens],
                 rules,
                 [streams[place] for place in group],
             )
-            for place, before, after, length in zip(group, begun, drawn, lengths, strict=True):
+            for place, before, after, length in zip(
+                group, prompt_tokens, drawn, lengths, strict=True
+            ):
                 # Only the prompt's bars, or decoding could join a drawn note to its last note.
                 tokens = np.concatenate([before[before == remi.BAR], after])
                 whole = remi.decode(tokens, length + steps, grid)

@@ -267,7 +267,7 @@ def mean_loss(network: Any, rows: Ints, batch: int) -> float:
 
 
 def music_steps(scores: Sequence[Score], sequences: Sequence[Ints], tokens: int) -> int:
-    """How many steps of music so many tokens stand for, on average over the pieces."""
+    """How many steps of music this many tokens stand for, on average over the pieces."""
     total = sum(len(sequence) for sequence in sequences)
     return round(tokens * sum(score.length for score in scores) / max(1, total))
 

@@ -53,7 +53,7 @@ def tiny(updates: int = 6, **settings: Any) -> ChordLSTM:
 
 @pytest.fixture(scope="module")
 def learnt() -> ChordLSTM:
-    """Has learnt the round by heart."""
+    """Has overfit the round."""
     system = ChordLSTM(hidden=32, embedding=16, sequence=16, batch=4, rate=0.02)
     system.fit([ROUND, ROUND.slice(2, 32)], [ROUND.slice(1, 20)], Budget(80), 0, Log())
     return system
@@ -167,9 +167,9 @@ def test_many_pieces_at_once_are_as_likely_as_one_by_one(monkeypatch: pytest.Mon
     monkeypatch.setattr(chord_lstm, "STEPS", 4)
     monkeypatch.setattr(chord_lstm, "PIECES", 3)
     monkeypatch.setattr(chord_lstm, "rows_at_once", lambda tokens, device: 3)
-    for one, among in zip(whole, system.log_probabilities(pieces), strict=True):
-        assert one.shape == among.shape
-        assert np.allclose(one, among, atol=1e-12, rtol=0)
+    for alone, together in zip(whole, system.log_probabilities(pieces), strict=True):
+        assert alone.shape == together.shape
+        assert np.allclose(alone, together, atol=1e-12, rtol=0)
 
 
 def test_step_by_step_with_carried_state_equals_the_whole_sequence() -> None:
@@ -211,7 +211,7 @@ def test_the_first_chord_of_a_piece_from_nothing_is_drawn_as_the_beginning_says(
     assert (np.abs(share - chances) < 4 * np.sqrt(chances / n)).all()
 
 
-def test_a_round_is_learnt_by_heart_and_continued(learnt: ChordLSTM) -> None:
+def test_a_round_is_overfit_and_continued(learnt: ChordLSTM) -> None:
     (sample,) = learnt.sample([ROUND.slice(0, 6)], 20, seed=0)
     true = Score.from_rolls(ROUND.slice(6, 26).sounding())
     assert np.mean((sample.sounding() == true.sounding()).all(axis=1)) > 0.9
@@ -294,10 +294,10 @@ def test_killed_and_resumed_it_learns_the_same_to_the_bit() -> None:
         broken.learn(TINY, HELD_OUT, Budget(25), 0, log)
     resumed = ChordLSTM(**SMALL)
     resumed.learn(TINY, HELD_OUT, Budget(25), 0, log)
-    for one, other in zip(
+    for after, unbroken in zip(
         resumed.log_probabilities(HELD_OUT), tiny(25).log_probabilities(HELD_OUT), strict=True
     ):
-        assert (one == other).all()
+        assert (after == unbroken).all()
 
 
 def test_of_more_than_four_keys_three_are_kept_at_random() -> None:
@@ -307,7 +307,7 @@ def test_of_more_than_four_keys_three_are_kept_at_random() -> None:
     assert (thin[~crowded] == roll[~crowded]).all()
     assert (thin[crowded].sum(axis=1) == 3).all()
     assert not (thin & ~roll).any()
-    assert thin[crowded].any(axis=0).all()  # every key has its chance
+    assert thin[crowded].any(axis=0).all()  # every key is kept sometimes
 
 
 @pytest.mark.slow

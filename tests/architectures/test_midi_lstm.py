@@ -95,14 +95,14 @@ def test_many_pieces_at_once_are_as_likely_as_one_by_one() -> None:
     assert np.allclose(system.log_likelihood(pieces), alone, atol=1e-10)
 
 
-def test_a_message_never_heard_is_dear_but_possible() -> None:
+def test_an_unknown_message_is_unlikely_but_possible() -> None:
     system = fitted()
     nats = system.log_likelihood([Score.from_notes([7], [9], [99], length=40), Score.silence(40)])
     assert np.isfinite(nats).all()
     assert nats[0] < nats[1]
 
 
-def test_hanging_notes_and_idle_releases_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_hanging_notes_and_idle_releases_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     fitted(0, grammar=False).sample([Score.silence(0)] * 8, 30, seed=0)
     hanging, idle = (int(word) for word in capsys.readouterr().out.split() if word.isdigit()
                      and word != "8")  # fmt: skip

@@ -39,8 +39,8 @@ def fitted(updates: int = 3, **settings: object) -> RemiTransformer:
 def test_parameters_are_counted_as_in_the_paper() -> None:
     def of(layers: int, width: int, heads: int, full: int) -> int:
         # All layers are alike: one is built.
-        one = count(Layer(width, heads, full, 0.1, True))
-        return count(TransformerNetwork(1, width, heads, full, 0.1, 512)) + (layers - 1) * one
+        layer = count(Layer(width, heads, full, 0.1, True))
+        return count(TransformerNetwork(1, width, heads, full, 0.1, 512)) + (layers - 1) * layer
 
     assert of(2, 512, 4, 2048) == 6_528_218
     assert of(2, 512, 4, 512) == 3_379_418
@@ -87,8 +87,8 @@ def test_changing_the_future_leaves_past_outputs_bit_equal() -> None:
     [32, pytest.param(10, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow)],
 )
 def test_without_a_mask_the_loss_of_noise_falls_to_that_of_the_last_token(last: int) -> None:
-    # Section VII.A of the paper, settled: on independent tokens nothing can be told of a token
-    # that is not seen, so the floor is ln V / k where k tokens count and one is not seen.
+    # Section VII.A of the paper, settled: independent tokens say nothing about a token that is not
+    # seen, so the lowest loss is ln V / k where k tokens count and one of them is not seen.
     losses = {}
     for causal in (True, False):
         torch.manual_seed(0)
@@ -105,7 +105,7 @@ def test_without_a_mask_the_loss_of_noise_falls_to_that_of_the_last_token(last: 
         with torch.no_grad():
             fresh = torch.cat([noise(10**6 + step) for step in range(8)])
             losses[causal] = float(network.loss(fresh, last))
-            at_the_end = float(network.loss(fresh, 1))  # of the one that is not seen
+            at_the_end = float(network.loss(fresh, 1))  # of the token that is not seen
             assert np.log(16) - 0.02 < at_the_end < np.log(16) + 0.15
     assert abs(losses[True] - np.log(16)) < 0.06
     assert abs(losses[False] - np.log(16) / last) < 0.15

@@ -112,9 +112,9 @@ def test_many_pieces_at_once_are_as_likely_as_one_by_one(
     whole = [system.log_probabilities([piece])[0] for piece in pieces]
     monkeypatch.setattr(type(system), "STEPS", 4)
     monkeypatch.setattr(type(system), "PIECES", 3)
-    for one, among in zip(whole, system.log_probabilities(pieces), strict=True):
-        assert one.shape == among.shape
-        assert np.allclose(one, among, atol=1e-11, rtol=0)
+    for alone, together in zip(whole, system.log_probabilities(pieces), strict=True):
+        assert alone.shape == together.shape
+        assert np.allclose(alone, together, atol=1e-11, rtol=0)
 
 
 def test_step_by_step_with_carried_state_equals_the_whole_sequence(

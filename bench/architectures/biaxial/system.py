@@ -249,18 +249,18 @@ class Biaxial(Configured):
             for start in range(0, len(alike), PIECES):
                 group = alike[start : start + PIECES]
                 draws = np.stack([streams[place].random((steps, self.keys, 2)) for place in group])
-                begun = np.stack([self._states(prompts[place]) for place in group])
-                drawn = self._continue(player, begun, draws, 4 * grid)
+                beginnings = np.stack([self._states(prompts[place]) for place in group])
+                drawn = self._continue(player, beginnings, draws, 4 * grid)
                 for place, states in zip(group, drawn, strict=True):
                     continuations[place] = note_states.decode(states, grid, self.settings.lowest)
         return [continuations[place] for place in range(len(prompts))]
 
     @torch.no_grad()
-    def _continue(self, player: Player, begun: Roll, draws: Floats, bar: int) -> Roll:
+    def _continue(self, player: Player, beginnings: Roll, draws: Floats, bar: int) -> Roll:
         """(pieces, steps, keys, 2) the states after the beginnings (pieces, time, keys, 2)."""
         device = training.device()
-        pieces, length = begun.shape[:2]
-        prompt = torch.from_numpy(begun).to(device, torch.double)
+        pieces, length = beginnings.shape[:2]
+        prompt = torch.from_numpy(beginnings).to(device, torch.double)
         uniform = torch.from_numpy(draws).to(device)
         bars = torch.full((pieces,), bar, device=device)
         carried, play = player.begin(pieces, self.keys), Recorded(partial(self._play, player))
