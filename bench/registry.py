@@ -147,12 +147,15 @@ class SystemSpec(_Block):
 
 
 def build(class_path: str, settings: dict[str, Any], name: str) -> System:
-    """An unfitted system of that class."""
+    """An unfitted system of that class; BenchError if the settings are not those of the class."""
     cls = load_object(class_path)
+    signature = inspect.signature(getattr(cls, "Settings", cls))
     try:
-        system: System = cls(**settings)
+        signature.bind(**settings)
     except TypeError as error:
-        raise BenchError(f"{name}: its settings do not fit {class_path}: {error}") from None
+        known = ", ".join(signature.parameters) or "none"
+        raise BenchError(f"{name}: {error}. The settings of {class_path} are: {known}.") from None
+    system: System = cls(**settings)
     return system
 
 
@@ -274,9 +277,9 @@ def system(name: str) -> SystemSpec:
 
 
 def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
-    """The system with other settings, under a name that says so; `wraps` is what else it treats.
+    """The system with other settings, which are part of its new id; `wraps`: what it treats.
 
-    BenchError where it has no such setting, or not that value of it.
+    BenchError for a setting that the system does not have, and for a value of another type.
     """
     usual = defaults(spec.class_path) | spec.settings
     values = {name: _value(text) for name, text in changes.items() if name != "wraps"}
@@ -284,7 +287,9 @@ def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
         if name not in usual:
             raise unknown(f"setting of {spec.id}", name, usual)
         if not _alike(value, usual[name]):
-            raise BenchError(f"{spec.id}: {name} cannot be {value!r}; else it is {usual[name]!r}.")
+            raise BenchError(
+                f"{spec.id}: {name} cannot be {value!r}; by default it is {usual[name]!r}."
+            )
     update: dict[str, Any] = {
         "settings": spec.settings | values,
         "reduced": {k: v for k, v in spec.reduced.items() if k not in values},
@@ -299,36 +304,41 @@ def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
         if not spec.wraps:
             raise BenchError(f"{spec.id} treats no other system: leave out wraps.")
         inner = system(changes["wraps"])
-        learns = inner.budget.standard > 0  # what only counts names no budget
+        learns = inner.budget.standard > 0  # a system that only counts has no budget
         update |= {"wraps": changes["wraps"], "data": inner.data}
         update |= {"budget": inner.budget if learns else spec.budget}
         changes = changes | {"wraps": inner.id}
-    said = [f"{name}={value}" for name, value in changes.items()]
-    update["id"] = "+".join([spec.id, *said])
-    update["title"] = f"{spec.title} ({', '.join(said)})"
-    found = spec.model_copy(update=update)
-    found.build()
-    return found
+    words = [f"{name}={value}" for name, value in changes.items()]
+    update["id"] = "+".join([spec.id, *words])
+    update["title"] = f"{spec.title} ({', '.join(words)})"
+    new = spec.model_copy(update=update)
+    new.build()
+    return new
 
 
 def defaults(class_path: str) -> dict[str, Any]:
-    """The settings that a class takes, with what they are where nobody says."""
+    """The settings of a class with their default values; `wrapped` is left out.
+
+    They are the fields of its dataclass `Settings`, or else the parameters of its constructor.
+    """
     cls = load_object(class_path)
-    taken = inspect.signature(getattr(cls, "Settings", cls)).parameters  # a frame system's
-    return {name: one.default for name, one in taken.items() if name != "wrapped"}
+    parameters = inspect.signature(getattr(cls, "Settings", cls)).parameters
+    return {name: p.default for name, p in parameters.items() if name != "wrapped"}
 
 
-def _alike(value: Any, usual: Any) -> bool:
-    """Whether a value is of the kind that is usual."""
-    if value is None or usual is None or usual is inspect.Parameter.empty:
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value has the type of the default value; none is alike to everything."""
+    if value is None or default is None or default is inspect.Parameter.empty:
         return True
-    if isinstance(usual, float):
+    if isinstance(default, float):
         return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is type(usual)
+    if isinstance(default, tuple):
+        return isinstance(value, list)
+    return type(value) is type(default)
 
 
 def _value(text: str) -> Any:
-    """A number, yes or no, or nothing as JSON writes them; else the word itself."""
+    """A number, a list, true, false or null, as JSON has them; otherwise the text itself."""
     try:
         return json.loads(text)
     except ValueError:

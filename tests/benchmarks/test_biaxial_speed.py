@@ -21,7 +21,7 @@ def system(sizes: dict[str, tuple[int, ...]]) -> Biaxial:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         made = Biaxial(**sizes)
-        made.network = made._network()
+        made.network = made.build()
         return made
 
 

@@ -38,19 +38,19 @@ OTHERS = {"others": [tune(seed) for seed in range(20, 29)]}
 
 
 class Log:
-    """Keeps what it is told; resumes from one state."""
+    """Keeps all reports; resumes from one state."""
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
         self.state = state
         self.states: list[Mapping[str, Any]] = []
         self.steps: list[int] = []
-        self.told: list[tuple[int, int, int]] = []
+        self.reports: list[tuple[int, int, int]] = []
 
     def record(self, step: int, **values: float) -> None:
         self.steps.append(step)
 
     def progress(self, done: int, total: int, music_steps: int = 0) -> None:
-        self.told.append((done, total, music_steps))
+        self.reports.append((done, total, music_steps))
 
     def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
         self.states.append(state())
@@ -121,23 +121,23 @@ def test_every_tenth_piece_of_a_grade_is_held_out_to_stop_at() -> None:
     assert lessons[-1][:2] == (TUNES, VALID)
 
 
-def test_a_grade_is_not_learnt_by_heart() -> None:
+def test_a_grade_is_not_overfit() -> None:
     """What a grade held out decides which of its weights go on."""
-    told = []
+    points = []
 
     class Curves(Log):
         def record(self, step: int, **values: float) -> None:
-            told.append((step, values))
+            points.append((step, values))
 
     curriculum = Curriculum(wrapped=OVERFITTING, grades=1, share=0.9)
-    rng = np.random.default_rng(0)  # nothing can be learnt of these but by heart
+    rng = np.random.default_rng(0)  # can only be overfit
     noise = [Score.from_rolls(rng.random((32, 88)) < 0.05, grid=4) for _ in range(10)]
     curriculum.fit(noise, noise[:1], Budget(1000), 0, Curves())
-    held_out = [values["stage_valid_loss"] for _, values in told if "stage_valid_loss" in values]
+    held_out = [values["stage_valid_loss"] for _, values in points if "stage_valid_loss" in values]
     assert min(held_out) < held_out[-1]  # it had begun to, and was stopped
-    ended = max(step for step, values in told if "stage_valid_loss" in values)
+    ended = max(step for step, values in points if "stage_valid_loss" in values)
     assert ended < 900
-    assert any("valid_loss" in values for step, values in told if step > ended)
+    assert any("valid_loss" in values for step, values in points if step > ended)
 
 
 def test_without_a_graded_set_the_training_pieces_are_graded() -> None:
@@ -158,7 +158,7 @@ def test_transfer_learns_the_others_first_and_only_fine_tuning_renews_the_head(
     transfer = Transfer(wrapped=INNER, fresh_head=fresh)
     transfer.provide(OTHERS)
     lessons = pupil_of(transfer).lessons
-    assert [("head" if one == "head" else one[2]) for one in lessons] == (
+    assert [("head" if lesson == "head" else lesson[2]) for lesson in lessons] == (
         [0, 171, "head", 69] if fresh else [0, 171, 69]
     )
     assert lessons[1][0] == OTHERS["others"]
@@ -171,14 +171,14 @@ def test_without_another_set_transfer_is_plain_training() -> None:
 
 @pytest.mark.parametrize("fresh", [False, True])
 def test_the_second_genre_begins_with_the_weights_that_the_first_left(fresh: bool) -> None:
-    found = []
+    weights = []
     for fresh_head in (False, fresh):
         system = Biaxial(**SMALL)
         first = Stage(OTHERS["others"], Budget(5))
         learn(system, [first, Stage(TUNES, Budget(0), fresh_head)], [], 0, Log())
-        found.append(system.network.state_dict())
-    one, other = found
-    changed = {name for name in one if not torch.equal(one[name], other[name])}
+        weights.append(system.network.state_dict())
+    kept, renewed = weights
+    changed = {name for name in kept if not torch.equal(kept[name], renewed[name])}
     assert changed == ({"dense.weight", "dense.bias"} if fresh else set())
 
 
@@ -202,15 +202,17 @@ def test_between_the_genres_no_tensor_changes_but_those_of_a_renewed_dense_layer
     transfer = Transfer(**settings)
     transfer.provide(OTHERS)
     transfer.fit(TUNES, VALID, Budget(14), 0, Log())
-    fresh, fresh_too, first, left, found, last = weights  # before and after each of three
+    # before and after each of three calls
+    new, still_new, first_start, first_end, second_start, second_end = weights
 
-    def changed(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> set[str]:
-        return {key for key in one if not torch.equal(one[key], other[key])}
+    def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+        return {name for name in before if not torch.equal(before[name], after[name])}
 
-    assert not changed(fresh, fresh_too)
-    assert not changed(fresh_too, first)
-    assert changed(left, found) == renewed
-    assert changed(first, left) == changed(found, last) == set(first)  # learning reaches all
+    assert not changed(new, still_new)
+    assert not changed(still_new, first_start)
+    assert changed(first_end, second_start) == renewed
+    assert changed(first_start, first_end) == set(new)  # training changes all weights
+    assert changed(second_start, second_end) == set(new)
 
 
 def test_a_budget_is_shared_to_the_update() -> None:
@@ -232,18 +234,18 @@ def test_a_curriculum_resumed_anywhere_ends_bit_equal_to_an_unbroken_one(place: 
     unbroken = curriculum(log)
     assert len(log.states) == 8
     again = Log(log.states[place])
-    for one, other in zip(weights(unbroken), weights(curriculum(again)), strict=True):
-        assert torch.equal(one, other)
-    assert again.told == log.told[-len(again.told) :] if again.told else place == 7
+    for whole, after in zip(weights(unbroken), weights(curriculum(again)), strict=True):
+        assert torch.equal(whole, after)
+    assert again.reports == log.reports[-len(again.reports) :] if again.reports else place == 7
 
 
-def test_all_stages_are_told_as_one_training() -> None:
+def test_all_stages_are_reported_as_one_training() -> None:
     log = Log()
     system = Curriculum(wrapped=INNER, grades=2, share=0.25)
     system.fit(TUNES, VALID, Budget(8), 0, log)
     assert log.steps == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert [(done, total) for done, total, _ in log.told] == [(n, 8) for n in range(1, 9)]
-    assert (np.diff([music for _, _, music in log.told]) > 0).all()
+    assert [(done, total) for done, total, _ in log.reports] == [(n, 8) for n in range(1, 9)]
+    assert (np.diff([music for _, _, music in log.reports]) > 0).all()
 
 
 def test_asked_to_stop_it_stops_there() -> None:
@@ -262,7 +264,7 @@ def test_what_cannot_learn_in_stages_is_refused() -> None:
         Curriculum(wrapped=wrapped).fit(TUNES, VALID, Budget(4), 0, Log())
 
 
-def test_a_treated_system_comes_back_with_what_it_wraps(tmp_path: Any) -> None:
+def test_a_saved_treatment_comes_back_with_what_it_wraps(tmp_path: Any) -> None:
     system = Curriculum(wrapped=INNER)
     system.fit(TUNES, VALID, Budget(5), 0, Log())
     system.save(tmp_path)
@@ -273,7 +275,7 @@ def test_a_treated_system_comes_back_with_what_it_wraps(tmp_path: Any) -> None:
     assert saved.load(tmp_path)[0]["wrapped"] == INNER
 
 
-def test_on_a_coarser_grid_every_so_many_th_step_is_kept() -> None:
+def test_on_a_coarser_grid_only_its_steps_are_kept() -> None:
     for seed in range(5):
         piece = tune(seed)
         coarse = on_grid([piece], 1)[0]
