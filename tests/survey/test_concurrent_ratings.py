@@ -96,7 +96,7 @@ def test_listeners_who_come_at_once_are_balanced_against_each_other(study):
 RATER = """
 import sys
 from bench.survey import listening
-from bench.survey.database.store import open_store
+from bench.survey.database.opening import open_store
 from datetime import UTC, datetime, timedelta
 
 time = datetime(2026, 6, 1, tzinfo=UTC)

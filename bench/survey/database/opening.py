@@ -8,9 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import (
-    text,
-)
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from bench.errors import BenchError
@@ -34,8 +32,6 @@ def open_store(url: str | None = None, clock: Callable[[], datetime] = now) -> S
     It is made where there is none, and brought up to date, after a backup, where it is of an older
     version. BenchError where a newer version made it.
     """
-    from bench.survey.database.opening import upgrade
-
     address, folder = place(url)
     try:
         (folder / "clips").mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,7 @@ from sqlalchemy import inspect, select, text
 
 from bench.errors import BenchError
 from bench.survey import admin
-from bench.survey.database import store
-from bench.survey.database.opening import open_store, upgrade
+from bench.survey.database.opening import exists, open_store, upgrade
 from bench.survey.database.store import Store, connect
 from bench.survey.database.tables import audit, metadata
 from bench.survey.database.versions import MIGRATIONS, known, migrate, version
@@ -119,10 +118,10 @@ def test_times_come_back_in_utc_and_sort_as_text(url):
 def test_asking_whether_there_is_a_survey_makes_none(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_SURVEY_DIR", str(tmp_path / "none"))
     monkeypatch.delenv("BENCH_SURVEY_URL", raising=False)
-    assert not store.exists()
+    assert not exists()
     assert list(tmp_path.iterdir()) == []
     open_store().engine.dispose()
-    assert store.exists()
+    assert exists()
 
 
 def test_the_secret_is_made_once_and_for_its_owner_alone(url, tmp_path):
