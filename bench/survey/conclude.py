@@ -22,7 +22,7 @@ def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
     from bench.board import build as board
     from bench.survey.analysis.agreement import clip_figures
     from bench.survey.analysis.analyze import analyze
-    from bench.survey.analysis.report import write_report
+    from bench.survey.analysis.results_page import write_report
 
     ratings = export(store, name)
     found = status(store, name)

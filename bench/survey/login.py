@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.survey.database.store import survey_folder
-from bench.survey.limits import Limits
+from bench.survey.rate_limit import Limits
 
 HASH = "BENCH_SURVEY_ADMIN"  # holds a hash as `password_hash` makes it, never a password
 SHORTEST = 10

@@ -6,8 +6,8 @@ import streamlit as st
 
 from bench.errors import BenchError
 from bench.survey.analysis.literature import published
-from bench.survey.analysis.report import blocks, to_html
 from bench.survey.analysis.results import Results, Study
+from bench.survey.analysis.results_page import blocks, to_html
 from dashboards import parts
 from dashboards.charts import survey as survey_charts
 from dashboards.views import sources, surveys

@@ -10,8 +10,8 @@ import pandas as pd
 
 from bench.errors import BenchError
 from bench.survey.analysis.literature import Published
-from bench.survey.analysis.report import p_value, span
 from bench.survey.analysis.results import FOLDER, Results, Span, Study, System, read
+from bench.survey.analysis.results_page import p_value, span
 
 if TYPE_CHECKING:
     from bench.survey.database.store import Store

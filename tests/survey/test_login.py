@@ -4,7 +4,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.survey import login
-from bench.survey.limits import Limits
+from bench.survey.rate_limit import Limits
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from sqlalchemy.exc import ArgumentError
 
 from bench.errors import BenchError
 from bench.survey.database import tables
-from bench.survey.limits import Limits
+from bench.survey.rate_limit import Limits
 
 URL = "BENCH_SURVEY_URL"
 FOLDER = "BENCH_SURVEY_DIR"

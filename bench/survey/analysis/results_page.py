@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bench.board.report import STYLE, Figure
 from bench.files import write
-from bench.survey.analysis.figures import figures
 from bench.survey.analysis.literature import published
+from bench.survey.analysis.plots import figures
 from bench.survey.analysis.results import Contrast, Results, Span, Study
 
 SIMULATED = "The listeners of this survey are simulated. It says nothing about any system."

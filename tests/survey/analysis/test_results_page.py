@@ -4,8 +4,8 @@ import pytest
 
 from bench.board.build import Entry, Row
 from bench.survey.analysis.analyze import analyze
-from bench.survey.analysis.report import OPEN, SIMULATED, write_report
 from bench.survey.analysis.results import About, read
+from bench.survey.analysis.results_page import OPEN, SIMULATED, write_report
 from bench.survey.analysis.simulation import survey
 
 EFFECTS = {"human": 8.0, "chord-lstm": 6.5, "<b>bold</b>|x": 5.0, "c": 4.0, "anchor": 2.0}
