@@ -20,19 +20,19 @@ from bench.files import write
 from bench.survey.analysis.results import FOLDER
 from bench.survey.codes import code_hash, new_code
 from bench.survey.config import SurveyConfig
-from bench.survey.contestants import Cast, Contestant, cast_of_run
+from bench.survey.contestants import ContestantClips, SurveyClips, clips_of_run
 from bench.survey.database.backup import backup
 from bench.survey.database.restore import restore
-from bench.survey.database.store import Store, insert_once, record
+from bench.survey.database.store import SurveyStore, insert_once, record
 from bench.survey.database.tables import audit as audit_table
 from bench.survey.database.tables import clip, exclusion, participant, survey, system, trial
 from bench.survey.export import export
 from bench.survey.overview import (
     Flow,
     Gate,
-    Progress,
+    ListenerProgress,
+    Overview,
     State,
-    Status,
     Summary,
     completion_codes,
     flow,
@@ -43,12 +43,12 @@ from bench.survey.overview import (
 )
 
 __all__ = [
-    "Entry",
+    "AuditLine",
     "Flow",
     "Gate",
-    "Progress",
+    "ListenerProgress",
+    "Overview",
     "State",
-    "Status",
     "Summary",
     "audit",
     "backup",
@@ -78,11 +78,11 @@ MOST_CODES = 2000  # at a time
 
 
 def create(
-    store: Store,
+    store: SurveyStore,
     config: SurveyConfig,
     progress: Callable[[str], None] = lambda _: None,
     by: str = HERE,
-    cast: Cast | None = None,
+    clips: SurveyClips | None = None,
 ) -> Summary:
     """A survey in draft, its clips rendered and checked. Without a cast, from the run's samples.
 
@@ -92,7 +92,7 @@ def create(
         raise BenchError(
             f"There is a survey called '{config.name}'. A survey never changes: give another name."
         )
-    cast = cast or cast_of_run(config, progress)
+    clips = clips or clips_of_run(config, progress)
     files = []
 
     def keep(audio: bytes) -> str:
@@ -102,8 +102,8 @@ def create(
         return name
 
     try:
-        volume = keep(cast.volume.audio)
-        rows = [(one, made, keep(made.audio)) for one in cast.contestants for made in _all(one)]
+        volume = keep(clips.volume.audio)
+        rows = [(one, made, keep(made.audio)) for one in clips.contestants for made in _all(one)]
         with store.writing() as connection:
             now = store.now()
             values = {
@@ -114,13 +114,13 @@ def create(
                 "run": str(config.run.resolve()),
                 "simulated": config.simulated,
                 "volume_file": volume,
-                "embargo": json.dumps(sorted(cast.embargo)),
+                "embargo": json.dumps(sorted(clips.embargo)),
                 "created_at": now,
             }
             made_as = connection.execute(insert(survey).values(values).returning(survey.c.id))
             number = made_as.scalar_one()
             systems = {}
-            for one in cast.contestants:
+            for one in clips.contestants:
                 described = {
                     "survey_id": number,
                     "name": one.samples.name,
@@ -149,7 +149,7 @@ def create(
                     "practice": any(made is other for other in one.practice),
                 }
                 connection.execute(insert(clip).values(described))
-            silent = {one.samples.name: one.silent for one in cast.contestants if one.silent}
+            silent = {one.samples.name: one.silent for one in clips.contestants if one.silent}
             passed = f"; silent samples passed over: {silent}" if silent else ""
             record(connection, now, config.name, by, "create", config.sha256 + passed)
     except BaseException as error:
@@ -161,11 +161,11 @@ def create(
     return summary(store, config.name)
 
 
-def _all(one: Contestant) -> list[Any]:
+def _all(one: ContestantClips) -> list[Any]:
     return [*one.clips, *one.practice]
 
 
-def open_survey(store: Store, name: str, by: str = HERE) -> None:
+def open_survey(store: SurveyStore, name: str, by: str = HERE) -> None:
     """Let listeners in. BenchError where the survey or a clip is not as it was made."""
     with store.reading() as connection:
         one = named(connection, name)
@@ -185,17 +185,17 @@ def open_survey(store: Store, name: str, by: str = HERE) -> None:
     _change(store, name, "draft", "open", by, opened_at=store.now())
 
 
-def close(store: Store, name: str, by: str = HERE) -> None:
+def close(store: SurveyStore, name: str, by: str = HERE) -> None:
     """Let nobody in any more; the results can be looked at from now on. It is not opened again."""
     _change(store, name, "open", "closed", by, closed_at=store.now())
 
 
-def publish(store: Store, name: str, by: str = HERE) -> None:
+def publish(store: SurveyStore, name: str, by: str = HERE) -> None:
     """Make it final: nobody can withdraw any more."""
     _change(store, name, "closed", "published", by, published_at=store.now())
 
 
-def remove(store: Store, name: str, by: str = HERE) -> None:
+def remove(store: SurveyStore, name: str, by: str = HERE) -> None:
     """Delete a survey that no person has answered: a simulated one, or a draft."""
     with store.writing() as connection:
         one = named(connection, name, lock=True)
@@ -223,7 +223,9 @@ def remove(store: Store, name: str, by: str = HERE) -> None:
 _VERBS = {"draft": "not open yet", "open": "open", "closed": "closed", "published": "published"}
 
 
-def _change(store: Store, name: str, before: str, after: str, by: str, **times: datetime) -> None:
+def _change(
+    store: SurveyStore, name: str, before: str, after: str, by: str, **times: datetime
+) -> None:
     with store.writing() as connection:
         one = named(connection, name, lock=True)
         if one.state != before:
@@ -239,7 +241,7 @@ def _change(store: Store, name: str, before: str, after: str, by: str, **times: 
 # -- the listeners ---------------------------------------------------------------------------------
 
 
-def codes(store: Store, name: str, n: int, by: str = HERE) -> list[str]:
+def codes(store: SurveyStore, name: str, n: int, by: str = HERE) -> list[str]:
     """That many new invitation codes. They are shown this once: only keyed hashes are kept."""
     if not 1 <= n <= MOST_CODES:
         raise BenchError(f"Ask for 1 to {MOST_CODES} codes at a time, not {n}.")
@@ -264,7 +266,7 @@ def codes(store: Store, name: str, n: int, by: str = HERE) -> list[str]:
     return made
 
 
-def exclude(store: Store, name: str, rater: int, reason: str, by: str = HERE) -> None:
+def exclude(store: SurveyStore, name: str, rater: int, reason: str, by: str = HERE) -> None:
     """Flag a listener, by the number that `status` gives, as not to be counted; nothing is deleted."""
     if not reason.strip():
         raise BenchError("Say why: the reason is published with the results.")
@@ -288,7 +290,7 @@ def exclude(store: Store, name: str, rater: int, reason: str, by: str = HERE) ->
         record(connection, store.now(), name, by, "exclude", f"{rater}: {reason.strip()}")
 
 
-def delete_participant(store: Store, code: str, by: str = HERE) -> None:
+def delete_participant(store: SurveyStore, code: str, by: str = HERE) -> None:
     """Delete all rows of the listener with that code. Backups made before still hold them."""
     with store.writing() as connection:
         who = connection.execute(
@@ -306,7 +308,7 @@ def delete_participant(store: Store, code: str, by: str = HERE) -> None:
 # -- what the rest of the dashboard asks -----------------------------------------------------------
 
 
-def embargoed(store: Store) -> set[str]:
+def embargoed(store: SurveyStore) -> set[str]:
     """The ids of jobs whose samples are in an open survey."""
     with store.reading() as connection:
         lists = connection.execute(select(survey.c.embargo).where(survey.c.state == "open"))
@@ -314,7 +316,7 @@ def embargoed(store: Store) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Entry:
+class AuditLine:
     """A line of the record of who did what."""
 
     at: datetime
@@ -324,11 +326,11 @@ class Entry:
     detail: str
 
 
-def audit(store: Store, name: str | None = None) -> list[Entry]:
+def audit(store: SurveyStore, name: str | None = None) -> list[AuditLine]:
     """Who did what, the newest first."""
     statement = select(audit_table).order_by(audit_table.c.id.desc())
     if name is not None:
         statement = statement.where(audit_table.c.survey == name)
     with store.reading() as connection:
         rows = connection.execute(statement).all()
-    return [Entry(row.at, row.survey, row.by, row.action, row.detail) for row in rows]
+    return [AuditLine(row.at, row.survey, row.by, row.action, row.detail) for row in rows]

@@ -22,7 +22,7 @@ NEAR = 0.5  # LU that a clip's loudness may differ from what was asked
 
 
 @dataclass(frozen=True)
-class Source:
+class ClipSource:
     """A piece of music that a clip may be cut from."""
 
     name: str  # for the record
@@ -65,7 +65,7 @@ def steps_of(config: SurveyConfig, grid: int) -> int:
     return math.ceil(config.seconds * config.tempo / 60 * grid - 1e-9)
 
 
-def make_clip(source: Source, config: SurveyConfig) -> Clip | None:
+def make_clip(source: ClipSource, config: SurveyConfig) -> Clip | None:
     """The clip of a piece; none where the piece is too short."""
     import soundfile
 
@@ -94,7 +94,7 @@ def make_clip(source: Source, config: SurveyConfig) -> Clip | None:
 
 
 def choose(
-    who: str, sources: Sequence[Source], wanted: int, config: SurveyConfig, order: Sequence[int]
+    who: str, sources: Sequence[ClipSource], wanted: int, config: SurveyConfig, order: Sequence[int]
 ) -> tuple[list[Clip], int]:
     """The first so many clips in that order of samples, and how many silent ones were passed over.
 
@@ -128,7 +128,9 @@ def choose(
     )
 
 
-def anchors(train: Sequence[Score], like: Score, n: int, rng: np.random.Generator) -> list[Source]:
+def anchors(
+    train: Sequence[Score], like: Score, n: int, rng: np.random.Generator
+) -> list[ClipSource]:
     """Random notes: as many, as long and within the same keys as in training, and nothing else.
 
     Onsets and keys are uniform; each piece has the shape of `like`.
@@ -140,7 +142,7 @@ def anchors(train: Sequence[Score], like: Score, n: int, rng: np.random.Generato
         raise BenchError("The training pieces have no note to make random ones like.")
     notes = max(1, round(len(pitches) / steps * like.length))
     return [
-        Source(
+        ClipSource(
             f"random notes {number}",
             Score.from_notes(
                 rng.integers(0, like.length, notes),
@@ -161,7 +163,7 @@ def volume_clip(config: SurveyConfig) -> Clip:
     notes = np.arange(len(pitches)) * 2
     length = max(int(notes[-1]) + 2, steps_of(config, 4))
     score = Score.from_notes(notes, np.full(len(notes), 4), pitches, length=length)
-    made = make_clip(Source("the level", score), config)
+    made = make_clip(ClipSource("the level", score), config)
     assert made is not None  # noqa: S101 - it is as long as was asked
     return made
 

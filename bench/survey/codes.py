@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: none looks like another
 
@@ -16,7 +16,7 @@ def new_code() -> str:
     return "-".join(letters[at : at + 4] for at in (0, 4, 8))
 
 
-def code_hash(store: Store, code: str) -> str:
+def code_hash(store: SurveyStore, code: str) -> str:
     """What the database knows a code by. Case, spaces, dashes and look-alikes do not matter."""
     if len(code) > 100:
         return ""
@@ -25,7 +25,7 @@ def code_hash(store: Store, code: str) -> str:
     return store.keyed("code", plain) if known else ""
 
 
-def completion_code(store: Store, listener: str) -> str:
+def completion_code(store: SurveyStore, listener: str) -> str:
     """What a listener who finished can show for it."""
     number = int(store.keyed("completion", listener), 16)
     letters = (LETTERS[number >> 5 * place & 31] for place in range(8))

@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from bench.jobs.run_folder import Store as Runs
 from bench.survey.analysis.results import FOLDER, About, Results, save
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.tables import clip, system
 from bench.survey.export import export
 from bench.survey.overview import named, status
 
 
-def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
+def conclude(store: SurveyStore, name: str) -> tuple[Results, list[Path]]:
     """Analyse a closed survey, and keep what was found in the run folder that it was made from.
 
     The files are the report's; BenchError before the survey is closed.
@@ -44,7 +44,7 @@ def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
     return results, write_report(results, runs.root / FOLDER / name)
 
 
-def _samples(store: Store, name: str) -> dict[str, tuple[str, int]]:
+def _samples(store: SurveyStore, name: str) -> dict[str, tuple[str, int]]:
     """The job and the number of the sample behind each clip that has them."""
     with store.reading() as connection:
         one = named(connection, name)

@@ -13,7 +13,7 @@ from bench.jobs.run_folder import JobFolder, Store, is_finished
 from bench.music import Score
 from bench.survey.clips import (
     Clip,
-    Source,
+    ClipSource,
     anchors,
     check,
     choose,
@@ -25,11 +25,11 @@ from bench.survey.config import SurveyConfig
 
 
 @dataclass(frozen=True)
-class Samples:
+class Contestant:
     """The pieces of one who is compared."""
 
     name: str
-    sources: list[Source]
+    sources: list[ClipSource]
     variant: str = "corrected"
     preset: str = ""
     job: str = ""  # empty where there is none
@@ -37,10 +37,10 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class ContestantClips:
     """One of those who are compared, with the clips that are rated and those for practice."""
 
-    samples: Samples
+    samples: Contestant
     dataset: str
     clips: list[Clip]
     practice: list[Clip]
@@ -48,15 +48,15 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Cast:
+class SurveyClips:
     """All that a survey plays."""
 
-    contestants: list[Contestant]
+    contestants: list[ContestantClips]
     volume: Clip
     embargo: tuple[str, ...]  # jobs whose samples can be heard in it
 
 
-def cast_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
+def clips_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> SurveyClips:
     """The clips of a run's systems, and of what goes with them. BenchError says what is missing."""
     from bench import data
     from bench.jobs.samples import read_samples
@@ -94,15 +94,17 @@ def cast_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
         )
     fewest = min((job.protocol for job in jobs), key=lambda protocol: protocol.samples)
     human = [
-        Source(f"{prompt.piece} from step {prompt.start + fewest.prompt}", prompt.continuation)
+        ClipSource(f"{prompt.piece} from step {prompt.start + fewest.prompt}", prompt.continuation)
         for prompt in sampling.prompts(dataset, fewest)
     ]
     systems = []
     for folder, job in found:
         hashes = folder.read_result()["sample"]["hashes"]
-        sources = [Source(f"sample {n}", s, n) for n, s in enumerate(read_samples(folder, hashes))]
-        systems.append(Samples(job.system, sources, job.variant, job.preset, job.id))
-    made = cast(config, systems, human, dataset.split("train"), dataset.name, progress)
+        sources = [
+            ClipSource(f"sample {n}", s, n) for n, s in enumerate(read_samples(folder, hashes))
+        ]
+        systems.append(Contestant(job.system, sources, job.variant, job.preset, job.id))
+    made = render_clips(config, systems, human, dataset.split("train"), dataset.name, progress)
     # What composers wrote is also what the ceiling's jobs show as their samples.
     there = [folder.read_job() for folder in Store(config.run).folders()]
     shown = [
@@ -110,41 +112,41 @@ def cast_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
         for one in there
         if one and one.card.kind == "ceiling" and one.dataset == dataset.name
     ]
-    return Cast(made.contestants, made.volume, tuple({*made.embargo, *shown}))
+    return SurveyClips(made.contestants, made.volume, tuple({*made.embargo, *shown}))
 
 
-def cast(
+def render_clips(
     config: SurveyConfig,
-    systems: Sequence[Samples],
-    human: list[Source],
+    systems: Sequence[Contestant],
+    human: list[ClipSource],
     train: Sequence[Score],
     dataset: str,
     progress: Callable[[str], None],
-) -> Cast:
+) -> SurveyClips:
     """Clips of everybody, made alike and checked.
 
     Everybody's samples are taken by the same numbers, so that they continue the same prompts.
     """
-    numbers = min(len(one.sources) for one in [*systems, Samples("human", human)])
+    numbers = min(len(one.sources) for one in [*systems, Contestant("human", human)])
     order = np.random.default_rng(config.seed).permutation(numbers).tolist()
     chance = np.random.default_rng([config.seed, 1])
     steps = steps_of(config, human[0].score.grid)
     like = Score.silence(steps, human[0].score.grid)
     everybody = list(systems)
     if config.human:
-        everybody.append(Samples("human", human, role="human"))
+        everybody.append(Contestant("human", human, role="human"))
     if config.anchor:
         random = anchors(train, like, numbers, chance)
-        everybody.append(Samples("random notes", random, role="anchor"))
+        everybody.append(Contestant("random notes", random, role="anchor"))
     made = []
     for one in everybody:
         progress(f"rendering {config.clips} clips of {one.name}")
         clips, silent = choose(one.name, one.sources, config.clips, config, order)
-        made.append(Contestant(one, dataset, clips, [], silent))
+        made.append(ContestantClips(one, dataset, clips, [], silent))
     made += _practice(config, train, like, chance, dataset)
     progress("checking the clips")
     check({one.samples.name: [*one.clips, *one.practice] for one in made}, config)
-    return Cast(made, volume_clip(config), tuple(one.job for one in systems if one.job))
+    return SurveyClips(made, volume_clip(config), tuple(one.job for one in systems if one.job))
 
 
 def _practice(
@@ -153,7 +155,7 @@ def _practice(
     like: Score,
     chance: np.random.Generator,
     dataset: str,
-) -> list[Contestant]:
+) -> list[ContestantClips]:
     """Clips to practise with, which are not rated: random notes and training pieces by turns."""
     long = [piece for piece in train if piece.length >= like.length and len(piece)]
     n_random = (config.practice + 1) // 2
@@ -164,11 +166,11 @@ def _practice(
             f" of {config.tempo:g}. Set fewer seconds, or practice = 0."
         )
     chosen = chance.choice(len(long), n_pieces, replace=False).tolist()
-    pieces = [Source(f"training piece {number}", long[number]) for number in chosen]
+    pieces = [ClipSource(f"training piece {number}", long[number]) for number in chosen]
     sources = {"anchor": anchors(train, like, n_random, chance), "human": pieces}
     return [
-        Contestant(
-            Samples(f"practice: {role}", found, role=role),
+        ContestantClips(
+            Contestant(f"practice: {role}", found, role=role),
             dataset,
             [],
             [clip for source in found if (clip := make_clip(source, config))],

@@ -13,11 +13,11 @@ from sqlalchemy import select
 
 from bench.errors import BenchError
 from bench.survey import admin, listening
-from bench.survey.clips import Source
+from bench.survey.clips import ClipSource
 from bench.survey.conclude import conclude
 from bench.survey.config import MOST_TRIALS, PER_REPEAT, Consent, SurveyConfig
-from bench.survey.contestants import Cast, Samples, cast
-from bench.survey.database.store import Store
+from bench.survey.contestants import Contestant, SurveyClips, render_clips
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.tables import clip, participant, survey, system, trial
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Clock:
 
 
 def demo(
-    store: Store,
+    store: SurveyStore,
     run: Path | None,
     listeners: int,
     progress: Callable[[str], None],
@@ -105,7 +105,7 @@ def _config(name: str, run: Path, systems: tuple[str, ...], seed: int) -> Survey
 _RUINS = ("a tenth of the notes wrong", "half of the notes wrong", "shuffled chords")
 
 
-def _ruins(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
+def _ruins(config: SurveyConfig, progress: Callable[[str], None]) -> SurveyClips:
     """Human music made worse in known ways, in place of systems."""
     from bench import data
     from bench.protocol.corruptions import Material, markov, pitch_jitter
@@ -129,11 +129,11 @@ def _ruins(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
         markov(Material(shuffled, train, [], dataset.bar), rng),
     ]
     systems = [
-        Samples(name, [Source(f"{name} {n}", one) for n, one in enumerate(pieces)])
+        Contestant(name, [ClipSource(f"{name} {n}", one) for n, one in enumerate(pieces)])
         for name, pieces in zip(_RUINS, made, strict=True)
     ]
-    real = [Source(f"test excerpt {n}", piece) for n, piece in enumerate(human)]
-    return cast(config, systems, real, train, dataset.name, progress)
+    real = [ClipSource(f"test excerpt {n}", piece) for n, piece in enumerate(human)]
+    return render_clips(config, systems, real, train, dataset.name, progress)
 
 
 def _systems(run: Path) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ class _Answer:
     believable: bool
 
 
-def _take_part(store: Store, codes: list[str], name: str, clock: Clock, seed: int) -> None:
+def _take_part(store: SurveyStore, codes: list[str], name: str, clock: Clock, seed: int) -> None:
     """Everybody enters, is handed clips, and rates them; some leave, one withdraws."""
     from bench.survey.analysis.simulation import simulate
 
@@ -204,7 +204,7 @@ def _take_part(store: Store, codes: list[str], name: str, clock: Clock, seed: in
 
 
 def _listen(
-    store: Store,
+    store: SurveyStore,
     listener: str,
     answers: dict[str, _Answer],
     clock: Clock,
@@ -228,7 +228,7 @@ def _listen(
             listening.believe(store, listener, now.token, answer.believable)
 
 
-def _trials(store: Store, name: str) -> pd.DataFrame:
+def _trials(store: SurveyStore, name: str) -> pd.DataFrame:
     """The trials to come, as the simulation wants them."""
     import pandas as pd
 

@@ -10,9 +10,9 @@ import numpy as np
 from sqlalchemy import select
 
 from bench.errors import BenchError
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.tables import belief, clip, exclusion, participant, rating, system, trial
-from bench.survey.overview import Status, named
+from bench.survey.overview import Overview, named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ CODEBOOK = {
 LONG, OFTEN = 600, 5  # seconds, plays
 
 
-def codebook(status: Status, columns: list[str]) -> dict[str, Any]:
+def codebook(status: Overview, columns: list[str]) -> dict[str, Any]:
     """What goes with the table: what its columns mean, what was asked, and how many took part."""
     about, config = status.summary, status.config
     return {
@@ -66,7 +66,7 @@ def codebook(status: Status, columns: list[str]) -> dict[str, Any]:
     }
 
 
-def export(store: Store, name: str, comments: bool = False) -> pd.DataFrame:
+def export(store: SurveyStore, name: str, comments: bool = False) -> pd.DataFrame:
     """The ratings, one row each, in an order that tells nothing. Comments only when asked for.
 
     BenchError before the survey is closed: who sees results stops when they please.

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, RowMapping, delete, select, update
 from bench.survey.assignment import assign
 from bench.survey.codes import code_hash, completion_code
 from bench.survey.config import HIGHEST, LOWEST, SurveyConfig
-from bench.survey.database.store import Store, insert_once, record
+from bench.survey.database.store import SurveyStore, insert_once, record
 from bench.survey.database.tables import belief, clip, participant, rating, survey, trial
 from bench.survey.media import salted
 from bench.survey.standing import Refused, Stage, Standing, Texts, Trial, texts
@@ -50,7 +50,7 @@ LONGEST_COMMENT = 500
 # -- coming in -------------------------------------------------------------------------------------
 
 
-def enter(store: Store, code: str) -> str:
+def enter(store: SurveyStore, code: str) -> str:
     """The listener's opaque id for an invitation code. The same code resumes, on any device.
 
     Refused: unknown, used-up (withdrawn), not-open, closed, slow-down. Sixty random bits keep
@@ -65,7 +65,7 @@ def enter(store: Store, code: str) -> str:
     with store.reading() as connection:
         row = connection.execute(statement).mappings().first()
     if row is None:
-        if not store.limits.allow("wrong codes", now.timestamp(), burst=30, per_second=0.5):
+        if not store.rate_limiter.allow("wrong codes", now.timestamp(), burst=30, per_second=0.5):
             raise Refused("slow-down", "Too many wrong codes just now. Try again in a minute.")
         raise Refused(
             "unknown",
@@ -83,7 +83,7 @@ def enter(store: Store, code: str) -> str:
     return str(row["listener"])
 
 
-def standing(store: Store, listener: str) -> Standing:
+def standing(store: SurveyStore, listener: str) -> Standing:
     """Where the listener is."""
     with store.reading() as connection:
         who, config = _who(connection, listener)
@@ -120,7 +120,7 @@ def _stage(who: RowMapping, current: RowMapping | None) -> Stage:
 # -- before the first clip -------------------------------------------------------------------------
 
 
-def consent(store: Store, listener: str, version: str) -> None:
+def consent(store: SurveyStore, listener: str, version: str) -> None:
     """Note that the listener agreed to this version of the consent text."""
     with _writing(store, listener) as (connection, who, config, now):
         if version != config.consent.version:
@@ -138,7 +138,7 @@ def consent(store: Store, listener: str, version: str) -> None:
             )
 
 
-def volume_set(store: Store, listener: str) -> None:
+def volume_set(store: SurveyStore, listener: str) -> None:
     """Note that the listener has set the volume."""
     with _writing(store, listener) as (connection, who, config, now):
         if not who["consented_at"]:
@@ -149,7 +149,7 @@ def volume_set(store: Store, listener: str) -> None:
             _hand_out(store, connection, who, config, now)
 
 
-def background(store: Store, listener: str, answers: dict[str, str]) -> None:
+def background(store: SurveyStore, listener: str, answers: dict[str, str]) -> None:
     """Keep the answers to the questions about the listener, by key, and hand out the trials."""
     with _writing(store, listener) as (connection, who, config, now):
         if not who["volume_at"]:
@@ -163,12 +163,12 @@ def background(store: Store, listener: str, answers: dict[str, str]) -> None:
 
 
 def _hand_out(
-    store: Store, connection: Connection, who: RowMapping, config: SurveyConfig, now: datetime
+    store: SurveyStore, connection: Connection, who: RowMapping, config: SurveyConfig, now: datetime
 ) -> None:
     assign(connection, who, config, store.keyed("assignment", who["listener"]), now)
 
 
-def volume_audio(store: Store, listener: str) -> bytes:
+def volume_audio(store: SurveyStore, listener: str) -> bytes:
     """The clip to set the volume with, as MP3."""
     _paced(store, listener)
     with store.reading() as connection:
@@ -179,7 +179,7 @@ def volume_audio(store: Store, listener: str) -> bytes:
 # -- the clips -------------------------------------------------------------------------------------
 
 
-def audio(store: Store, listener: str, token: str) -> bytes:
+def audio(store: SurveyStore, listener: str, token: str) -> bytes:
     """The current trial's clip as MP3: of equal size for all, of other bytes for each trial."""
     _paced(store, listener)
     with store.reading() as connection:
@@ -189,7 +189,7 @@ def audio(store: Store, listener: str, token: str) -> bytes:
     return salted(_file(store, one["file"]), store.keyed("audio", token))
 
 
-def started(store: Store, listener: str, token: str) -> None:
+def started(store: SurveyStore, listener: str, token: str) -> None:
     """Note when the clip was first played."""
     with _writing(store, listener) as (connection, who, _, now):
         one = _find(connection, who, token)
@@ -198,7 +198,7 @@ def started(store: Store, listener: str, token: str) -> None:
             _set(connection, who, last_seen_at=now)
 
 
-def heard(store: Store, listener: str, token: str, coverage: float, plays: int) -> None:
+def heard(store: SurveyStore, listener: str, token: str, coverage: float, plays: int) -> None:
     """Note that the clip was heard. Refused before it can have been, or with coverage below 0.95."""
     numbers = all(isinstance(one, int | float) and math.isfinite(one) for one in (coverage, plays))
     if not numbers or not COVERED <= coverage <= 1.05:
@@ -218,7 +218,7 @@ def heard(store: Store, listener: str, token: str, coverage: float, plays: int) 
             connection.execute(update(trial).where(trial.c.id == one["id"]).values(values))
 
 
-def score(store: Store, listener: str, token: str, value: int) -> None:
+def score(store: SurveyStore, listener: str, token: str, value: int) -> None:
     """Keep the score of the current clip. A second one for the same clip changes nothing."""
     if type(value) is not int or not LOWEST <= value <= HIGHEST:
         raise Refused("not-now", f"A rating is a whole number from {LOWEST} to {HIGHEST}.")
@@ -233,7 +233,7 @@ def score(store: Store, listener: str, token: str, value: int) -> None:
 
 
 def believe(
-    store: Store,
+    store: SurveyStore,
     listener: str,
     token: str,
     value: bool,
@@ -266,7 +266,7 @@ def believe(
         _set(connection, who, last_seen_at=now, **({"finished_at": now} if done else {}))
 
 
-def withdraw(store: Store, listener: str) -> None:
+def withdraw(store: SurveyStore, listener: str) -> None:
     """Delete all that the listener said; possible until the survey is published."""
     with store.writing() as connection:
         who, config = _who(connection, listener, lock=True)
@@ -288,7 +288,7 @@ def withdraw(store: Store, listener: str) -> None:
 
 @contextmanager
 def _writing(
-    store: Store, listener: str
+    store: SurveyStore, listener: str
 ) -> Iterator[tuple[Connection, RowMapping, SurveyConfig, datetime]]:
     """A transaction for a listener of an open survey."""
     _paced(store, listener)
@@ -298,8 +298,8 @@ def _writing(
         yield connection, who, config, store.now()
 
 
-def _paced(store: Store, listener: str) -> None:
-    if not store.limits.allow(("listener", listener[:64]), store.now().timestamp(), 60, 2):
+def _paced(store: SurveyStore, listener: str) -> None:
+    if not store.rate_limiter.allow(("listener", listener[:64]), store.now().timestamp(), 60, 2):
         raise Refused("slow-down", "That was very fast. Please wait a few seconds.")
 
 
@@ -381,7 +381,7 @@ def _find(
     raise Refused("unknown", "This clip is not known. Please reload the page.")
 
 
-def _file(store: Store, name: str) -> bytes:
+def _file(store: SurveyStore, name: str) -> bytes:
     try:
         return (store.clips / name).read_bytes()
     except OSError:

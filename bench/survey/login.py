@@ -11,14 +11,14 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.survey.database.store import survey_folder
-from bench.survey.rate_limit import Limits
+from bench.survey.rate_limit import RateLimiter
 
 HASH = "BENCH_SURVEY_ADMIN"  # holds a hash as `password_hash` makes it, never a password
 SHORTEST = 10
 TRIES, MINUTES = 5, 15
 
 _N, _R, _P = 2**15, 8, 1  # of scrypt: 32 MB, about a tenth of a second
-_limits = Limits()
+_limits = RateLimiter()
 
 
 def _file() -> Path:

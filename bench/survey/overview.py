@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, func, select
 from bench.errors import BenchError, unknown
 from bench.survey.codes import completion_code
 from bench.survey.config import SurveyConfig
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.tables import (
     belief,
     clip,
@@ -67,7 +67,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ListenerProgress:
     """How far one listener is; `rater` is a random number that says nothing of the person."""
 
     rater: int
@@ -79,14 +79,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Status:
+class Overview:
     """One survey in detail, without a single score."""
 
     summary: Summary
     config: SurveyConfig
     gates: list[Gate]
     plays: dict[str, list[int]]  # system -> how often each of its clips was rated
-    listeners: list[Progress]
+    listeners: list[ListenerProgress]
 
 
 def named(connection: Connection, name: str, lock: bool = False) -> Row[Any]:
@@ -104,25 +104,25 @@ def named(connection: Connection, name: str, lock: bool = False) -> Row[Any]:
     raise unknown("survey", name, names)
 
 
-def surveys(store: Store) -> list[Summary]:
+def surveys(store: SurveyStore) -> list[Summary]:
     """Every survey, the newest first."""
     with store.reading() as connection:
         rows = connection.execute(select(survey).order_by(survey.c.id.desc())).all()
         return [_summary(connection, row) for row in rows]
 
 
-def summary(store: Store, name: str) -> Summary:
+def summary(store: SurveyStore, name: str) -> Summary:
     """One survey in a line."""
     with store.reading() as connection:
         return _summary(connection, named(connection, name))
 
 
-def flow(store: Store, name: str) -> Flow:
+def flow(store: SurveyStore, name: str) -> Flow:
     """How many people came, stayed and counted."""
     return summary(store, name).flow
 
 
-def completion_codes(store: Store, name: str) -> list[str]:
+def completion_codes(store: SurveyStore, name: str) -> list[str]:
     """The completion codes of those who finished, in alphabetical order."""
     with store.reading() as connection:
         one = named(connection, name)
@@ -177,7 +177,7 @@ def _finished(who: Row[Any]) -> bool:
     return who.finished_at is not None and who.withdrawn_at is None
 
 
-def status(store: Store, name: str) -> Status:
+def status(store: SurveyStore, name: str) -> Overview:
     """How the survey goes."""
     with store.reading() as connection:
         one = named(connection, name)
@@ -202,7 +202,7 @@ def status(store: Store, name: str) -> Status:
     for made in clips:
         label = made.name if made.variant == "corrected" else f"{made.name}:{made.variant}"
         plays.setdefault(label, []).append(rated[made.id])
-    return Status(
+    return Overview(
         summary=about,
         config=config,
         gates=_gates(people, trials),
@@ -237,7 +237,7 @@ def _gates(people: Sequence[Row[Any]], trials: Sequence[Row[Any]]) -> list[Gate]
     ]
 
 
-def _progress(who: Row[Any], trials: Sequence[Row[Any]], config: SurveyConfig) -> Progress:
+def _progress(who: Row[Any], trials: Sequence[Row[Any]], config: SurveyConfig) -> ListenerProgress:
     own = [one for one in trials if one.participant_id == who.id and one.kind != "practice"]
     stages = [
         ("withdrawn", who.withdrawn_at),
@@ -247,7 +247,7 @@ def _progress(who: Row[Any], trials: Sequence[Row[Any]], config: SurveyConfig) -
         ("volume", who.consented_at),
         ("consent", who.entered_at),
     ]
-    return Progress(
+    return ListenerProgress(
         rater=who.rater,
         stage=next((name for name, time in stages if time is not None), "invited"),
         done=sum(one.score is not None for one in own),

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Hashable
 
 
-class Limits:
+class RateLimiter:
     """Buckets that fill with time: each call takes one drop, and an empty bucket refuses."""
 
     def __init__(self, most: int = 100_000) -> None:

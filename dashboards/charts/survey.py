@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from bench.survey.analysis.results import Study, System
+from bench.survey.analysis.results import Study, SystemResult
 from dashboards.charts.board import GREY, KINDS, ROW
 from dashboards.views.survey import ROLES, by_rating
 
@@ -15,7 +15,7 @@ COLOURS = {"system": KINDS["paper"], "human": KINDS["ceiling"], "anchor": GREY}
 
 
 def intervals(
-    systems: list[System], figure: str, title: str, bounds: tuple[float, float], form: str
+    systems: list[SystemResult], figure: str, title: str, bounds: tuple[float, float], form: str
 ) -> alt.LayerChart:
     """One figure of every system with its interval; hollow: with nobody left out, where known."""
     spans = [(one, getattr(one, figure)) for one in systems if getattr(one, figure)]

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Report:
+class PlayerReport:
     """What the browser says of one clip. It can say anything: the server's clock decides."""
 
     plays: int = 0
@@ -36,12 +36,12 @@ def packed(sound: bytes, label: str, seconds: float) -> bytes:
     return len(about).to_bytes(4, "big") + about + sound
 
 
-def report_of(state: object) -> Report:
+def report_of(state: object) -> PlayerReport:
     """The report in a component's state, whatever that holds."""
     told = state.get("report") if hasattr(state, "get") else None
     told = told if isinstance(told, dict) else {}
     plays, coverage = told.get("plays"), told.get("coverage")
-    return Report(
+    return PlayerReport(
         plays=min(max(int(plays), 0), 1000) if _is_number(plays) else 0,
         coverage=min(max(float(coverage), 0.0), 1.0) if _is_number(coverage) else 0.0,
     )
@@ -51,7 +51,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def player(sound: bytes, label: str, seconds: float, key: str) -> Report:
+def player(sound: bytes, label: str, seconds: float, key: str) -> PlayerReport:
     """Show the player of one clip; what it has reported so far."""
     state = _component()(data=packed(sound, label, seconds), key=key, on_report_change=lambda: None)
     return report_of(state)

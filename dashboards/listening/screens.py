@@ -9,17 +9,17 @@ import streamlit as st
 
 from bench.survey import listening
 from bench.survey.listening import Refused, Standing, Texts, Trial
-from dashboards.listening.player import Report, player
+from dashboards.listening.player import PlayerReport, player
 
 if TYPE_CHECKING:
-    from bench.survey.database.store import Store
+    from bench.survey.database.store import SurveyStore
 
 STYLE = Path(__file__).parent / "page.css"
 ANSWERS = ("Yes", "No")
 LONGEST_COMMENT = 500
 
 
-def consent(store: Store, listener: str, now: Standing) -> None:
+def consent(store: SurveyStore, listener: str, now: Standing) -> None:
     """What the survey is about, and whether to take part."""
     texts = now.survey
     st.markdown(texts.introduction)
@@ -45,7 +45,7 @@ def consent(store: Store, listener: str, now: Standing) -> None:
             st.rerun()
 
 
-def volume(store: Store, listener: str, now: Standing) -> None:
+def volume(store: SurveyStore, listener: str, now: Standing) -> None:
     """A clip to set the volume with; going on takes having played it."""
     st.subheader("Set your volume", anchor=False)
     st.markdown("Play this, set a comfortable volume, and then leave it as it is.")
@@ -58,7 +58,7 @@ def volume(store: Store, listener: str, now: Standing) -> None:
         st.caption("Play it first.")
 
 
-def background(store: Store, listener: str, now: Standing) -> None:
+def background(store: SurveyStore, listener: str, now: Standing) -> None:
     """A few questions about the listener."""
     st.subheader("About you", anchor=False)
     with st.form("background", border=False):
@@ -77,7 +77,7 @@ def background(store: Store, listener: str, now: Standing) -> None:
             st.rerun()
 
 
-def trial(store: Store, listener: str, now: Standing) -> None:
+def trial(store: SurveyStore, listener: str, now: Standing) -> None:
     """One clip: heard to its end, then scored, then judged."""
     if now.trial is None:
         return
@@ -102,7 +102,7 @@ def plain(token: str) -> str:
     return token.encode().hex()
 
 
-def take(store: Store, listener: str, current: Trial, told: Report) -> bool:
+def take(store: SurveyStore, listener: str, current: Trial, told: PlayerReport) -> bool:
     """Pass on what the browser reports; whether the service took the clip as heard."""
     if not told.plays:
         return False
@@ -129,7 +129,7 @@ def wait() -> None:
     st.caption("One moment: your connection was interrupted.")
 
 
-def ask_score(store: Store, listener: str, current: Trial, texts: Texts, heard: bool) -> None:
+def ask_score(store: SurveyStore, listener: str, current: Trial, texts: Texts, heard: bool) -> None:
     """The scale. It opens once the clip was heard."""
     labels = {value: f"{value} – {label}" if label else str(value) for value, label in texts.scale}
     with st.form(f"score-{current.token}", border=False, enter_to_submit=False):
@@ -151,7 +151,7 @@ def ask_score(store: Store, listener: str, current: Trial, texts: Texts, heard: 
             st.rerun()
 
 
-def ask_belief(store: Store, listener: str, current: Trial, texts: Texts) -> None:
+def ask_belief(store: SurveyStore, listener: str, current: Trial, texts: Texts) -> None:
     """Whether a human could have composed it; the score is locked by now."""
     st.caption("Your score is kept.")
     with st.form(f"belief-{current.token}", border=False, enter_to_submit=False):
@@ -176,7 +176,7 @@ def ask_belief(store: Store, listener: str, current: Trial, texts: Texts) -> Non
             st.rerun()
 
 
-def finished(store: Store, listener: str, now: Standing) -> None:
+def finished(store: SurveyStore, listener: str, now: Standing) -> None:
     """Thanks, and the code that proves it."""
     st.subheader("Thank you!", anchor=False)
     st.markdown("You have rated every clip. All your answers are kept.")
@@ -189,12 +189,12 @@ def finished(store: Store, listener: str, now: Standing) -> None:
     )
 
 
-def withdrawn(store: Store, listener: str, now: Standing) -> None:
+def withdrawn(store: SurveyStore, listener: str, now: Standing) -> None:
     """Nothing is kept any more."""
     st.info("You have withdrawn. All your answers are deleted, and this code is used up.")
 
 
-def closed(store: Store, listener: str, now: Standing) -> None:
+def closed(store: SurveyStore, listener: str, now: Standing) -> None:
     """The survey ended before the listener did."""
     st.info(
         "This survey is closed and takes no more answers. What you answered before is kept."
@@ -215,7 +215,7 @@ SCREENS = {
 
 
 @st.dialog("Withdraw from the survey?")
-def confirm_withdrawal(store: Store, listener: str) -> None:
+def confirm_withdrawal(store: SurveyStore, listener: str) -> None:
     """Ask once more before everything is deleted."""
     st.markdown(
         "All your answers are **deleted** and your code stops working. This cannot be undone."
@@ -233,7 +233,7 @@ def confirm_withdrawal(store: Store, listener: str) -> None:
             st.rerun()
 
 
-def foot(store: Store, listener: str, now: Standing) -> None:
+def foot(store: SurveyStore, listener: str, now: Standing) -> None:
     """What stands below every screen once the listener agreed to take part."""
     if now.stage in ("consent", "withdrawn"):
         return

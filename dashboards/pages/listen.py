@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bench.errors import BenchError
 from bench.survey import listening
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.listening import Refused
 from dashboards.listening import screens
 from dashboards.views import surveys
@@ -44,7 +44,7 @@ def ask_for_code(why: str = "") -> None:
     st.caption("It is in the message that invited you.")
 
 
-def known(store: Store, code: str) -> str:
+def known(store: SurveyStore, code: str) -> str:
     """Who the code belongs to; asked of the database once in a session."""
     if st.session_state.get("entered") != code:
         st.session_state["listener"] = listening.enter(store, code)

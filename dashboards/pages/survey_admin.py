@@ -12,11 +12,11 @@ import streamlit as st
 
 from bench.errors import BenchError
 from bench.survey import admin
-from bench.survey.admin import Status, Summary
+from bench.survey.admin import Overview, Summary
 from bench.survey.conclude import conclude
 from bench.survey.config import EXAMPLE, parse_config
 from bench.survey.database.opening import open_store
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from dashboards import parts, sign_in
 from dashboards.views import surveys
 
@@ -59,7 +59,7 @@ def make() -> None:
     )
 
 
-def change_state(store: Store, one: Summary) -> None:
+def change_state(store: SurveyStore, one: Summary) -> None:
     """The one step that comes next, after a tick."""
     if one.state in ("closed", "published"):
         st.markdown("Say what can be concluded: it shows on the Survey page.")
@@ -78,7 +78,7 @@ def change_state(store: Store, one: Summary) -> None:
         st.rerun()
 
 
-def invite(store: Store, one: Summary) -> None:
+def invite(store: SurveyStore, one: Summary) -> None:
     """New codes, shown this once."""
     if one.state not in ("draft", "open"):
         st.caption("Nobody can be invited any more.")
@@ -102,7 +102,7 @@ def invite(store: Store, one: Summary) -> None:
         st.dataframe(table, hide_index=True)
 
 
-def watch(status: Status) -> None:
+def watch(status: Overview) -> None:
     """Counts, gates, plays and listeners; no score."""
     flow = status.summary.flow
     numbers = {
@@ -147,7 +147,7 @@ def watch(status: Status) -> None:
     st.dataframe(pd.DataFrame(plays), hide_index=True)
 
 
-def listeners(store: Store, status: Status) -> None:
+def listeners(store: SurveyStore, status: Overview) -> None:
     """Everybody by number, and how to exclude one."""
     if not status.listeners:
         st.caption("Nobody is invited yet.")
@@ -178,7 +178,7 @@ def listeners(store: Store, status: Status) -> None:
     )
 
 
-def take_out(store: Store, one: Summary) -> None:
+def take_out(store: SurveyStore, one: Summary) -> None:
     """Export, backup, and deleting somebody."""
     if one.state in ("closed", "published"):
         with_comments = st.checkbox("With comments: read them before you give them away")
@@ -211,7 +211,7 @@ def take_out(store: Store, one: Summary) -> None:
                 st.warning("Tick the box as well.")
 
 
-def record(store: Store, name: str | None = None) -> None:
+def record(store: SurveyStore, name: str | None = None) -> None:
     """Who did what."""
     lines = [
         {
@@ -226,7 +226,7 @@ def record(store: Store, name: str | None = None) -> None:
     st.dataframe(pd.DataFrame(lines), hide_index=True, placeholder="")
 
 
-def one_survey(store: Store, one: Summary) -> None:
+def one_survey(store: SurveyStore, one: Summary) -> None:
     """All about one survey."""
     status = admin.status(store, one.name)
     st.caption(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from bench.errors import BenchError
-from bench.survey.analysis.literature import published
+from bench.survey.analysis.literature import published_ratings
 from bench.survey.analysis.results import Results, Study
 from bench.survey.analysis.results_page import blocks, to_html
 from dashboards import parts
@@ -115,10 +115,10 @@ def downloads(results: Results) -> None:
         )
 
 
-def published_ratings() -> None:
+def from_papers() -> None:
     """What the papers' own surveys found."""
     st.header("What papers published")
-    st.dataframe(survey_view.papers(published()), hide_index=True, placeholder="")
+    st.dataframe(survey_view.papers(published_ratings()), hide_index=True, placeholder="")
     st.caption(
         "Other clips, listeners and questions: not to be compared to the point. The papers give no"
         " intervals; these would hold if ratings were independent. The last but one column says"
@@ -189,4 +189,4 @@ else:
         " whether a human could have composed them. Results appear here, and on the leaderboard,"
         " only once a survey is closed. Were you invited to one? [Go to it](/listen)."
     )
-published_ratings()
+from_papers()

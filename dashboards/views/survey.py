@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bench.errors import BenchError
-from bench.survey.analysis.literature import Published
-from bench.survey.analysis.results import FOLDER, Results, Span, Study, System, read
+from bench.survey.analysis.literature import PublishedRating
+from bench.survey.analysis.results import FOLDER, Results, Span, Study, SystemResult, read
 from bench.survey.analysis.results_page import p_value, span
 
 if TYPE_CHECKING:
-    from bench.survey.database.store import Store
+    from bench.survey.database.store import SurveyStore
 
 ROLES = {"system": "system", "human": "human music", "anchor": "random notes"}
 
 
-def found(runs: Path, store: Store | None) -> tuple[list[Results], list[str]]:
+def found(runs: Path, store: SurveyStore | None) -> tuple[list[Results], list[str]]:
     """The results of closed surveys, the last first, and what is wrong with those not read.
 
     They are looked for in the run folder that is shown and in those that the surveys of this
@@ -65,7 +65,7 @@ def percent(one: Span | None) -> str:
     return f"{one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
 
 
-def rank(one: System) -> str:
+def rank(one: SystemResult) -> str:
     """The rank and where it may really lie."""
     if one.rank is None:
         return ""
@@ -93,7 +93,7 @@ def ratings(study: Study) -> pd.DataFrame:
     )
 
 
-def by_rating(study: Study) -> list[System]:
+def by_rating(study: Study) -> list[SystemResult]:
     """The systems, the best rated first."""
     return sorted(study.systems, key=lambda one: -one.rating.value)
 
@@ -189,7 +189,7 @@ def screening(results: Results) -> pd.DataFrame:
     )
 
 
-def papers(rows: Sequence[Published]) -> pd.DataFrame:
+def papers(rows: Sequence[PublishedRating]) -> pd.DataFrame:
     """What the papers published."""
     return pd.DataFrame(
         [

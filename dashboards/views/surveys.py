@@ -10,19 +10,19 @@ import streamlit as st
 from bench.survey.database.opening import exists, open_store
 
 if TYPE_CHECKING:
-    from bench.survey.database.store import Store
+    from bench.survey.database.store import SurveyStore
 
 HIDDEN = "in an open survey, hidden until it closes."
 
 
-def store() -> Store | None:
+def store() -> SurveyStore | None:
     """The database; none where no survey was ever made. Asking makes none."""
     url = os.environ.get("BENCH_SURVEY_URL") or ""
     return _store(url) if exists() else None
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _store(url: str) -> Store:
+def _store(url: str) -> SurveyStore:
     return open_store()
 
 

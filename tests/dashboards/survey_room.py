@@ -12,11 +12,11 @@ import numpy as np
 
 from bench.music import Score
 from bench.survey import admin
-from bench.survey.clips import Source
+from bench.survey.clips import ClipSource
 from bench.survey.config import parse_config
-from bench.survey.contestants import Samples, cast
+from bench.survey.contestants import Contestant, render_clips
 from bench.survey.database.opening import open_store
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.login import HASH, password_hash
 from dashboards import serve
 
@@ -42,7 +42,7 @@ PASSWORD = "correct horse battery staple"
 class Room:
     """A survey with its codes, and all that a browser must never learn."""
 
-    store: Store
+    store: SurveyStore
     url: str
     name: str
     codes: list[str]
@@ -69,16 +69,16 @@ def room(
     config = parse_config(text, "test").model_copy(update={"run": Path(folder) / "secret-runs"})
     steps = 4 * round(seconds * config.tempo / 60) + 8
     train = [piece(rng, steps) for _ in range(4)]
-    sources = [[Source(f"sample {n}", piece(rng, steps)) for n in range(5)] for _ in range(3)]
+    sources = [[ClipSource(f"sample {n}", piece(rng, steps)) for n in range(5)] for _ in range(3)]
     jobs = [f"{name}.chorales.quick.s0.{secrets.token_hex(5)}" for name in config.systems]
     systems = [
-        Samples(name, made, preset="quick", job=job)
+        Contestant(name, made, preset="quick", job=job)
         for name, made, job in zip(config.systems, sources[:2], jobs, strict=True)
     ]
-    made = cast(config, systems, sources[2], train, "chorales", lambda _: None)
+    made = render_clips(config, systems, sources[2], train, "chorales", lambda _: None)
     url = f"sqlite:///{folder / 'survey.db'}"
     store = open_store(url)
-    admin.create(store, config, by="test", cast=made)
+    admin.create(store, config, by="test", clips=made)
     codes = admin.codes(store, config.name, people)
     if opened:
         admin.open_survey(store, config.name)

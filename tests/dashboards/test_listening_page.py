@@ -11,7 +11,7 @@ pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest
 
 from bench.survey import admin, listening
-from dashboards.listening.player import Report, packed, report_of
+from dashboards.listening.player import PlayerReport, packed, report_of
 from dashboards.serve import APP
 from dashboards.views import surveys
 
@@ -305,12 +305,12 @@ def test_no_error_names_a_file_of_the_server(tmp_path, monkeypatch):
     ],
 )
 def test_a_report_of_any_shape_is_read_as_nothing_heard(claimed):
-    assert report_of(claimed) == Report(0, 0.0)
+    assert report_of(claimed) == PlayerReport(0, 0.0)
 
 
 def test_a_report_stays_within_bounds():
-    assert report_of({"report": {"plays": 1e9, "coverage": 7}}) == Report(1000, 1.0)
-    assert report_of({"report": {"plays": -4, "coverage": -1}}) == Report(0, 0.0)
+    assert report_of({"report": {"plays": 1e9, "coverage": 7}}) == PlayerReport(1000, 1.0)
+    assert report_of({"report": {"plays": -4, "coverage": -1}}) == PlayerReport(0, 0.0)
 
 
 def test_the_player_is_told_a_number_and_a_length_and_nothing_else():

@@ -150,18 +150,18 @@ def test_a_configuration_with_a_mistake_is_refused_with_its_place(signed_in):
 def test_a_configuration_becomes_a_draft(signed_in, room, monkeypatch):
     import numpy as np
 
-    from bench.survey.clips import Source
-    from bench.survey.contestants import Samples, cast
+    from bench.survey.clips import ClipSource
+    from bench.survey.contestants import Contestant, render_clips
 
     rng = np.random.default_rng(3)
-    pieces = [[Source(f"{n}", survey_room.piece(rng, 40)) for n in range(3)] for _ in range(2)]
+    pieces = [[ClipSource(f"{n}", survey_room.piece(rng, 40)) for n in range(3)] for _ in range(2)]
 
     def made(config, progress):
-        systems = [Samples("markov-chain", pieces[0], job="job-1")]
+        systems = [Contestant("markov-chain", pieces[0], job="job-1")]
         train = [survey_room.piece(rng, 40) for _ in range(3)]
-        return cast(config, systems, pieces[1], train, "chorales", progress)
+        return render_clips(config, systems, pieces[1], train, "chorales", progress)
 
-    monkeypatch.setattr(admin, "cast_of_run", made)
+    monkeypatch.setattr(admin, "clips_of_run", made)
     signed_in.selectbox[0].set_value("")
     signed_in.run()
     field(signed_in, "or as text").set_value(

@@ -14,9 +14,9 @@ import pytest
 from bench.survey import admin, listening
 from bench.survey.clips import Clip
 from bench.survey.config import Consent, SurveyConfig
-from bench.survey.contestants import Cast, Contestant, Samples
+from bench.survey.contestants import Contestant, ContestantClips, SurveyClips
 from bench.survey.database.opening import open_store
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 
 
 class Clock:
@@ -35,27 +35,29 @@ def clip(content: str, size: int = 400) -> Clip:
     return Clip("sample", content, audio[:size], 20.0, -23.0, 0.5)
 
 
-def cast_of(config: SurveyConfig) -> Cast:
+def cast_of(config: SurveyConfig) -> SurveyClips:
     """Everybody with clips that are told apart by their bytes alone."""
-    people = [Samples(name, [], job=f"job-{name}", preset="quick") for name in config.systems]
-    people += [Samples("human", [], role="human"), Samples("random notes", [], role="anchor")]
+    people = [Contestant(name, [], job=f"job-{name}", preset="quick") for name in config.systems]
+    people += [Contestant("human", [], role="human"), Contestant("random notes", [], role="anchor")]
     made = [
-        Contestant(one, "toy", [clip(f"{one.name}/{n}") for n in range(config.clips)], [], 0)
+        ContestantClips(one, "toy", [clip(f"{one.name}/{n}") for n in range(config.clips)], [], 0)
         for one in people
     ]
     practice = [
-        Contestant(Samples(f"practice: {n}", [], role="anchor"), "toy", [], [clip(f"p{n}")], 0)
+        ContestantClips(
+            Contestant(f"practice: {n}", [], role="anchor"), "toy", [], [clip(f"p{n}")], 0
+        )
         for n in range(config.practice)
     ]
     jobs = tuple(f"job-{name}" for name in config.systems)
-    return Cast([*made, *practice], clip("level"), jobs)
+    return SurveyClips([*made, *practice], clip("level"), jobs)
 
 
 @dataclass
 class Study:
     """A survey, and what people do in it."""
 
-    store: Store
+    store: SurveyStore
     clock: Clock
     config: SurveyConfig
     url: str
@@ -70,7 +72,7 @@ class Study:
     def draft(self, name: str) -> None:
         """Another survey of the same kind, not open yet."""
         config = self.config.model_copy(update={"name": name})
-        admin.create(self.store, config, cast=cast_of(config))
+        admin.create(self.store, config, clips=cast_of(config))
 
     def join(self, code: str | None = None) -> str:
         """A listener who has come as far as the first clip."""
@@ -133,7 +135,7 @@ def study(url):
         clock = Clock()
         store = open_store(url, clock)
         made.append(store)
-        admin.create(store, config, cast=cast_of(config))
+        admin.create(store, config, clips=cast_of(config))
         admin.open_survey(store, config.name)
         return Study(store, clock, config, url)
 

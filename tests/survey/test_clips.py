@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.music import Score
 from bench.music.loudness import loudness
 from bench.survey.clips import (
-    Source,
+    ClipSource,
     anchors,
     check,
     choose,
@@ -22,7 +22,7 @@ from bench.survey.clips import (
     volume_clip,
 )
 from bench.survey.config import Consent, SurveyConfig
-from bench.survey.contestants import Samples, cast
+from bench.survey.contestants import Contestant, render_clips
 from bench.survey.media import salted
 
 CONFIG = SurveyConfig(
@@ -56,7 +56,7 @@ def test_clips_of_any_music_have_one_length_size_and_loudness():
     sparse = Score.from_notes([0, 20], [4, 4], [60, 64], length=64)
     dense = piece(0, notes=300)
     low = Score.from_notes(np.arange(16) * 2, [2] * 16, [30] * 16, length=64)
-    clips = [make_clip(Source(name, s), CONFIG) for name, s in
+    clips = [make_clip(ClipSource(name, s), CONFIG) for name, s in
              [("sparse", sparse), ("dense", dense), ("low", low)]]  # fmt: skip
     assert len({len(clip.audio) for clip in clips}) == 1
     for clip in clips:
@@ -82,18 +82,21 @@ def test_a_clip_starts_with_the_first_note_where_enough_follows():
 
 
 def test_what_is_too_short_is_refused_with_the_length_that_fits():
-    sources = [Source("s", piece(n, steps=16)) for n in range(4)]
+    sources = [ClipSource("s", piece(n, steps=16)) for n in range(4)]
     with pytest.raises(BenchError, match=r"last 2\.0 seconds.*Set seconds = 2,"):
         choose("alpha", sources, 2, CONFIG, range(4))
 
 
 def test_too_few_samples_are_refused():
     with pytest.raises(BenchError, match=r"has 1 samples .* and 2 clips"):
-        choose("alpha", [Source("s", piece(0))], 2, CONFIG, [0])
+        choose("alpha", [ClipSource("s", piece(0))], 2, CONFIG, [0])
 
 
 def test_silence_is_refused_or_passed_over_and_counted():
-    sources = [Source("silent", Score.silence(64)), *(Source("s", piece(n)) for n in range(2))]
+    sources = [
+        ClipSource("silent", Score.silence(64)),
+        *(ClipSource("s", piece(n)) for n in range(2)),
+    ]
     clips, passed = choose("alpha", sources, 2, CONFIG, range(3))
     assert passed == 0
     with pytest.raises(BenchError, match=r"silent: alpha \(silent\)\. .*skip_silent"):
@@ -104,7 +107,7 @@ def test_silence_is_refused_or_passed_over_and_counted():
 
 
 def test_equal_music_loud_music_and_a_size_of_its_own_are_refused():
-    one, two = (make_clip(Source(f"s{n}", piece(n)), CONFIG) for n in (1, 2))
+    one, two = (make_clip(ClipSource(f"s{n}", piece(n)), CONFIG) for n in (1, 2))
     with pytest.raises(BenchError, match=r"equal, note for note: alpha \(s1\), beta \(s1\)"):
         check({"alpha": [one, two], "beta": [one]}, CONFIG)
     with pytest.raises(BenchError, match="as loud as the others"):
@@ -133,17 +136,17 @@ def test_random_notes_have_the_density_durations_and_range_of_the_data():
 
 
 def test_the_cast_takes_everybodys_samples_by_the_same_numbers():
-    mine = [Source(f"{n}", piece(n)) for n in range(6)]
-    human = [Source(f"{n}", piece(100 + n)) for n in range(6)]
+    mine = [ClipSource(f"{n}", piece(n)) for n in range(6)]
+    human = [ClipSource(f"{n}", piece(100 + n)) for n in range(6)]
     train = [piece(200 + n) for n in range(3)]
-    made = cast(CONFIG, [Samples("alpha", mine)], human, train, "toy", lambda _: None)
+    made = render_clips(CONFIG, [Contestant("alpha", mine)], human, train, "toy", lambda _: None)
     by_name = {one.samples.name: one for one in made.contestants}
     assert [c.source for c in by_name["alpha"].clips] == [c.source for c in by_name["human"].clips]
     assert by_name["random notes"].samples.role == "anchor"
     practice = [one for one in made.contestants if one.practice]
     assert sorted(one.samples.role for one in practice) == ["anchor", "human"]
     assert not any(one.clips for one in practice)
-    again = cast(CONFIG, [Samples("alpha", mine)], human, train, "toy", lambda _: None)
+    again = render_clips(CONFIG, [Contestant("alpha", mine)], human, train, "toy", lambda _: None)
     assert [c.sha256 for one in again.contestants for c in one.clips] == [
         c.sha256 for one in made.contestants for c in one.clips
     ]

@@ -4,14 +4,14 @@ import pytest
 
 from bench.errors import BenchError
 from bench.survey import login
-from bench.survey.rate_limit import Limits
+from bench.survey.rate_limit import RateLimiter
 
 
 @pytest.fixture(autouse=True)
 def _nobody_set_one(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_SURVEY_DIR", str(tmp_path))
     monkeypatch.delenv(login.HASH, raising=False)
-    monkeypatch.setattr(login, "_limits", Limits())
+    monkeypatch.setattr(login, "_limits", RateLimiter())
 
 
 def test_there_is_no_password_until_one_is_set():

@@ -21,7 +21,15 @@ from bench.survey.analysis.checks import MARGIN, checks
 from bench.survey.analysis.mixed import Estimates, by_role, t_difference, t_interval
 from bench.survey.analysis.ratings import kept, screen, tidy
 from bench.survey.analysis.reliability import reliability
-from bench.survey.analysis.results import About, Contrast, Listeners, Results, Span, Study, System
+from bench.survey.analysis.results import (
+    About,
+    Contrast,
+    Results,
+    ScreeningCount,
+    Span,
+    Study,
+    SystemResult,
+)
 from bench.survey.analysis.simulation import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
@@ -69,7 +77,7 @@ def analyze(
         ended=max(table["date"]),
         listeners=table["rater"].nunique(),
         screening=[
-            Listeners(rule=r.name, text=r.text, raters=len(r.raters), excludes=r.excludes)
+            ScreeningCount(rule=r.name, text=r.text, raters=len(r.raters), excludes=r.excludes)
             for r in rules
         ],
         left_out=excluded,
@@ -169,7 +177,7 @@ def system(
     estimates: Estimates | None,
     believed: Estimates | None,
     unscreened: Estimates | None,
-) -> System:
+) -> SystemResult:
     """What was heard of one system."""
     from statsmodels.stats.proportion import proportion_confint
 
@@ -181,7 +189,7 @@ def system(
     shares = answers.groupby("clip")["believable"].mean().to_numpy(float)
     yes = answers["believable"].to_numpy(float)
     scale = (float(LOWEST), float(HIGHEST))
-    return System(
+    return SystemResult(
         system=name,
         name=str(first["name"]),
         variant=str(first["variant"]),
@@ -258,7 +266,7 @@ def contrasts(
 
 
 def rank(
-    systems: Sequence[System], pairs: Sequence[Contrast], estimates: Estimates, seed: int
+    systems: Sequence[SystemResult], pairs: Sequence[Contrast], estimates: Estimates, seed: int
 ) -> None:
     """Fill in ranks, their intervals, and the chance to be the best."""
     draws = estimates.draws(DRAWS, seed)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MARGIN = 0.5  # points: systems that differ by less are as good as each other
 
 
-class Test(BaseModel):
+class OmnibusTest(BaseModel):
     """A test over all systems at once."""
 
     name: str
@@ -29,7 +29,7 @@ class Test(BaseModel):
     note: str
 
 
-class Pair(BaseModel):
+class PairTest(BaseModel):
     """A signed-rank test of two systems, on listeners' means; `p` after Holm over all pairs."""
 
     first: str
@@ -37,7 +37,7 @@ class Pair(BaseModel):
     p: float
 
 
-class Order(BaseModel):
+class OrderEffects(BaseModel):
     """What the order of the clips did to the scores."""
 
     drift: float | None  # points from the first position to the last
@@ -54,17 +54,17 @@ class Order(BaseModel):
 class Checks(BaseModel):
     """Other ways to look at the same ratings."""
 
-    order: Order | None
-    friedman: Test | None
-    signed_rank: list[Pair]
-    kruskal: Test | None
+    order: OrderEffects | None
+    friedman: OmnibusTest | None
+    signed_rank: list[PairTest]
+    kruskal: OmnibusTest | None
     ordinal: dict[str, float] | None  # log odds of a higher score, less their mean
     ordinal_agreement: float | None  # Kendall's tau of those with the means
 
 
 def order_effects(
     main: pd.DataFrame, everything: pd.DataFrame, estimates: Estimates
-) -> Order | None:
+) -> OrderEffects | None:
     """The model again with the position, and with the mean score of what was heard before.
 
     `everything` holds the references too, which may have come before.
@@ -87,10 +87,12 @@ def order_effects(
     moved = found.means[:n] - found.means[:n].mean() - estimates.means + estimates.means.mean()
     names = ("drift", "drift_low", "drift_high", "drift_p", "carry", "carry_low", "carry_high")
     parts = dict(zip((*names, "carry_p"), (*drift, *carry), strict=True))
-    return Order(**parts, shift=float(np.abs(moved).max()))
+    return OrderEffects(**parts, shift=float(np.abs(moved).max()))
 
 
-def nonparametric(main: pd.DataFrame) -> tuple[Test | None, list[Pair], Test | None]:
+def nonparametric(
+    main: pd.DataFrame,
+) -> tuple[OmnibusTest | None, list[PairTest], OmnibusTest | None]:
     """Friedman and signed ranks over listeners who heard every system; Kruskal and Wallis pooled."""
     from scipy import stats
 
@@ -98,10 +100,10 @@ def nonparametric(main: pd.DataFrame) -> tuple[Test | None, list[Pair], Test | N
     systems = list(means)
     pooled = [one["score"].to_numpy(float) for _, one in main.groupby("system")]
     kruskal = friedman = None
-    pairs: list[Pair] = []
+    pairs: list[PairTest] = []
     if len(pooled) > 1 and main["score"].nunique() > 1:
         statistic, p = stats.kruskal(*pooled)
-        kruskal = Test(
+        kruskal = OmnibusTest(
             name="Kruskal and Wallis",
             statistic=float(statistic),
             p=float(p),
@@ -112,7 +114,7 @@ def nonparametric(main: pd.DataFrame) -> tuple[Test | None, list[Pair], Test | N
         return friedman, pairs, kruskal
     if len(systems) > 2 and (means.nunique(axis=1) > 1).any():
         statistic, p = stats.friedmanchisquare(*(means[name] for name in systems))
-        friedman = Test(
+        friedman = OmnibusTest(
             name="Friedman",
             statistic=float(statistic),
             p=float(p),
@@ -126,7 +128,9 @@ def nonparametric(main: pd.DataFrame) -> tuple[Test | None, list[Pair], Test | N
         p = 1.0 if same else float(stats.wilcoxon(means[a], means[b], method="approx").pvalue)
         apart.append((a, b, p))
     corrected = holm([p for _, _, p in apart])
-    pairs = [Pair(first=a, second=b, p=p) for (a, b, _), p in zip(apart, corrected, strict=True)]
+    pairs = [
+        PairTest(first=a, second=b, p=p) for (a, b, _), p in zip(apart, corrected, strict=True)
+    ]
     return friedman, pairs, kruskal
 
 

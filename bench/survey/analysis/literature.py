@@ -12,7 +12,7 @@ from bench.survey.analysis.power import standard_error
 from bench.survey.analysis.simulation import Components
 
 
-class Published(BaseModel):
+class PublishedRating(BaseModel):
     """One published rating. The papers give no interval: `low` and `high` are ours.
 
     They would hold if ratings were independent, which they are not; `detectable` says what such a
@@ -38,7 +38,7 @@ class Published(BaseModel):
         return 2.8 * standard_error(self.clips, self.raters, self.clips, Components())
 
 
-def published() -> list[Published]:
+def published_ratings() -> list[PublishedRating]:
     """Every rating of every paper that asked listeners."""
     return [one for text in _catalogues() for one in _ratings(tomllib.loads(text))]
 
@@ -50,7 +50,7 @@ def _catalogues() -> Iterator[str]:
             yield file.read_text(encoding="utf-8")
 
 
-def _ratings(content: dict[str, object]) -> Iterator[Published]:
+def _ratings(content: dict[str, object]) -> Iterator[PublishedRating]:
     from scipy.stats import t
 
     survey, paper, systems = (content.get(name) for name in ("survey", "paper", "systems"))
@@ -68,7 +68,7 @@ def _ratings(content: dict[str, object]) -> Iterator[Published]:
         clips = survey["clips"].get(name, survey["clips"]["default"])
         ratings = clips * one["raters"]
         half = float(t.ppf(0.975, ratings - 1)) * one["sd"] / ratings**0.5
-        yield Published(
+        yield PublishedRating(
             paper=paper["short"],
             section=survey["section"],
             system=name,

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.board.report import Figure, axes, drawn
 from bench.protocol.statistics import LEVEL
-from bench.survey.analysis.literature import published
+from bench.survey.analysis.literature import published_ratings
 from bench.survey.analysis.results import Span, Study
 from bench.survey.analysis.simulation import HIGHEST, LOWEST
 
@@ -142,7 +142,7 @@ def metrics(study: Study) -> Iterator[Figure]:
 def papers(study: Study) -> Iterator[Figure]:
     """Published ratings, and ours of the same systems."""
     ours = {one.name: one for one in study.systems if one.variant != "as-published"}
-    rows = published()[::-1]
+    rows = published_ratings()[::-1]
     canvas, ax = axes(height=1 + 0.35 * len(rows))
     for place, one in enumerate(rows):
         bar(ax, Span(value=one.mean, low=one.low, high=one.high), place, "0.6", 1.0)

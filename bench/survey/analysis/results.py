@@ -39,7 +39,7 @@ class About(BaseModel):
     withdrawn: int | None = None
 
 
-class System(BaseModel):
+class SystemResult(BaseModel):
     """One system, human music or the low anchor, as it was heard."""
 
     system: str  # unique in its study
@@ -83,7 +83,7 @@ class Contrast(BaseModel):
     believable: Span | None = None  # difference of the shares
 
 
-class Listeners(BaseModel):
+class ScreeningCount(BaseModel):
     """A rule of screening, and how many listeners it concerns."""
 
     rule: str
@@ -104,7 +104,7 @@ class Study(BaseModel):
     method: str  # behind the headline; empty: too little for any interval
     components: Components | None
     detectable: float | None  # the difference that such a survey finds in 4 of 5 cases
-    systems: list[System]
+    systems: list[SystemResult]
     pairs: list[Contrast]  # of the systems
     against_human: list[Contrast]
     reliability: Reliability
@@ -122,7 +122,7 @@ class Results(BaseModel):
     simulated: bool
     ended: str  # day of the last rating
     listeners: int  # whose ratings were given
-    screening: list[Listeners]
+    screening: list[ScreeningCount]
     left_out: int  # listeners that screening left out
     methods: str
     studies: list[Study]

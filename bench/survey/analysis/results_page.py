@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.board.report import STYLE, Figure
 from bench.files import write
-from bench.survey.analysis.literature import published
+from bench.survey.analysis.literature import published_ratings
 from bench.survey.analysis.plots import figures
 from bench.survey.analysis.results import Contrast, Results, Span, Study
 
@@ -236,7 +236,7 @@ def _papers() -> Table:
             f"{one.raters} / {one.clips}",
             f"{one.detectable:.1f}",
         ]
-        for one in published()
+        for one in published_ratings()
     ]
     heads = ("paper", "system", "rating", "believable", "listeners / clips", "could tell apart")
     caption = "Could tell apart: points that such a design finds in four of five cases, about."

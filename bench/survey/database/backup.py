@@ -10,13 +10,13 @@ from sqlalchemy import MetaData, select, text
 
 from bench.errors import BenchError
 from bench.files import replacing
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.versions import version
 
 _TABLE = "alembic_version"
 
 
-def backup(store: Store, file: Path | None = None) -> Path:
+def backup(store: SurveyStore, file: Path | None = None) -> Path:
     """Everything, database and clips, in one file that `restore` reads.
 
     It is as private as the database: with it codes can be checked. One moment of the database is

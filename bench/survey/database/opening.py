@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from bench.errors import BenchError
 from bench.survey.database.backup import backup
-from bench.survey.database.store import FOLDER, URL, Store, connect, now, place, sqlite_file
+from bench.survey.database.store import FOLDER, URL, SurveyStore, connect, now, place, sqlite_file
 from bench.survey.database.versions import MIGRATIONS, known, migrate, refuse_unknown, version
 
 _LOCK = 7_320_155  # of PostgreSQL: one process migrates, the others wait
@@ -26,7 +26,7 @@ def exists(url: str | None = None) -> bool:
     return file is None or file.is_file()
 
 
-def open_store(url: str | None = None, clock: Callable[[], datetime] = now) -> Store:
+def open_store(url: str | None = None, clock: Callable[[], datetime] = now) -> SurveyStore:
     """The database at `url`, `$BENCH_SURVEY_URL`, or the one in the user's data folder.
 
     It is made where there is none, and brought up to date, after a backup, where it is of an older
@@ -43,7 +43,7 @@ def open_store(url: str | None = None, clock: Callable[[], datetime] = now) -> S
             " that can be written."
         ) from None
     _make_secret(folder / "secret")
-    store = Store(connect(address), folder, clock)
+    store = SurveyStore(connect(address), folder, clock)
     try:
         upgrade(store)
     except OperationalError as error:
@@ -66,7 +66,7 @@ def _make_secret(path: Path) -> None:
         half.unlink()
 
 
-def upgrade(store: Store, migrations: Path = MIGRATIONS) -> None:
+def upgrade(store: SurveyStore, migrations: Path = MIGRATIONS) -> None:
     """Apply the migrations that the database has not had, after a backup where it holds anything.
 
     BenchError where a newer version of musicbench made it.

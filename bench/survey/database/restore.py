@@ -12,12 +12,12 @@ from sqlalchemy import MetaData, select, text
 from bench.errors import BenchError
 from bench.files import replacing
 from bench.survey.database.opening import upgrade
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.tables import survey
 from bench.survey.database.versions import known, migrate, refuse_unknown
 
 
-def restore(store: Store, file: Path) -> None:
+def restore(store: SurveyStore, file: Path) -> None:
     """Put a backup into a database without surveys, and bring it up to date."""
     try:
         archive = zipfile.ZipFile(file)

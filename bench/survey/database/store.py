@@ -28,7 +28,7 @@ from sqlalchemy.exc import ArgumentError
 
 from bench.errors import BenchError
 from bench.survey.database import tables
-from bench.survey.rate_limit import Limits
+from bench.survey.rate_limit import RateLimiter
 
 URL = "BENCH_SURVEY_URL"
 FOLDER = "BENCH_SURVEY_DIR"
@@ -40,13 +40,13 @@ def now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Store:
+class SurveyStore:
     """An open database, the folder beside it, and a clock."""
 
     engine: Engine
     folder: Path
     now: Callable[[], datetime] = now
-    limits: Limits = field(default_factory=Limits)
+    rate_limiter: RateLimiter = field(default_factory=RateLimiter)
     _writer: threading.Lock = field(default_factory=threading.Lock)
 
     @property

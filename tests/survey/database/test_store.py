@@ -10,7 +10,7 @@ from sqlalchemy import inspect, select, text
 from bench.errors import BenchError
 from bench.survey import admin
 from bench.survey.database.opening import exists, open_store, upgrade
-from bench.survey.database.store import Store, connect
+from bench.survey.database.store import SurveyStore, connect
 from bench.survey.database.tables import audit, metadata
 from bench.survey.database.versions import MIGRATIONS, known, migrate, version
 
@@ -50,7 +50,7 @@ def test_migrations_make_exactly_the_tables_of_the_code(url):
 def test_every_earlier_version_comes_up_to_date(url, before, tmp_path):
     (tmp_path / "survey" / "clips").mkdir(parents=True)
     engine = connect(url)
-    with Store(engine, tmp_path / "survey").writing() as connection:
+    with SurveyStore(engine, tmp_path / "survey").writing() as connection:
         migrate(connection, before)
     engine.dispose()
     opened = open_store(url)
