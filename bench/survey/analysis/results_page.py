@@ -1,4 +1,4 @@
-"""A survey as one self-contained page and as Markdown."""
+"""A survey's results as one self-contained HTML page and as Markdown."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from pathlib import Path
 
 from bench.board.report import STYLE, Figure
 from bench.files import write
+from bench.survey.analysis.checks import MARGIN
 from bench.survey.analysis.literature import published_ratings
-from bench.survey.analysis.plots import figures
+from bench.survey.analysis.plots import all_plots
+from bench.survey.analysis.power import ALPHA
 from bench.survey.analysis.results import Contrast, Results, Span, Study
+from bench.survey.terms import shows_results
+from bench.wording import span as rank_text
 
 SIMULATED = "The listeners of this survey are simulated. It says nothing about any system."
-OPEN = "This survey is not closed. What is here may change, and nobody should act on it."
+OPEN = "This survey is not closed: its results may change, so do not rely on them."
 
 
 @dataclass(frozen=True)
-class Table:
-    """Cells with their heads and what they mean."""
+class TextTable:
+    """A table of texts, with the heads of its columns and a caption."""
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -29,281 +33,298 @@ class Table:
 
 @dataclass(frozen=True)
 class Heading:
-    """A title within the page."""
+    """A heading within the page."""
 
     text: str
     level: int = 2
 
 
-Block = str | Table | Figure | Heading
+Block = str | TextTable | Figure | Heading  # a text is a paragraph
 
 
-def span(one: Span | None, digits: int = 2) -> str:
-    """A figure with its interval."""
-    if one is None:
-        return ""
-    if one.low is None or one.high is None:
-        return f"{one.value:.{digits}f}"
-    return f"{one.value:.{digits}f} [{one.low:.{digits}f}, {one.high:.{digits}f}]"
+# -- values as text --------------------------------------------------------------------------------
 
 
-def bounds(value: float | None, low: float | None, high: float | None) -> str:
-    """The same of three figures; empty for none."""
-    return "" if value is None else span(Span(value=value, low=low, high=high))
+def number_text(value: float | None) -> str:
+    """A number; empty for None."""
+    return "" if value is None else f"{value:.2f}"
 
 
-def p_value(p: float | None) -> str:
-    """A p-value as people write it."""
+def interval_text(value: float | None, low: float | None, high: float | None) -> str:
+    """A value with its interval; empty for None."""
+    if value is None or low is None or high is None:
+        return number_text(value)
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def span_text(span: Span | None) -> str:
+    """A value with its interval; empty for None."""
+    return "" if span is None else interval_text(span.value, span.low, span.high)
+
+
+def p_text(p: float | None) -> str:
+    """A p value; empty for None."""
     return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def figure(value: float | None, digits: int = 2) -> str:
-    """A number, or nothing."""
-    return "" if value is None else f"{value:.{digits}f}"
+# -- the page from top to bottom -------------------------------------------------------------------
 
 
 def blocks(results: Results) -> list[Block]:
-    """The page from top to bottom."""
+    """The content of the page, from top to bottom."""
     about = results.about
-    found: list[Block] = [Heading(about.title or about.name, 1)]
+    page: list[Block] = [Heading(about.title or about.name, 1)]
     if results.simulated:
-        found.append(SIMULATED)
-    if about.state not in ("closed", "published"):
-        found.append(OPEN)
+        page.append(SIMULATED)
+    if not shows_results(about.state):
+        page.append(OPEN)
     for study in results.studies:
-        found += _study(study)
-    found += [Heading("Listeners"), results.methods, _screening(results)]
-    found += [Heading("What the papers found"), _papers()]
-    return found
+        page += _study(study)
+    page += [Heading("Listeners"), results.methods, _screening(results)]
+    page += [Heading("Published ratings"), _papers()]
+    return page
 
 
 def _study(study: Study) -> list[Block]:
     title = study.dataset or "All clips"
-    found: list[Block] = [Heading(title), *study.conclusions, *study.lacking, _systems(study)]
-    found += figures(study)
+    section: list[Block] = [Heading(title), *study.conclusions, *study.lacking, _systems(study)]
+    section += all_plots(study)
     if study.against_human:
         caption = (
-            "p: that there is no difference, after Holm over the table. Equivalence: p that the two"
-            " differ by half a point or more; below 0.05 they are equally good."
+            "p: of no difference, after Holm's correction over the table. Equivalence: p of a"
+            f" difference of {MARGIN} points or more; below {ALPHA} the two are equally good."
         )
-        found += [Heading("Against human music", 3), _contrasts(study.against_human, caption)]
+        section += [Heading("Against human music", 3), _contrasts(study.against_human, caption)]
     if study.pairs:
-        caption = "p after Holm over all pairs. The naive interval is what papers print."
-        found += [Heading("Pairs of systems", 3), _contrasts(study.pairs, caption)]
-    found += [Heading("Do listeners agree?", 3), _reliability(study)]
-    found += [Heading("Would other methods say the same?", 3), *_checks(study)]
+        caption = (
+            "p: of no difference, after Holm's correction over all pairs. Papers report intervals"
+            " as if ratings were independent; these are too short."
+        )
+        section += [Heading("Pairs of systems", 3), _contrasts(study.pairs, caption)]
+    section += [Heading("Do listeners agree?", 3), _reliability(study)]
+    section += [Heading("Do other methods give the same result?", 3), *_checks(study)]
     if study.agreement:
-        found += [Heading("Do metrics agree with listeners?", 3), _agreement(study)]
+        section += [Heading("Do metrics agree with listeners?", 3), _agreement(study)]
         if study.noise_ceiling is not None:
-            found.append(
-                f"Noise ceiling: ratings this uncertain correlate by {study.noise_ceiling:.2f} at"
-                " most (Pearson), even with a perfect metric."
+            section.append(
+                "Noise ceiling: the ratings are uncertain, so that even a perfect metric would have"
+                f" a correlation (Pearson) of at most {study.noise_ceiling:.2f} with them."
             )
-    return found
+    return section
 
 
-def _systems(study: Study) -> Table:
+def _systems(study: Study) -> TextTable:
     rows = [
         [
-            one.system,
-            one.role,
-            "" if one.rank is None else f"{one.rank} ({one.rank_low}–{one.rank_high})",
-            span(one.rating),
-            span(one.by_clips),
-            span(one.naive),
-            span(one.everyone),
-            span(one.believable),
-            span(one.believable_model),
-            f"{one.clips} / {one.ratings}",
+            result.system,
+            result.role,
+            rank_text(result.rank, result.rank_low, result.rank_high),
+            span_text(result.rating),
+            span_text(result.by_clips),
+            span_text(result.naive),
+            span_text(result.everyone),
+            span_text(result.believable),
+            span_text(result.believable_model),
+            f"{result.clips} / {result.ratings}",
         ]
-        for one in study.systems
+        for result in study.systems
     ]
     heads = (
         *("system", "role", "rank", "rating", "by clip means", "if ratings were independent"),
         *("without screening", "believable", "believable, by the model", "clips / ratings"),
     )
-    method = study.method or "plain means, too few for intervals"
-    return Table(heads, rows, f"Means with 95 % intervals ({method}).")
+    method = study.method or "plain means: too few ratings for intervals"
+    return TextTable(heads, rows, f"Means with 95 % intervals ({method}).")
 
 
-def _contrasts(contrasts: Sequence[Contrast], caption: str) -> Table:
+def _contrasts(contrasts: Sequence[Contrast], caption: str) -> TextTable:
     rows = [
         [
-            one.first,
-            one.second,
-            span(one.difference),
-            p_value(one.p_holm),
-            span(one.by_clips),
-            span(one.naive),
-            p_value(one.equivalent_p),
-            span(one.believable),
+            contrast.first,
+            contrast.second,
+            span_text(contrast.difference),
+            p_text(contrast.p_holm),
+            span_text(contrast.by_clips),
+            span_text(contrast.naive),
+            p_text(contrast.equivalent_p),
+            span_text(contrast.believable),
         ]
-        for one in contrasts
+        for contrast in contrasts
     ]
     heads = (
         *("first", "second", "difference", "p", "by clip means", "if ratings were independent"),
-        *("equivalence", "believability, difference"),
+        *("equivalence", "difference of believability"),
     )
-    return Table(heads, rows, caption)
+    return TextTable(heads, rows, caption)
 
 
-def _reliability(study: Study) -> Table:
-    found = study.reliability
-    again = found.repeats
+def _reliability(study: Study) -> TextTable:
+    measured = study.reliability
+    icc_mean = f"ICC(2,k): mean of {measured.ratings_per_clip:.1f} ratings"
     rows = [
-        ["Krippendorff's alpha, ordinal", figure(found.alpha_ordinal)],
-        ["Krippendorff's alpha, interval", figure(found.alpha_interval)],
-        ["ICC(2,1): one rating", figure(found.icc_single)],
-        [f"ICC(2,k): mean of {found.ratings_per_clip:.1f} ratings", figure(found.icc_mean)],
-        ["split half of system means", figure(found.split_half)],
-        ["the same for all listeners (Spearman and Brown)", figure(found.split_half_full)],
+        ["Krippendorff's alpha, ordinal", number_text(measured.alpha_ordinal)],
+        ["Krippendorff's alpha, interval", number_text(measured.alpha_interval)],
+        ["ICC(2,1): one rating", number_text(measured.icc_single)],
+        [icc_mean, number_text(measured.icc_mean)],
+        ["split half of system means", number_text(measured.split_half)],
+        ["the same for all listeners (Spearman and Brown)", number_text(measured.split_half_full)],
     ]
-    if again is not None:
+    if measured.repeats is not None:
+        repeats = measured.repeats
         rows += [
-            [f"{again.pairs} clips rated twice: mean change", figure(again.change)],
-            ["rated alike", f"{again.same:.0%}"],
-            ["weighted kappa", figure(again.kappa)],
+            [f"{repeats.pairs} clips rated twice: mean change", number_text(repeats.change)],
+            ["the same rating both times", f"{repeats.same:.0%}"],
+            ["weighted kappa", number_text(repeats.kappa)],
         ]
-    return Table(("measure", "value"), rows, "Taste differs: a low alpha is no fault of listeners.")
+    caption = "Tastes differ: a low alpha does not mean that the listeners were careless."
+    return TextTable(("measure", "value"), rows, caption)
 
 
 def _checks(study: Study) -> list[Block]:
-    found, rows = study.checks, []
-    if found.order is not None:
-        order = found.order
-        drift = Span(value=order.drift or 0.0, low=order.drift_low, high=order.drift_high)
+    checks = study.checks
+    rows = []
+    if checks.order is not None:
+        order = checks.order
+        drift = interval_text(order.drift or 0.0, order.drift_low, order.drift_high)
         rows.append(
-            ["from the first clip to the last, points", span(drift), p_value(order.drift_p)]
+            ["change from the first clip to the last, points", drift, p_text(order.drift_p)]
         )
         if order.carry is not None:
-            carry = Span(value=order.carry, low=order.carry_low, high=order.carry_high)
-            rows.append(["per point of the system before", span(carry), p_value(order.carry_p)])
-        rows.append(["the most that a mean moves with both allowed for", figure(order.shift), ""])
-    for test in (found.friedman, found.kruskal):
+            carry = interval_text(order.carry, order.carry_low, order.carry_high)
+            rows.append(["change per point of the system before", carry, p_text(order.carry_p)])
+        shift = number_text(order.shift)
+        rows.append(["largest change of a mean when both are in the model", shift, ""])
+    for test in (checks.friedman, checks.kruskal):
         if test is not None:
             name = f"{test.name}, {test.raters} listeners: {test.note}"
-            rows.append([name, figure(test.statistic), p_value(test.p)])
-    if found.ordinal_agreement is not None:
-        what = "ordinal model: its order of systems against that of the means (tau)"
-        rows.append([what, figure(found.ordinal_agreement), ""])
-    blocks: list[Block] = [Table(("check", "value", "p"), rows)] if rows else []
-    if found.signed_rank:
-        pairs = [[one.first, one.second, p_value(one.p)] for one in found.signed_rank]
-        caption = "Wilcoxon's signed ranks on listeners' means, after Holm: of these clips only."
-        blocks.append(Table(("first", "second", "p"), pairs, caption))
-    return blocks
+            rows.append([name, number_text(test.statistic), p_text(test.p)])
+    if checks.ordinal_agreement is not None:
+        name = "ordinal model: tau of its order of systems with that of the means"
+        rows.append([name, number_text(checks.ordinal_agreement), ""])
+    section: list[Block] = [TextTable(("check", "value", "p"), rows)] if rows else []
+    if checks.signed_rank:
+        pairs = [[pair.first, pair.second, p_text(pair.p)] for pair in checks.signed_rank]
+        caption = (
+            "Wilcoxon's signed-rank test on listeners' means, after Holm's correction; valid for"
+            " these clips only."
+        )
+        section.append(TextTable(("first", "second", "p"), pairs, caption))
+    return section
 
 
-def _agreement(study: Study) -> Table:
+def _agreement(study: Study) -> TextTable:
     rows = [
         [
-            one.metric,
-            one.direction,
-            str(one.systems),
-            bounds(one.tau, one.tau_low, one.tau_high),
-            figure(one.spearman),
-            p_value(one.p),
-            p_value(one.p_fdr),
-            figure(one.tau_with_references),
-            bounds(one.slope, one.slope_low, one.slope_high),
-            one.verdict,
+            metric.metric,
+            metric.direction,
+            str(metric.systems),
+            interval_text(metric.tau, metric.tau_low, metric.tau_high),
+            number_text(metric.spearman),
+            p_text(metric.p),
+            p_text(metric.p_fdr),
+            number_text(metric.tau_with_references),
+            interval_text(metric.slope, metric.slope_low, metric.slope_high),
+            metric.verdict,
         ]
-        for one in study.agreement
+        for metric in study.agreement
     ]
     heads = (
         *("metric", "better", "systems", "tau", "Spearman", "p", "p, all metrics"),
         *("tau with human and anchor", "points per sd within systems", "verdict"),
     )
-    return Table(heads, rows, "Positive: what the metric calls better is rated better.")
+    caption = "Positive: systems that are better by the metric are rated better."
+    return TextTable(heads, rows, caption)
 
 
-def _screening(results: Results) -> Table:
+def _screening(results: Results) -> TextTable:
     rows = [
-        [one.rule, one.text, str(one.raters), "left out" if one.excludes else "noted"]
-        for one in results.screening
+        [rule.rule, rule.text, str(rule.raters), "excluded" if rule.excludes else "noted"]
+        for rule in results.screening
     ]
-    caption = f"{results.left_out} of {results.listeners} listeners were left out."
-    return Table(("rule", "meaning", "listeners", "what happens"), rows, caption)
+    caption = f"{results.left_out} of {results.listeners} listeners were excluded."
+    return TextTable(("rule", "listeners who", "number", "consequence"), rows, caption)
 
 
-def _papers() -> Table:
+def _papers() -> TextTable:
     rows = [
         [
-            one.paper,
-            one.system,
-            f"{one.mean:.1f} ± {one.sd:g}",
-            "" if one.believable is None else f"{one.believable:.0%}",
-            f"{one.raters} / {one.clips}",
-            f"{one.detectable:.1f}",
+            rating.paper,
+            rating.system,
+            f"{rating.mean:.1f} ± {rating.sd:g}",
+            "" if rating.believable is None else f"{rating.believable:.0%}",
+            f"{rating.raters} / {rating.clips}",
+            f"{rating.detectable:.1f}",
         ]
-        for one in published_ratings()
+        for rating in published_ratings()
     ]
-    heads = ("paper", "system", "rating", "believable", "listeners / clips", "could tell apart")
-    caption = "Could tell apart: points that such a design finds in four of five cases, about."
-    return Table(heads, rows, caption)
+    heads = ("paper", "system", "rating", "believable", "listeners / clips", "detectable")
+    caption = "Detectable: the difference in points that such a design finds in four of five cases."
+    return TextTable(heads, rows, caption)
 
 
-# -- the two forms --------------------------------------------------------------------------------
+# -- HTML and Markdown -----------------------------------------------------------------------------
 
 
-def to_html(found: Sequence[Block], title: str) -> str:
-    """The page, with its pictures inside."""
-    page = [
+def to_html(page: Sequence[Block], title: str) -> str:
+    """The page as HTML, with its pictures inside."""
+    lines = [
         '<!doctype html><html lang="en"><meta charset="utf-8">',
         f"<title>{html.escape(title)}</title><style>{STYLE}</style>",
     ]
-    for one in found:
-        if isinstance(one, str):
-            page.append(f"<p>{html.escape(one)}</p>")
-        elif isinstance(one, Heading):
-            page.append(f"<h{one.level}>{html.escape(one.text)}</h{one.level}>")
-        elif isinstance(one, Figure):
-            encoded = base64.b64encode(one.png).decode()
-            caption = html.escape(one.caption)
-            page.append(
+    for block in page:
+        if isinstance(block, str):
+            lines.append(f"<p>{html.escape(block)}</p>")
+        elif isinstance(block, Heading):
+            lines.append(f"<h{block.level}>{html.escape(block.text)}</h{block.level}>")
+        elif isinstance(block, Figure):
+            encoded = base64.b64encode(block.png).decode()
+            caption = html.escape(block.caption)
+            lines.append(
                 f'<figure><img alt="{caption}" src="data:image/png;base64,{encoded}">'
                 f"<figcaption>{caption}</figcaption></figure>"
             )
         else:
-            lines = [_line("th", one.heads), *(_line("td", row) for row in one.rows)]
-            page.append(f"<table>{''.join(lines)}</table><p>{html.escape(one.caption)}</p>")
-    return "".join(page) + "</html>\n"
+            rows = [_html_row("th", block.heads), *(_html_row("td", row) for row in block.rows)]
+            lines.append(f"<table>{''.join(rows)}</table><p>{html.escape(block.caption)}</p>")
+    return "".join(lines) + "</html>\n"
 
 
-def _line(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
-def to_markdown(found: Sequence[Block]) -> str:
-    """The same as Markdown, its pictures beside it."""
-    text: list[str] = []
+def to_markdown(page: Sequence[Block]) -> str:
+    """The page as Markdown, which shows the pictures that `write_report` puts beside it."""
+    lines: list[str] = []
     number = 0
-    for one in found:
-        if isinstance(one, str):
-            text += [one, ""]
-        elif isinstance(one, Heading):
-            text += [f"{'#' * one.level} {one.text}", ""]
-        elif isinstance(one, Figure):
-            text += [f"![{one.caption}]({number}-{one.name}.png)", "", one.caption, ""]
+    for block in page:
+        if isinstance(block, str):
+            lines += [block, ""]
+        elif isinstance(block, Heading):
+            lines += [f"{'#' * block.level} {block.text}", ""]
+        elif isinstance(block, Figure):
+            lines += [f"![{block.caption}]({number}-{block.name}.png)", "", block.caption, ""]
             number += 1
         else:
-            rows = [one.heads, ["---"] * len(one.heads), *one.rows]
+            rows = [block.heads, ["---"] * len(block.heads), *block.rows]
             cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-            text += ["| " + " | ".join(row) + " |" for row in cells] + ["", one.caption, ""]
-    return "\n".join(text)
+            lines += ["| " + " | ".join(row) + " |" for row in cells] + ["", block.caption, ""]
+    return "\n".join(lines)
 
 
 def write_report(results: Results, folder: Path) -> list[Path]:
-    """Write `index.html`, which holds everything, `report.md` with its pictures, `results.json`."""
-    found = blocks(results)
+    """Write index.html with everything, report.md with its pictures, and results.json; the files."""
+    page = blocks(results)
     title = results.about.title or results.about.name
     files: list[tuple[str, bytes]] = [
-        ("index.html", to_html(found, title).encode()),
-        ("report.md", to_markdown(found).encode()),
+        ("index.html", to_html(page, title).encode()),
+        ("report.md", to_markdown(page).encode()),
         ("results.json", (results.model_dump_json(indent=1) + "\n").encode()),
     ]
-    pictures = [one for one in found if isinstance(one, Figure)]
-    files += [(f"{number}-{one.name}.png", one.png) for number, one in enumerate(pictures)]
+    pictures = [block for block in page if isinstance(block, Figure)]
+    files += [
+        (f"{number}-{picture.name}.png", picture.png) for number, picture in enumerate(pictures)
+    ]
     for name, content in files:
         write(folder / name, content)
     return [folder / name for name, _ in files]
