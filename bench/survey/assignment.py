@@ -127,7 +127,7 @@ def with_repeats(
 def assign(connection: Connection, person: Participant, seed: str, at: datetime) -> None:
     """Insert the listener's trials, unless that was done before. For a writing transaction.
 
-    The survey's row is locked: listeners who come at the same time are balanced one after the other.
+    The survey's row is locked: listeners who come at the same time are assigned in turn.
     """
     locked = select(survey.c.id).where(survey.c.id == person.survey_id)
     connection.execute(locked.with_for_update())

@@ -173,8 +173,8 @@ def _practice(
     if len(long_enough) < n_pieces:
         raise BenchError(
             f"Practice needs {n_pieces} training pieces, and only {len(long_enough)} of {dataset}"
-            f" last {config.seconds:g} seconds at a tempo of {config.tempo:g}. Set fewer seconds, or"
-            " practice = 0."
+            f" last {config.seconds:g} seconds at a tempo of {config.tempo:g}. Set fewer seconds,"
+            " or practice = 0."
         )
     chosen = rng.choice(len(long_enough), n_pieces, replace=False).tolist()
     pieces = [ClipSource(f"training piece {number}", long_enough[number]) for number in chosen]

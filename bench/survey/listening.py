@@ -194,7 +194,7 @@ def volume_audio(store: SurveyStore, listener: str) -> bytes:
 
 
 def audio(store: SurveyStore, listener: str, token: str) -> bytes:
-    """The current trial's clip as MP3: the same size for every clip, other bytes for every trial."""
+    """The current trial's clip as MP3: all have the same size, every trial has other bytes."""
     _limit_rate(store, listener)
     with store.reading() as connection:
         person = participant_by_id(connection, listener)

@@ -1,5 +1,4 @@
-"""A listener's position in the survey, and the texts on the pages. Nothing here names a system, a file
-or a run."""
+"""A listener's position in the survey, and the texts to show. Nothing here names a system or a run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The blind listening survey as a listener takes it: `/listen?c=CODE`.
 
-The page keeps nothing but the code. It reads the listener's position from the database in every run,
-so that a reload, another device or a restarted server continues at the same clip.
+The page keeps nothing but the code. Every run reads the listener's position from the database, so
+that a reload, another device or a restarted server continues at the same clip.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ SHUFFLES = 9999
 class Agreement(BaseModel):
     """The correlation of one metric with the ratings, over systems.
 
-    Positive: systems that are better by the metric are rated better. A metric without a direction is
-    taken as higher is better. The interval comes from resampling the systems, with ratings drawn
+    Positive: systems that are better by the metric are rated better. Where a metric has no direction,
+    higher counts as better. The interval comes from resampling the systems, with ratings drawn
     from their own uncertainty.
     """
 
@@ -103,8 +103,8 @@ def agreement(
     """The agreement of every metric of `directions` with the ratings.
 
     `means` are the mean ratings of all systems, the references included; `metric_values` holds the
-    metrics' values by system; `clips` those of single clips (index: the clip), for metrics that have
-    one per piece.
+    metrics' values by system; `clips` those of single clips (index: the clip), for metrics with a
+    value per piece.
     """
     from scipy.stats import false_discovery_control, spearmanr
 
@@ -171,8 +171,8 @@ def verdict(result: Agreement) -> str:
     """What can be concluded, in words."""
     if result.systems < FEWEST:
         return (
-            f"too few systems: {result.systems}; at least {FEWEST - result.systems} more are needed,"
-            " and 20 in all for a useful answer"
+            f"too few systems: {result.systems}; at least {FEWEST - result.systems} more are"
+            " needed, and 20 in all for a useful answer"
         )
     low, high = result.tau_low, result.tau_high
     if result.tau is None or low is None or high is None or result.p_fdr is None:

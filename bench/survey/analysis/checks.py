@@ -107,7 +107,7 @@ def order_effects(
 def nonparametric(
     main: pd.DataFrame,
 ) -> tuple[OmnibusTest | None, list[PairTest], OmnibusTest | None]:
-    """Friedman and signed-rank tests over listeners who heard every system; Kruskal-Wallis pooled."""
+    """Friedman and signed-rank tests over listeners who heard every system, and Kruskal-Wallis."""
     from scipy import stats
 
     means = main.pivot_table(index="rater", columns="system", values="score").dropna()

@@ -28,8 +28,8 @@ def conclusions(study: Study) -> list[str]:
             sentences.append("No two systems differ significantly.")
         else:
             sentences.append(
-                f"{len(significant)} of {len(study.pairs)} pairs of systems differ significantly; no"
-                f" system is significantly better than {', '.join(best)}."
+                f"{len(significant)} of {len(study.pairs)} pairs of systems differ significantly;"
+                f" no system is significantly better than {', '.join(best)}."
             )
     for contrast in study.against_human:
         difference = contrast.difference

@@ -54,8 +54,8 @@ def tidy(ratings: pd.DataFrame) -> pd.DataFrame:
     wrong = table[~(score.between(LOWEST, HIGHEST) & (score == score.round()))]
     if len(wrong):
         raise BenchError(
-            f"Row {wrong.index[0] + 1} of the ratings has the score {wrong['score'].iloc[0]}; scores"
-            f" are whole numbers from {LOWEST} to {HIGHEST}."
+            f"Row {wrong.index[0] + 1} of the ratings has the score {wrong['score'].iloc[0]};"
+            f" scores are whole numbers from {LOWEST} to {HIGHEST}."
         )
     table["score"] = score.astype(float)
     table["name"] = table["system"].astype(str)
@@ -123,7 +123,7 @@ def screen(table: pd.DataFrame) -> list[Rule]:
         rule("reversed", "rated human music no higher than random notes", reversed_),
         rule(
             "inconsistent",
-            f"changed the rating of a repeated clip by more than {INCONSISTENT:g} points on average",
+            f"rated repeated clips differently by more than {INCONSISTENT:g} points on average",
             changes.index[changes > INCONSISTENT],
         ),
         rule(
@@ -151,7 +151,7 @@ def repeats(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_others(main: pd.DataFrame) -> pd.Series:
-    """Each listener's rank correlation with the mean of the others, over the clips that both rated."""
+    """Each listener's rank correlation with the mean of the others, over clips that both rated."""
     import pandas as pd
 
     clips = main.groupby("clip")["score"]
@@ -166,7 +166,7 @@ def with_others(main: pd.DataFrame) -> pd.Series:
 
 
 def without_excluded(table: pd.DataFrame, rules: list[Rule]) -> pd.DataFrame:
-    """The ratings that count: without excluded listeners, and without human music that was known."""
+    """The ratings that count: no excluded listeners, and no human music that the listener knew."""
     excluded = {rater for rule in rules if rule.excludes for rater in rule.raters}
     known = table["known"] & (table["role"] == "human")
     return table[~table["rater"].isin(excluded) & ~known]

@@ -86,7 +86,7 @@ def intraclass(main: pd.DataFrame) -> tuple[float, float] | None:
 
 
 def split_half(main: pd.DataFrame, seed: int) -> tuple[float, float] | None:
-    """(correlation of system means between halves of the listeners, predicted for all listeners)."""
+    """(correlation of system means between halves of the listeners, predicted for all of them)."""
     cells = main.groupby(["rater", "system"])["score"].agg(["sum", "size"]).unstack(fill_value=0)
     total, size = (cells[name].to_numpy(float) for name in ("sum", "size"))  # (raters, systems)
     raters, systems = total.shape

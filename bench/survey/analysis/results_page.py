@@ -313,7 +313,7 @@ def to_markdown(page: Sequence[Block]) -> str:
 
 
 def write_report(results: Results, folder: Path) -> list[Path]:
-    """Write index.html with everything, report.md with its pictures, and results.json; the files."""
+    """Write index.html with everything, report.md with its pictures, and results.json."""
     page = blocks(results)
     title = results.about.title or results.about.name
     files: list[tuple[str, bytes]] = [

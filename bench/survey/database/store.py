@@ -133,8 +133,8 @@ def location(url: str | None) -> tuple[str, Path]:
     if kind not in ("sqlite", "postgresql") or (kind == "sqlite" and not parsed.database):
         given = "SQLite without a file" if kind == "sqlite" else kind
         raise BenchError(
-            f"The survey can be stored in an SQLite file or in PostgreSQL, not in {given}. Set {URL}"
-            " to the address of one of them."
+            f"The survey can be stored in an SQLite file or in PostgreSQL, not in {given}. Set"
+            f" {URL} to the address of one of them."
         )
     if kind == "sqlite" and not os.environ.get(FOLDER):
         return url, Path(str(parsed.database)).resolve().parent
