@@ -6,7 +6,7 @@ _TAG_BYTES = 256  # of salt, whatever the length of the given one
 
 
 def salted(mp3: bytes, salt: str) -> bytes:
-    """The MP3 behind an ID3 tag that holds the salt. Players skip the tag; hashes of the files differ.
+    """The MP3 behind an ID3 tag that holds the salt. Players skip the tag; file hashes differ.
 
     The tag has the same size for every salt, so that file sizes stay equal.
     """

@@ -1,4 +1,4 @@
-"""A listener's position in the survey, and the texts to show. Nothing here names a system or a run."""
+"""A listener's position in the survey, and the texts shown. Nothing here names a system or run."""
 
 from __future__ import annotations
 

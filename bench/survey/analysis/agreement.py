@@ -32,9 +32,9 @@ SHUFFLES = 9999
 class Agreement(BaseModel):
     """The correlation of one metric with the ratings, over systems.
 
-    Positive: systems that are better by the metric are rated better. Where a metric has no direction,
-    higher counts as better. The interval comes from resampling the systems, with ratings drawn
-    from their own uncertainty.
+    Positive: systems that are better by the metric are rated better. For a metric without a
+    direction, higher counts as better. The interval comes from resampling the systems, and their
+    ratings within their uncertainty.
     """
 
     metric: str

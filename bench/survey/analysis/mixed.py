@@ -121,8 +121,8 @@ def crossed(
     model = MixedLM(y, x, np.ones(len(y)), exog_vc=random)
     best: Any = None
     # One start is not enough: from the library's own start the search often stops where a variance
-    # is 0, although the likelihood is higher elsewhere. Powell's search needs no gradient, but it is
-    # slow.
+    # is 0, although the likelihood is higher elsewhere. Powell's search, which is slow, needs no
+    # gradient and comes last.
     shares = [(0.3, 0.3), (1.0, 0.1), (0.1, 1.0)]  # variances, as shares of the residual's
     if near is not None:
         first = (np.array([near.rater, near.clip]) / near.residual) ** 2
@@ -206,7 +206,7 @@ def by_role(ratings: pd.DataFrame, value: str = "score") -> dict[str, Estimates 
 
 
 def t_interval(values: Floats) -> tuple[float, float] | None:
-    """Student's interval of the mean of independent values; None if they are fewer than two or equal."""
+    """Student's interval of a mean of independent values; None if fewer than two, or all equal."""
     from scipy.stats import t
 
     if len(values) < 2 or np.ptp(values) < 1e-9:

@@ -26,7 +26,7 @@ from bench.survey.terms import HIGHEST, LONGEST_COMMENT, LOWEST
 
 
 class Utc(TypeDecorator[datetime]):
-    """A time, stored as text in UTC, since SQLite has no time zones. The texts sort as the times."""
+    """A time, stored as text in UTC, since SQLite has no time zones. The texts sort by time."""
 
     impl = String(32)
     cache_ok = True
