@@ -126,7 +126,7 @@ def listeners(group: Group) -> None:
     """Which metrics agree with blind listeners."""
     st.subheader("With listeners")
     try:
-        closed, wrong = survey_view.found(sources.runs(), surveys.store())
+        closed, wrong = survey_view.closed_results(sources.runs(), surveys.store())
     except BenchError as error:
         closed, wrong = [], [str(error)]
     for sentence in wrong:

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from bench.survey.analysis.agreement import Agreement
-from bench.survey.analysis.results import Span, Study, System
+from bench.survey.analysis.results import Span, Study, SystemResult
 from dashboards.views.measures import correlations, enough, rated_systems, with_ratings
 
 
@@ -44,7 +44,7 @@ def rated():
             Agreement(metric="flat", direction="lower", systems=5, verdict="no answer"),
         ],
         systems=[
-            System.model_construct(system=name, rating=Span(value=3.0 + i, low=2.5 + i))
+            SystemResult.model_construct(system=name, rating=Span(value=3.0 + i, low=2.5 + i))
             for i, name in enumerate([*names, "anchor"])
         ],
     )
