@@ -22,7 +22,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from bench.data.progress_bar import progress
+from bench.data.progress_bar import progress_bar
 from bench.errors import BenchError
 from bench.music import GRID, Score
 
@@ -55,7 +55,7 @@ def read_files(what: str, files: Sequence[Path], jobs: int | None = None) -> lis
     lines: dict[str, list[Line]] = {}
     sizes = {str(file): file.stat().st_size if file.exists() else 0 for file in files}
     by_size = sorted(files, key=lambda file: -sizes[str(file)])
-    with progress(what, sum(sizes.values())) as show:
+    with progress_bar(what, sum(sizes.values())) as show:
         for line in _work([by_size[i::jobs] for i in range(jobs)]):
             if "error" in line:
                 raise BenchError(f"music21 cannot read {line['file']}: {line['error']}")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.contract import Floats
-from bench.data.progress_bar import progress
+from bench.data.progress_bar import progress_bar
 from bench.data.source import Source
 from bench.errors import BenchError
 from bench.music import MidiError, Score, from_midi
@@ -43,7 +43,7 @@ class _Folder:
         files = self.files(place) if place else {}
         wanted = {piece: path for piece, path in files.items() if ids is None or piece in ids}
         pieces: dict[str, Score] = {}
-        with progress(f"Reading {self.what} (once)", len(wanted)) as show:
+        with progress_bar(f"Reading {self.what} (once)", len(wanted)) as show:
             for piece, path in sorted(wanted.items()):
                 try:
                     pieces[piece] = self.score(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.data.dataset import SPLITS, Split
 from bench.data.manifest import Manifest, pin, read_manifest, write_manifest
 from bench.data.pieces import read_pieces, write_pieces
-from bench.data.progress_bar import progress
+from bench.data.progress_bar import progress_bar
 from bench.data.source import Source
 from bench.data.splits import distinct, seeded, standard
 from bench.errors import BenchError
@@ -129,7 +129,7 @@ def add(
 def _import(folder: Path, clock: Clock) -> tuple[dict[str, Score], list[LeftOut]]:
     total = sum(path.suffix.lower() in {".mid", ".midi"} for path in folder.rglob("*"))
     try:
-        with progress(f"Reading {folder}", total) as show:
+        with progress_bar(f"Reading {folder}", total) as show:
             return import_folder(
                 folder, progress=lambda done, _: show(done), clock=clock, grid=GRID
             )
