@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 
 from bench.engines.lease import look, own_versions
-from bench.engines.local import threads
 from bench.engines.machine import gpus
+from bench.engines.worker_process import threads
 from bench.errors import BenchError
 from bench.jobs import launch
 from bench.jobs.job import Job

@@ -21,9 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
-from bench.engines.outcome import judge
+from bench.engines.worker_process import final_status, memory_held
 from bench.files import write
 from bench.jobs.run_folder import BUSY, JobFolder, State, Status, versions
 
@@ -160,7 +158,7 @@ def attend(work: Work, folder: JobFolder) -> Found:
     code = process.wait()
     if code == BUSY and ended_as is None:
         return Found("busy")
-    return Found("ended", judge(folder, code, time.monotonic() - begun, ended_as))
+    return Found("ended", final_status(folder, code, time.monotonic() - begun, ended_as))
 
 
 def excess(
@@ -171,15 +169,6 @@ def excess(
         return None
     if work.seconds and seconds > work.seconds:
         return "timeout", f"it took longer than {work.seconds / 60:g} minutes (--timeout)"
-    if work.memory and held(process.pid) > work.memory:
+    if work.memory and memory_held(process.pid) > work.memory:
         return "out-of-memory", f"it held more than {work.memory // 2**20} MB (--job-memory)"
     return None
-
-
-def held(process: int) -> int:
-    """Bytes held by the process and its children."""
-    try:
-        own = psutil.Process(process)
-        return sum(p.memory_info().rss for p in [own, *own.children(recursive=True)])
-    except psutil.Error:
-        return 0

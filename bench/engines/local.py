@@ -25,9 +25,14 @@ from typing import Literal
 import psutil
 
 from bench.engines.machine import MEMORY_FLOOR
-from bench.engines.outcome import judge
 from bench.engines.schedule import Line, Place
 from bench.engines.shards import Claims, watch
+from bench.engines.worker_process import (
+    final_status,
+    memory_held,
+    start_environment,
+    worker_environment,
+)
 from bench.errors import BenchError
 from bench.jobs.job import Job
 from bench.jobs.plan import Planned
@@ -37,32 +42,6 @@ PRELOADED = ["bench.engines.preloaded"]
 POLL_SECONDS = 0.1
 BUSY_SECONDS = 2.0  # before looking again at a job that another run has in hand
 GRACE_SECONDS = 5.0  # between asking a process to end and ending it
-
-
-def threads() -> str:
-    """Threads per job."""
-    return os.environ.get("BENCH_THREADS", "1")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """What a job gets of the machine."""
-
-    gpu: str = ""  # the GPU that it sees; empty: none
-    share: float = 0.0  # of the GPU's memory that it may allocate; 0: all that is free
-
-    def environment(self, job: Job) -> dict[str, str]:
-        """The environment of the job in this slot.
-
-        One thread each: the number of threads changes results, so it never depends on how many
-        jobs run beside.
-        """
-        return {
-            "OMP_NUM_THREADS": threads(),
-            "CUDA_VISIBLE_DEVICES": self.gpu,
-            "CUBLAS_WORKSPACE_CONFIG": ":16:8",
-            "BENCH_DEVICE": job.device,
-        }
 
 
 @dataclass
@@ -84,11 +63,7 @@ class Running:
 
     def memory(self) -> int:
         """Bytes held by the process and its children."""
-        try:
-            own = psutil.Process(self.process.pid)
-            return sum(p.memory_info().rss for p in [own, *own.children(recursive=True)])
-        except psutil.Error:
-            return 0
+        return memory_held(self.process.pid or 0)
 
     def end(self, state: State, why: str) -> None:
         """End the whole process group; the outcome is as given."""
@@ -124,9 +99,7 @@ def server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     fixed = {
-        "OMP_NUM_THREADS": threads(),
-        "PYTHONHASHSEED": "0",
-        "PYTHONUNBUFFERED": "1",
+        **start_environment(),
         # Each fork copies the table of pages and each end throws it away: huge ones are few.
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
     }
@@ -191,8 +164,8 @@ def tell_of_cuda(to: Connection) -> None:
     to.send((torch.__version__, torch.version.cuda, torch.cuda.is_available()))
 
 
-def start(work: Planned, place: int, slot: Slot, store: Store, claims: Claims | None) -> Running:
-    """Start the job's worker."""
+def start(work: Planned, number: int, place: Place, store: Store, claims: Claims | None) -> Running:
+    """Start the job's worker at the place of that number."""
     folder = store.begin(work.job)
     try:
         folder.log.open("ab").close()
@@ -202,16 +175,20 @@ def start(work: Planned, place: int, slot: Slot, store: Store, claims: Claims | 
     theirs, ours = context.Pipe(duplex=False)
     held = (str(claims.sign_of(work.job.id)), claims.beat) if claims else None
     arguments = (
-        str(folder.path.resolve()), slot.environment(work.job), slot.share, held, theirs
-    )  # fmt: skip
-    process = context.Process(target=worker_process, args=arguments)
+        str(folder.path.resolve()),
+        worker_environment(work.job, place.gpu),
+        place.share(work.memory_mb),
+        held,
+        theirs,
+    )
+    process = context.Process(target=run_worker, args=arguments)
     with without_main():
         process.start()
     theirs.close()
-    return Running(work, place, folder, process, ours)
+    return Running(work, number, folder, process, ours)
 
 
-def worker_process(
+def run_worker(
     folder: str,
     environment: dict[str, str],
     share: float,
@@ -238,12 +215,6 @@ def cap_gpu_memory(share: float) -> None:
     import torch
 
     torch.cuda.set_per_process_memory_fraction(share)
-
-
-def outcome(running: Running) -> Status:
-    """How the ended worker's job stands."""
-    seconds = time.monotonic() - running.begun
-    return judge(running.folder, running.process.exitcode or 0, seconds, running.ended_as)
 
 
 def guard_memory(running: Sequence[Running], limit: int | None) -> None:
@@ -333,9 +304,7 @@ def run(
                     line.room.give(number, work.memory_mb)
                     settle(work.job, "finished", None)
                 else:
-                    place = places[number]
-                    slot = Slot(place.gpu, place.share(work.memory_mb))
-                    running.append(start(work, number, slot, store, claims))
+                    running.append(start(work, number, places[number], store, claims))
                     tell(Event("started", work.job))
             if now - guarded > 0.5:
                 guard_memory(running, job_memory)
@@ -355,7 +324,9 @@ def run(
                     line.waiting.append(one.work)
                     tell(Event("waiting", one.job))
                     continue
-                settle(one.job, "finished", outcome(one))
+                seconds = time.monotonic() - one.begun
+                status = final_status(one.folder, one.process.exitcode, seconds, one.ended_as)
+                settle(one.job, "finished", status)
             tick(running)
             if not ended:  # else there is room to begin another at once
                 wait([one.process.sentinel for one in running], POLL_SECONDS)

@@ -29,8 +29,8 @@ from bench.engines.cluster import (
     stranger,
 )
 from bench.engines.lease import Files, Found, Work, lease, own_versions, pack, unpack
-from bench.engines.local import BUSY_SECONDS, Event, orderly_end, threads
-from bench.engines.outcome import record
+from bench.engines.local import BUSY_SECONDS, Event, orderly_end
+from bench.engines.worker_process import record, worker_environment
 from bench.errors import BenchError
 from bench.files import write
 from bench.jobs.job import Job
@@ -178,21 +178,14 @@ class Run:
         self.tell(Event("started", one.job))
 
     def environment(self, job: Job) -> dict[str, str]:
-        """The worker's environment: what the local engine gives, wherever the worker runs."""
-        given = {name: value for name, value in os.environ.items() if name.startswith("BENCH_")}
-        fixed = {
-            "OMP_NUM_THREADS": threads(),  # Ray would set it to the number of CPUs leased
-            "CUBLAS_WORKSPACE_CONFIG": ":16:8",
-            "PYTHONHASHSEED": "0",
-            "PYTHONUNBUFFERED": "1",
-            "BENCH_DEVICE": job.device,
+        """The environment of the job's worker on a node: this process's settings, and the data."""
+        return {
+            **{name: value for name, value in os.environ.items() if name.startswith("BENCH_")},
+            **worker_environment(job),
             "BENCH_RANKS": str(self.cluster.processes(job)),
             "BENCH_CACHE_DIR": str(self.place / "cache"),
             "BENCH_DATA_DIR": str(self.place / "data"),
         }
-        # Ray hides no GPU from a job that asked for none.
-        hidden = {"CUDA_VISIBLE_DEVICES": ""} if job.device == "cpu" else {}
-        return given | fixed | hidden
 
     def again(self, one: Planned, seconds: float = 0.0) -> None:
         """Put the job back, to be tried in a while."""

@@ -3,26 +3,13 @@ import os
 import pytest
 
 from bench.engines import machine
-from bench.engines.local import Slot, cap_gpu_memory
+from bench.engines.local import cap_gpu_memory
 from bench.engines.schedule import Place
 from bench.errors import BenchError
 
 
-def environment(slot, device):
-    class Job:
-        pass
-
-    Job.device = device
-    return slot.environment(Job)
-
-
-def test_a_job_on_the_processors_sees_no_gpu():
-    assert environment(Slot(), "cpu")["CUDA_VISIBLE_DEVICES"] == ""
+def test_processors_are_a_place_without_a_gpu():
     assert all(place.gpu == "" for place in machine.places(2, "cpu"))
-
-
-def test_the_number_of_threads_does_not_depend_on_how_many_jobs_run():
-    assert environment(Slot(), "cpu")["OMP_NUM_THREADS"] == "1"
 
 
 def test_by_default_there_is_a_slot_per_processor_that_this_process_may_use(monkeypatch):
