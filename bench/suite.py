@@ -13,11 +13,11 @@ from bench import data
 from bench.board import build as board
 from bench.engines import EngineName, cluster, ray
 from bench.engines.cluster import Cluster
+from bench.engines.display import Display
 from bench.engines.local import run
 from bench.engines.machine import imagined, places
-from bench.engines.progress import Watch
 from bench.engines.schedule import Place, longest_first, own_part_first, refuse_impossible
-from bench.engines.shards import Claims
+from bench.engines.shards import Shard
 from bench.errors import BenchError
 from bench.files import write
 from bench.jobs.job import Job
@@ -105,23 +105,23 @@ def run_all(
             store.begin(one.job)
         room = engine.places(options, planned)
         refuse_impossible(left, room)
-        watch = Watch(planned, sum(place.slots for place in room), console)
+        display = Display(planned, sum(place.slots for place in room), console)
         seconds = 60 * engine.limit(options)
-        claims = Claims(options.out) if engine.shard else None
+        shard = Shard(options.out) if engine.shard else None
         ordered = own_part_first(left, *engine.shard) if engine.shard else longest_first(left)
 
         def finished(job: Job) -> bool:
             return is_done(job, store.folder(job))
 
-        with watch.shown(), claims or nullcontext():
+        with display.shown(), shard or nullcontext():
             if engine.name == "ray":
                 statuses = ray.run(
                     ordered,
                     store,
                     engine.cluster,
                     finished,
-                    watch.tell,
-                    watch.tick,
+                    display.show_event,
+                    display.update,
                     timeout=seconds,
                     job_memory=engine.job_memory,
                 )
@@ -131,11 +131,11 @@ def run_all(
                     store,
                     room,
                     finished,
-                    watch.tell,
-                    watch.tick,
+                    display.show_event,
+                    display.update,
                     timeout=seconds,
                     job_memory=engine.job_memory,
-                    claims=claims,
+                    shard=shard,
                 )
     entries = board.build(store)
     path = options.out / "leaderboard.csv"
