@@ -80,7 +80,7 @@ class System(Protocol):
     on anything but its settings, its data and the seed.
 
     Four things a system may have beside: `parameter_count`, an int once it is fitted;
-    `note_embedding()`, labels and vectors of what it learnt of notes or chords, for reports to draw;
+    `note_embedding()`, labels and vectors of what it learnt of notes or chords, for reports;
     `provide(others: Mapping[str, Sequence[Score]])`, called before `fit` with the training pieces
     of the other data sets that its catalogue names in `also`; and, for a ceiling alone,
     `reveal(continuations)`, called before `sample` with what truly follows each prompt.

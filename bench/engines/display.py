@@ -121,7 +121,7 @@ class Display:
         self.console.print(line, highlight=False, soft_wrap=True)
 
     def left(self) -> str:
-        """How much time is left, judged by finished jobs' estimates and by running jobs' progress."""
+        """The time left, estimated from how finished jobs took and how far running ones are."""
         done = sum(self.expected[job] for job in self.ended if job in self.expected)
         factor = sum(self.ended.values()) / done if done > 10 else 1.0
         rest = []

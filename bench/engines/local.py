@@ -151,9 +151,9 @@ def expect_gpu() -> None:
             " Install one with CUDA (pytorch.org says how), or use --device cpu."
         )
     raise BenchError(
-        f"There is a GPU, but PyTorch {version}, built for CUDA {cuda}, cannot use it. The driver may"
-        " be too old: `nvidia-smi` shows the newest CUDA that it supports. Update the driver, install"
-        " a PyTorch for that CUDA (pytorch.org says how), or use --device cpu."
+        f"There is a GPU, but PyTorch {version}, built for CUDA {cuda}, cannot use it. The driver"
+        " may be too old: `nvidia-smi` shows the newest CUDA that it supports. Update the driver,"
+        " install a PyTorch for that CUDA (pytorch.org says how), or use --device cpu."
     )
 
 

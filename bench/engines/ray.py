@@ -70,7 +70,7 @@ def data_files(jobs: Sequence[Job]) -> Files:
                 f"{pieces} cannot be written. Set BENCH_CACHE_DIR to a folder that can be written."
             )
         files[f"cache/{pieces.relative_to(data.cache_dir()).as_posix()}"] = pieces.read_bytes()
-        manifest = library.source(name).manifest
+        manifest = library.source_of(name).manifest
         if manifest.is_relative_to(data.data_dir()):  # the user's own: no node has it installed
             below = manifest.relative_to(data.data_dir()).as_posix()
             files[f"data/{below}"] = manifest.read_bytes()

@@ -75,7 +75,7 @@ def dropped_notes(score: Score, share: float, rng: np.random.Generator) -> Score
 
 
 def added_notes(score: Score, share: float, rng: np.random.Generator) -> Score:
-    """That share of notes added: at any step, of any pitch in the piece's range, as long as others."""
+    """That share of notes added: at any step, within the piece's range, as long as others."""
     count = int(rng.binomial(len(score), share)) if len(score) else 0
     if not count:
         return score

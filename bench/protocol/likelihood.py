@@ -53,7 +53,8 @@ def evaluate(system: System, test: Sequence[Score]) -> PieceLikelihoods:
     nats = np.asarray(system.log_likelihood(test), dtype=np.float64)
     if nats.shape != (len(test),):
         raise BenchError(
-            f"log_likelihood() must give one number per piece: {len(test)} pieces, shape {nats.shape}."
+            f"log_likelihood() must give one number per piece: {len(test)} pieces, but shape"
+            f" {nats.shape}."
         )
     if np.isnan(nats).any():
         raise BenchError(

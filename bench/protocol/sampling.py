@@ -44,7 +44,7 @@ def _halves(dataset: Dataset) -> tuple[list[str], list[str]]:
 
 
 def _places(score: Score, bar: int, length: int) -> list[int]:
-    """The steps at which an excerpt of that length may begin: bar lines, the farthest apart first."""
+    """The bar lines at which an excerpt of that length may begin, the farthest apart first."""
     starts = list(range(0, score.length - length + 1, bar))
     spread, gap = [], len(starts)
     taken: set[int] = set()

@@ -47,7 +47,7 @@ def ratio_draws(numerator: Floats, denominator: Floats) -> Floats:
 
 
 def over_seeds(draws: Sequence[Floats]) -> Floats:
-    """(RESAMPLES,) draws of the mean over seeds, the seeds resampled too; of one seed its own draws."""
+    """(RESAMPLES,) draws of the mean over seeds, which are resampled too; of one seed its draws."""
     table = np.stack(draws)  # (seeds, RESAMPLES)
     seeds, columns = table.shape
     chosen = np.random.default_rng(seeds).integers(seeds, size=(seeds, columns))
@@ -62,7 +62,7 @@ def interval(draws: Floats) -> tuple[float, float]:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values: rejecting those below a level keeps the family-wise error below it."""
+    """Holm's adjusted p-values: rejecting below a level keeps the family-wise error below it."""
     order = np.argsort(p)
     adjusted = np.maximum.accumulate(
         [min(1.0, p[i] * (len(p) - place)) for place, i in enumerate(order)] or [0.0]

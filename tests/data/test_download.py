@@ -23,7 +23,7 @@ HALF = len(CONTENT) // 2
 
 
 class Server(ThreadingHTTPServer):
-    """Serves CONTENT under paths that name what goes wrong, and keeps the paths it was asked for."""
+    """Serves CONTENT under paths that name what goes wrong; keeps the paths it was asked for."""
 
     daemon_threads = True
 
