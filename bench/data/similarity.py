@@ -75,7 +75,7 @@ def shares(of: Sequence[Hashes], within: Sequence[Hashes]) -> Floats:
 
 
 def alike(hashes: Sequence[Hashes], bound: float) -> NDArray[np.int64]:
-    """(pairs, 2) pairs of pieces; the first has at least that share of its windows in the second."""
+    """(pairs, 2) pairs of pieces; at least that share of the first one's windows is in the second."""
     blocks = [np.zeros((0, 2), dtype=np.int64)]
     for block, share in enumerate(_shares(hashes, hashes)):
         first, second = np.nonzero(share >= bound)
