@@ -79,7 +79,7 @@ def windows(pieces: Sequence[Score], steps: int, bar: int, grid: int) -> Windows
 
 
 def _rolls(pieces: Sequence[Score], steps: int) -> Iterator[tuple[Rolls, Rolls]]:
-    """Rolls (windows, steps, 88) of what sounds and what is struck, in blocks of some CHUNK windows."""
+    """Rolls (windows, steps, 88) of what sounds and what is struck, in blocks of windows."""
     held: list[tuple[Rolls, Rolls]] = []
     count = 0
     for piece in pieces:
