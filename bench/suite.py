@@ -14,11 +14,11 @@ from bench.board.build import build
 from bench.board.rows import Board, to_csv
 from bench.engines import EngineName, cluster, ray
 from bench.engines.cluster import Cluster
+from bench.engines.display import Display
 from bench.engines.local import run
 from bench.engines.machine import imagined, places
-from bench.engines.progress import Watch
 from bench.engines.schedule import Place, longest_first, own_part_first, refuse_impossible
-from bench.engines.shards import Claims
+from bench.engines.shards import Shard
 from bench.errors import BenchError
 from bench.files import write
 from bench.jobs.job import Job
@@ -110,23 +110,23 @@ def run_all(
             runs.begin(planned_job.job)
         room = engine.places(options, planned)
         refuse_impossible(left, room)
-        watch = Watch(planned, sum(place.slots for place in room), console)
+        display = Display(planned, sum(place.slots for place in room), console)
         seconds = 60 * engine.limit(options)
-        claims = Claims(options.out) if engine.shard else None
+        shard = Shard(options.out) if engine.shard else None
         ordered = own_part_first(left, *engine.shard) if engine.shard else longest_first(left)
 
         def finished(job: Job) -> bool:
             return JobRecord(runs.folder(job)).is_done(job)
 
-        with watch.shown(), claims or nullcontext():
+        with display.shown(), shard or nullcontext():
             if engine.name == "ray":
                 statuses = ray.run(
                     ordered,
                     runs,
                     engine.cluster,
                     finished,
-                    watch.tell,
-                    watch.tick,
+                    display.show_event,
+                    display.update,
                     timeout=seconds,
                     job_memory=engine.job_memory,
                 )
@@ -136,11 +136,11 @@ def run_all(
                     runs,
                     room,
                     finished,
-                    watch.tell,
-                    watch.tick,
+                    display.show_event,
+                    display.update,
                     timeout=seconds,
                     job_memory=engine.job_memory,
-                    claims=claims,
+                    shard=shard,
                 )
     board = build(runs)
     path = options.out / "leaderboard.csv"

@@ -17,7 +17,7 @@ from bench.engines import local, ray
 from bench.engines.cluster import Cluster
 from bench.engines.machine import cores
 from bench.engines.schedule import Place
-from bench.engines.shards import Claims
+from bench.engines.shards import Shard
 from bench.files import write, write_json
 from bench.jobs.job import Card, Job
 from bench.jobs.plan import Planned
@@ -94,8 +94,8 @@ def test_a_trivial_job_in_a_process_costs_less_than_50_ms(
     """Asserted of a machine that is not busy with something else."""
     load = os.getloadavg()[0] / cores()
     works = [trivial(store, seed) for seed in range(101)]
-    with Claims(tmp_path / "shared") if shard else nullcontext() as claims:
-        found = to_the_next(lambda *tell: local.run(works, store, [Place(1)], *tell, claims=claims))
+    with Shard(tmp_path / "shared") if shard else nullcontext() as joined:
+        found = to_the_next(lambda *tell: local.run(works, store, [Place(1)], *tell, shard=joined))
     middle = float(np.median(found))
     measured(
         "engines",

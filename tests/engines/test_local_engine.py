@@ -1,4 +1,4 @@
-"""What a job may do to a run: nothing that the others would notice."""
+"""Whatever happens to a job, the others of the run do not notice."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def test_every_way_to_fail_is_a_row_and_the_others_go_on(home):
     done = home.bench(*run, "--timeout", "0.15", "--job-memory", "900", "--workers", "3")
     assert done.returncode == 1, done.stderr
     assert "8 of 9 jobs failed" in done.stderr
-    found = rows(home)
+    table = rows(home)
     expected = {
         "Raises": ("failed", "fit", "RuntimeError: the loss"),
         "Exits": ("failed", "sample", "SystemExit: 0"),
@@ -45,13 +45,13 @@ def test_every_way_to_fail_is_a_row_and_the_others_go_on(home):
         "ImprobablyGood": ("failed", "likelihood", "no probability exceeds 1"),
     }
     for system, (state, phase, error) in expected.items():
-        row = found[system]
+        row = table[system]
         assert row["status"] == state, row["failure"]
         assert f"in phase '{phase}'" in row["failure"]
         assert error in row["failure"]
         assert "log.txt" in row["failure"]
         assert row["skill"] is None
-    assert found["Quiet"]["status"] == "ok"
+    assert table["Quiet"]["status"] == "ok"
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -95,7 +95,7 @@ def worker_of(folder):
 
 
 def kill_while_learning(home, who):
-    """Start a Learner, kill its driver or its worker on the way, and wait until both are gone."""
+    """Start a Learner, kill its driver or its worker while it trains, and wait for both to end."""
     home.environment |= {"BENCH_CHECKPOINT_SECONDS": "0", "TEST_PACE": "1"}
     driver = home.start(*home.arguments("Quiet", "Learner"), "--workers", "2")
     folder = wait_for(lambda: home.runs.exists() and any(home.runs.glob("jobs/Learner*/job.json")))
@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint_means_beginning_anew_not_failing(home):
     assert len(folder.curves.read_text().splitlines()) == 60
 
 
-def test_what_was_half_written_is_not_taken_for_finished(home):
+def test_a_half_written_result_does_not_count_as_finished(home):
     home.environment["TEST_FLAG"] = str(home.path / "flag")
     first = home.bench(*home.arguments("DiesWhileSaving"))
     assert first.returncode == 1
@@ -233,7 +233,7 @@ def test_an_output_folder_that_cannot_be_written_is_one_clear_sentence(home):
     assert "Traceback" not in done.stderr
 
 
-def test_a_gpu_that_pytorch_cannot_use_is_said_so_before_anything_starts(home, driver):
+def test_a_gpu_that_pytorch_cannot_use_is_reported_before_anything_starts(home, driver):
     if torch.cuda.is_available():
         pytest.skip("PyTorch can use the GPU that is here")
     driver("0, GPU-aa, 81559")
@@ -245,7 +245,7 @@ def test_a_gpu_that_pytorch_cannot_use_is_said_so_before_anything_starts(home, d
     assert "built for processors only" in done.stderr or "cannot use it" in done.stderr
     assert "--device cpu" in done.stderr
     assert not list(home.runs.glob("jobs/*/log.txt"))
-    signs = json.loads(home.bench("doctor", "--json").stdout)
-    (gpu,) = [sign for sign in signs if sign["what"] == "GPU"]
+    checks = json.loads(home.bench("doctor", "--json").stdout)
+    (gpu,) = [check for check in checks if check["what"] == "GPU"]
     assert (gpu["found"], gpu["well"]) == ("0", False)
     assert "--device cpu" in gpu["advice"]
