@@ -127,7 +127,7 @@ class SurveyConfig(_Section):
     simulated: bool = False  # no person listens: every page that shows it says so
 
     @model_validator(mode="after")
-    def _fits_in_a_sitting(self) -> SurveyConfig:
+    def _consistent(self) -> SurveyConfig:
         if len(set(self.systems)) < len(self.systems):
             raise ValueError("systems: a system is named twice")
         if self.per_system > self.clips:

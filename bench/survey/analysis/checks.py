@@ -83,25 +83,22 @@ def order_effects(
         return None
     n = len(estimates.systems)
     drift, drift_low, drift_high, drift_p = fitted.coefficient(n)
-    effects = OrderEffects(
+    carry, carry_low, carry_high, carry_p = (
+        fitted.coefficient(n + 1) if "previous" in covariates else (None, None, None, None)
+    )
+    means = fitted.means[:n]
+    shifts = means - means.mean() - estimates.means + estimates.means.mean()
+    return OrderEffects(
         drift=drift,
         drift_low=drift_low,
         drift_high=drift_high,
         drift_p=drift_p,
-        carry=None,
-        carry_low=None,
-        carry_high=None,
-        carry_p=None,
-        shift=None,
+        carry=carry,
+        carry_low=carry_low,
+        carry_high=carry_high,
+        carry_p=carry_p,
+        shift=float(np.abs(shifts).max()),
     )
-    if "previous" in covariates:
-        effects.carry, effects.carry_low, effects.carry_high, effects.carry_p = fitted.coefficient(
-            n + 1
-        )
-    means = fitted.means[:n]
-    shifts = means - means.mean() - estimates.means + estimates.means.mean()
-    effects.shift = float(np.abs(shifts).max())
-    return effects
 
 
 def nonparametric(
