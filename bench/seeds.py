@@ -33,5 +33,5 @@ def named_generator(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def step_seed(seed: int, step: int) -> int:
-    """The seed of one training step: a resumed run draws what an unbroken one draws."""
+    """The seed of one training step: a resumed run draws the same as an uninterrupted one."""
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)

@@ -149,7 +149,7 @@ def describe(sounding: Rolls, onsets: Rolls, bar: int, grid: int) -> Floats:
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _share(part: Any, whole: Any) -> Floats:
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
     """Part over whole; NaN where the whole is 0."""
     whole = np.where(np.asarray(whole) > 0, whole, np.nan)
     return np.asarray(part / (whole[:, None] if np.ndim(part) > np.ndim(whole) else whole))

@@ -98,20 +98,20 @@ def longest_runs(pieces: Sequence[Score], train: Sequence[Score]) -> Floats:
     """(pieces,) the notes in each piece's longest passage that occurs in a training piece, in any
     key; NaN without notes.
     """
-    own, theirs = notes_of(pieces), notes_of(train)
+    own, training = notes_of(pieces), notes_of(train)
     answers: dict[int, NDArray[np.bool_]] = {}
 
     def has(notes: int) -> NDArray[np.bool_]:
         """(pieces,) whether a passage of that many notes occurs in training pieces."""
         if notes not in answers:
             numbers, piece = own.passages(notes)
-            known = among(numbers, theirs.passages(notes)[0])
+            known = among(numbers, training.passages(notes)[0])
             answers[notes] = np.bincount(piece, known, minlength=len(pieces)) > 0
         return answers[notes]
 
     # A piece with a run of some length has runs of every shorter length, so that the longest is
     # found by bisection. Pieces with runs of similar lengths need the same answers.
-    low = np.minimum(own.counts, int(theirs.counts.max(initial=0) > 0))
+    low = np.minimum(own.counts, int(training.counts.max(initial=0) > 0))
     high = low.copy()
     notes = 2
     growing = own.counts >= notes

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from bench.contract import Object
 from bench.data.dataset import SPLITS, Dataset, Split
@@ -82,17 +81,29 @@ def pin(
     grid: int,
     bar: int,
     object: Object,
-    **rest: Any,
+    made_with: Mapping[str, str] | None = None,
+    known_duplicates: tuple[tuple[str, str], ...] = (),
+    about: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """The manifest of these pieces in these splits; `rest` are further fields of it."""
+    """The manifest of these pieces in these splits."""
     hashes: dict[Split, dict[str, str]] = {
         split: {piece: pieces[piece].content_hash[:DIGITS] for piece in sorted(splits[split])}
         for split in SPLITS
     }
-    manifest = Manifest(name, version, grid, bar, object, hashes, "", **rest)
+    manifest = Manifest(
+        name=name,
+        version=version,
+        grid=grid,
+        bar=bar,
+        object=object,
+        splits=hashes,
+        fingerprint="",
+        made_with=made_with or {},
+        known_duplicates=known_duplicates,
+        about=about or {},
+    )
     manifest.check()
-    fingerprint = manifest.dataset(pieces).fingerprint
-    return Manifest(name, version, grid, bar, object, hashes, fingerprint, **rest)
+    return replace(manifest, fingerprint=manifest.dataset(pieces).fingerprint)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

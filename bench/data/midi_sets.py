@@ -190,7 +190,7 @@ POP909 = _source(
 )
 JAZZ = _source(
     "jazz",
-    "Solo jazz piano by Doug McKenzie; steps are eighths of a second, bars a mere two seconds",
+    "Solo jazz piano by Doug McKenzie, in steps of an eighth of a second and bars of two seconds",
     _Folder(
         "the jazz pieces",
         ("jazz_piano", "Jazz-Piano-Generative-LSTM/LSTM/jazz"),

@@ -73,19 +73,19 @@ def source() -> str:
     return digest.hexdigest()[:12]
 
 
-def differences(theirs: Mapping[str, str]) -> str:
-    """In which versions this node differs from theirs, in words; empty: in none."""
-    ours = own_versions()
+def differences(expected: Mapping[str, str]) -> str:
+    """The versions of this node that differ from the expected ones, in words; empty: none."""
+    own = own_versions()
     return ", ".join(
-        f"{name} {ours.get(name, 'missing')} instead of {theirs.get(name, 'none')}"
-        for name in sorted({*ours, *theirs})
-        if ours.get(name) != theirs.get(name)
+        f"{name} {own.get(name, 'missing')} instead of {expected.get(name, 'none')}"
+        for name in sorted({*own, *expected})
+        if own.get(name) != expected.get(name)
     )
 
 
-def inspect(theirs: Mapping[str, str], mark: str) -> tuple[str, bool]:
-    """What differs from their versions on this node, and whether it sees their file."""
-    return differences(theirs), Path(mark).is_file()
+def inspect(expected: Mapping[str, str], mark: str) -> tuple[str, bool]:
+    """This node's differences from the expected versions, and whether it sees the file `mark`."""
+    return differences(expected), Path(mark).is_file()
 
 
 def run_lease(lease: Lease, files: Files | None, data: Files | None) -> LeaseResult:

@@ -133,13 +133,13 @@ def expect_gpu() -> None:
     PyTorch is asked in a process of its own: once a process has used CUDA, its children cannot.
     """
     context = server()
-    theirs, ours = context.Pipe(duplex=False)
-    process = context.Process(target=report_cuda, args=(ours,))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=report_cuda, args=(sender,))
     with without_main():
         process.start()
-    ours.close()
+    sender.close()
     try:
-        version, cuda, usable = theirs.recv()
+        version, cuda, usable = receiver.recv()
     except EOFError:
         version, cuda, usable = "?", None, False
     process.join()
@@ -172,20 +172,20 @@ def start(work: Planned, number: int, place: Place, store: Store, shard: Shard |
     except OSError as error:
         raise cannot_write(store.root, error) from None
     context = server()
-    theirs, ours = context.Pipe(duplex=False)
+    receiver, sender = context.Pipe(duplex=False)
     sign = (str(shard.sign_of(work.job.id)), shard.beat) if shard else None
     arguments = (
         str(folder.path.resolve()),
         worker_environment(work.job, place.gpu),
         place.share(work.memory_mb),
         sign,
-        theirs,
+        receiver,
     )
     process = context.Process(target=run_worker, args=arguments)
     with without_main():
         process.start()
-    theirs.close()
-    return Running(work, number, folder, process, ours)
+    receiver.close()
+    return Running(work, number, folder, process, sender)
 
 
 def run_worker(

@@ -134,12 +134,12 @@ def _read(
 ) -> Score:
     file = parse(content)
     grid, length = given_grid or GRID, 0
-    ours = next(filter(None, map(_MARKER.fullmatch, file.markers)), None)
+    marker = next(filter(None, map(_MARKER.fullmatch, file.markers)), None)
     if clock == "seconds" or beats is not None:
-        ours = None
-    if ours:
-        grid = given_grid or int(ours[1]) or GRID
-        length = -(-int(ours[2]) * grid // max(1, int(ours[1])))
+        marker = None
+    if marker:
+        grid = given_grid or int(marker[1]) or GRID
+        length = -(-int(marker[2]) * grid // max(1, int(marker[1])))
     onset, end = (
         _steps(file, ticks, grid, clock, seconds_per_step, beats)
         for ticks in (file.onset, file.end)
@@ -148,7 +148,7 @@ def _read(
     if length > LONGEST:
         raise MidiError(f"it is {length} steps long; a piece may have at most {LONGEST}")
     keep = (file.pitch >= LOWEST) & (file.pitch <= HIGHEST) & (onset >= 0)
-    if not ours and not keep.any():
+    if not marker and not keep.any():
         raise MidiError(
             f"it has no notes for the piano: {file.drums} drum notes and {len(keep)} others, "
             f"none of which is on keys {LOWEST} to {HIGHEST} and begins at step 0 or later"
@@ -156,7 +156,7 @@ def _read(
     score = Score.from_notes(
         onset[keep], (end - onset)[keep], file.pitch[keep], file.velocity[keep], grid=grid
     )
-    return score.pad(length if ours else -(-score.length // grid) * grid)
+    return score.pad(length if marker else -(-score.length // grid) * grid)
 
 
 def _steps(

@@ -238,7 +238,7 @@ def concatenate(scores: Sequence[Score]) -> Score:
         raise ValueError(f"pieces on different grids cannot be joined: {sorted(grids)}")
     starts = np.cumsum([0] + [score.length for score in scores])
 
-    def join(name: str) -> Any:
+    def join(name: str) -> Ints:
         return np.concatenate([getattr(score, name) for score in scores])
 
     onset = np.concatenate([s.onset + start for s, start in zip(scores, starts, strict=False)])

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +34,9 @@ _FILTER, _ENV_TO_FILTER, _INSTRUMENT, _KEYS, _VELOCITIES, _SAMPLE = 8, 11, 41, 4
 _HOLD, _DECAY, _SUSTAIN, _RELEASE = 35, 36, 37, 38  # of the volume's envelope
 _ATTENUATION, _COARSE, _FINE, _ROOT = 48, 51, 52, 58
 _DEFAULTS = {_FILTER: 13500, _HOLD: -12000, _DECAY: -12000, _RELEASE: -12000, _ROOT: -1}
+
+
+Records = NDArray[np.void]  # rows of a table
 
 
 class AudioError(RuntimeError):
@@ -112,7 +114,9 @@ def _chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
             at += 8 + size + size % 2
 
 
-def _zones(table: dict[str, Any], level: str, owners: Any, index: int) -> Iterator[dict[int, int]]:
+def _zones(
+    table: dict[str, Records], level: str, owners: Records, index: int
+) -> Iterator[dict[int, int]]:
     """The generators of each zone of a preset (p) or instrument (i)."""
     bags, generators = table[f"{level}bag"]["gen"], table[f"{level}gen"]
     for bag in range(owners["bag"][index], owners["bag"][index + 1]):
@@ -124,7 +128,7 @@ def _within(value: int, span: int | None) -> bool:
     return span is None or span & 0xFF <= value <= span >> 8 & 0xFF
 
 
-def _voice(key: int, zone: dict[int, int], sample: Any, recorded: NDArray[np.int16]) -> Voice:
+def _voice(key: int, zone: dict[int, int], sample: np.void, recorded: NDArray[np.int16]) -> Voice:
     def seconds(kind: int) -> float:  # from time cents
         return float(2 ** (_amount(zone, kind) / 1200))
 
