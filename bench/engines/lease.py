@@ -23,7 +23,7 @@ from typing import Literal
 
 from bench.engines.worker_process import final_status, memory_held
 from bench.files import write
-from bench.jobs.run_folder import BUSY, JobFolder, State, Status, versions
+from bench.jobs.run_folder import BUSY, JobFolder, JobStatus, State, versions
 
 Files = dict[str, bytes]  # by path, with / between its parts
 
@@ -47,7 +47,7 @@ class LeaseResult:
     """How a lease ended."""
 
     kind: Literal["ended", "busy", "refused"]
-    status: Status | None = None  # of a job that ended
+    status: JobStatus | None = None  # of a job that ended
     reason: str = ""  # why the node refused
     files: Files = field(default_factory=dict)  # the job's folder, where it is not shared
 

@@ -36,7 +36,7 @@ from bench.engines.worker_process import (
 from bench.errors import BenchError
 from bench.jobs.job import Job
 from bench.jobs.plan import Planned
-from bench.jobs.run_folder import BUSY, JobFolder, State, Status, Store, cannot_write
+from bench.jobs.run_folder import BUSY, JobFolder, JobStatus, RunFolder, State, cannot_write
 
 PRELOADED = ["bench.engines.preloaded"]
 POLL_SECONDS = 0.1
@@ -85,7 +85,7 @@ class Event:
 
     kind: EventKind
     job: Job
-    status: Status | None = None
+    status: JobStatus | None = None
 
 
 def signal_group(process: ForkServerProcess, number: int) -> None:
@@ -164,7 +164,9 @@ def report_cuda(connection: Connection) -> None:
     connection.send((torch.__version__, torch.version.cuda, torch.cuda.is_available()))
 
 
-def start(work: Planned, number: int, place: Place, store: Store, shard: Shard | None) -> Running:
+def start(
+    work: Planned, number: int, place: Place, store: RunFolder, shard: Shard | None
+) -> Running:
     """Start the job's worker at the place of that number."""
     folder = store.begin(work.job)
     try:
@@ -257,7 +259,7 @@ def orderly_end(running: list[Running]) -> Iterator[None]:
 
 def run(
     planned: Sequence[Planned],
-    store: Store,
+    store: RunFolder,
     places: Sequence[Place],
     finished: Callable[[Job], bool],
     on_event: Callable[[Event], None],
@@ -265,7 +267,7 @@ def run(
     timeout: float | None = None,
     job_memory: int | None = None,
     shard: Shard | None = None,
-) -> dict[str, Status]:
+) -> dict[str, JobStatus]:
     """Run the jobs in the order given, as far as there is room; their statuses by job id.
 
     `timeout`: seconds that each may take. `job_memory`: MB that each may hold. A job that another
@@ -276,7 +278,7 @@ def run(
     queue = Queue(planned, places)
     not_before: dict[str, float] = {}
     running: list[Running] = []
-    statuses: dict[str, Status] = {}
+    statuses: dict[str, JobStatus] = {}
     looked = guarded = 0.0
 
     def ready(work: Planned) -> bool:
@@ -284,8 +286,8 @@ def run(
             return False
         return shard is None or shard.standing(work.job.id) in ("free", "mine")
 
-    def settle(job: Job, kind: EventKind, status: Status | None) -> None:
-        statuses[job.id] = status or store.folder(job).read_status() or Status(state="failed")
+    def settle(job: Job, kind: EventKind, status: JobStatus | None) -> None:
+        statuses[job.id] = status or store.folder(job).read_status() or JobStatus(state="failed")
         if shard and kind == "finished":
             shard.end(job.id)
         on_event(Event(kind, job, statuses[job.id]))

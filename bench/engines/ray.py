@@ -36,7 +36,7 @@ from bench.errors import BenchError
 from bench.files import write
 from bench.jobs.job import Job
 from bench.jobs.plan import Planned
-from bench.jobs.run_folder import JobFolder, Status, Store, cannot_write
+from bench.jobs.run_folder import JobFolder, JobStatus, RunFolder, cannot_write
 
 RETRIES = 2  # of a job whose node or lease was lost, through no fault of its own
 POLL_SECONDS = 0.2
@@ -101,7 +101,7 @@ class Run:
     def __init__(
         self,
         ray: Any,
-        store: Store,
+        store: RunFolder,
         cluster: Cluster,
         on_event: Callable[[Event], None],
         timeout: float | None,
@@ -114,7 +114,7 @@ class Run:
         self.not_before: dict[str, float] = {}
         self.lost: Counter[str] = Counter()
         self.leased: dict[Any, Leased] = {}
-        self.statuses: dict[str, Status] = {}
+        self.statuses: dict[str, JobStatus] = {}
         self.nodes: list[Node] = []
         self.looked = self.hopeful = float("-inf")
         self.sent: Any = None  # the data sets, for nodes that do not share the run folder
@@ -218,7 +218,7 @@ class Run:
             self.put_back(leased.planned, BUSY_SECONDS)
             self.on_event(Event("waiting", job))
             return
-        self.finish(job, result.status or Status(state="crashed"))
+        self.finish(job, result.status or JobStatus(state="crashed"))
 
     def handle_loss(self, leased: Leased, error: BaseException) -> None:
         """Try a job again whose node or process was lost, a few times.
@@ -236,14 +236,14 @@ class Run:
         self.lost[job.id] += 1
         if self.lost[job.id] <= RETRIES:
             self.put_back(leased.planned)
-            status = Status(state=state, error=f"{cause}; it is tried again")
+            status = JobStatus(state=state, error=f"{cause}; it is tried again")
             self.on_event(Event("waiting", job, status))
             return
         seconds = time.monotonic() - leased.begun
         why = f"{cause}, {self.lost[job.id]} times"
         self.finish(job, record(leased.folder, state, why, seconds))
 
-    def finish(self, job: Job, status: Status) -> None:
+    def finish(self, job: Job, status: JobStatus) -> None:
         """Keep the job's final status, and report it."""
         self.statuses[job.id] = status
         self.on_event(Event("finished", job, status))
@@ -275,7 +275,7 @@ class Run:
             while (work := self.startable()) is not None:
                 self.waiting.remove(work)
                 if finished(work.job):  # another run did it in the meantime
-                    status = self.store.folder(work.job).read_status() or Status(state="ok")
+                    status = self.store.folder(work.job).read_status() or JobStatus(state="ok")
                     self.finish(work.job, status)
                     continue
                 self.start(work)
@@ -297,7 +297,7 @@ class Run:
 
 def run(
     planned: Sequence[Planned],
-    store: Store,
+    store: RunFolder,
     cluster: Cluster,
     finished: Callable[[Job], bool],
     on_event: Callable[[Event], None],
@@ -305,7 +305,7 @@ def run(
     timeout: float | None = None,
     job_memory: int | None = None,
     shared: bool | None = None,
-) -> dict[str, Status]:
+) -> dict[str, JobStatus]:
     """Run the jobs in the order given; their statuses by job id.
 
     `timeout`: seconds that each may take. `job_memory`: MB that each may hold. `shared`: whether

@@ -9,7 +9,7 @@ from contextlib import suppress
 import psutil
 
 from bench.jobs.job import Job
-from bench.jobs.run_folder import UNFINISHED, JobFolder, State, Status
+from bench.jobs.run_folder import UNFINISHED, JobFolder, JobStatus, State
 
 
 def threads() -> str:
@@ -53,7 +53,7 @@ def memory_held(pid: int) -> int:
 
 def final_status(
     folder: JobFolder, code: int, seconds: float, ended_as: tuple[State, str] | None = None
-) -> Status:
+) -> JobStatus:
     """The job's status by its worker's exit status, or by why the engine ended the worker.
 
     What the worker could not write down itself is written down for it.
@@ -62,7 +62,7 @@ def final_status(
     if ended_as is not None:
         return record(folder, *ended_as, seconds)
     if code == 0:
-        return Status(state="ok", phase="done", error="", seconds=seconds)
+        return JobStatus(state="ok", phase="done", error="", seconds=seconds)
     if code == 1 and status and status.error != UNFINISHED:
         return status
     if code == -signal.SIGKILL:
@@ -75,10 +75,10 @@ def final_status(
     return record(folder, "crashed", error, seconds)
 
 
-def record(folder: JobFolder, state: State, error: str, seconds: float) -> Status:
+def record(folder: JobFolder, state: State, error: str, seconds: float) -> JobStatus:
     """Write down how a job ended whose worker cannot."""
     before = folder.read_status()
-    status = Status(
+    status = JobStatus(
         state=state,
         phase=before.phase if before else "start",
         error=error,

@@ -177,11 +177,6 @@ def is_finished(folder: JobFolder) -> bool:
     return status is not None and status.state == "ok" and folder.read_result().complete
 
 
-# Until every caller uses the new names.
-Store = RunFolder
-Status = JobStatus
-
-
 def cannot_write(root: Path, error: OSError) -> BenchError:
     """What to tell people when the run folder cannot be written."""
     where = root if root.exists() else root.parent

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.jobs.job import Job
-from bench.jobs.run_folder import JobFolder, Store, is_finished
+from bench.jobs.run_folder import JobFolder, RunFolder, is_finished
 from bench.music import Score
 from bench.survey.clips import (
     Clip,
@@ -197,7 +197,7 @@ def _practice(
 
 def _jobs(run: Path) -> list[tuple[JobFolder, Job]]:
     """Every job of the run."""
-    return [(folder, job) for folder in Store(run).folders() if (job := folder.read_job())]
+    return [(folder, job) for folder in RunFolder(run).folders() if (job := folder.read_job())]
 
 
 def _finished_job(config: SurveyConfig, name: str) -> tuple[JobFolder, Job]:

@@ -140,11 +140,11 @@ def _corrupted_music(config: SurveyConfig, progress: Callable[[str], None]) -> S
 
 def _comparable_jobs(run: Path) -> tuple[str, ...]:
     """The ids of at most six jobs of the run, of the largest group that a survey can compare."""
-    from bench.jobs.run_folder import Store as Runs
+    from bench.jobs.run_folder import RunFolder
     from bench.jobs.run_folder import is_finished
 
     groups: dict[tuple[str, str], dict[str, str]] = {}
-    for folder in Runs(run).folders():
+    for folder in RunFolder(run).folders():
         job = folder.read_job()
         if (
             job

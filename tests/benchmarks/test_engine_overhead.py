@@ -21,7 +21,7 @@ from bench.engines.shards import Shard
 from bench.files import write, write_json
 from bench.jobs.job import Card, Job
 from bench.jobs.plan import Planned
-from bench.jobs.run_folder import Store
+from bench.jobs.run_folder import RunFolder
 from bench.protocol.sampling import Protocol
 
 AIM = 0.050  # seconds, after the first job
@@ -68,7 +68,7 @@ def to_the_next(run):
 @pytest.fixture
 def store(home):
     data.load("toy")  # Ray's workers are given what was read
-    return Store(home.runs)
+    return RunFolder(home.runs)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def make_run(out):
     from bench.files import write_json
     from bench.jobs import phases
     from bench.jobs.plan import Options, jobs_of
-    from bench.jobs.run_folder import Store
+    from bench.jobs.run_folder import RunFolder
     from bench.protocol import sampling
 
     systems = ("random-chords", "markov-chain", "human")
@@ -59,7 +59,7 @@ def make_run(out):
     )
     dataset = data.load("toy")
     for job in jobs_of(options):
-        folder = Store(out).begin(job)
+        folder = RunFolder(out).begin(job)
         prompts = sampling.prompts(dataset, job.protocol)
         phases.fit(job, folder, dataset)
         sampled = phases.sample(job, folder, dataset, prompts)

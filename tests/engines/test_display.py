@@ -8,7 +8,7 @@ from rich.console import Console
 from bench.engines import display
 from bench.engines.local import Event
 from bench.files import write_json
-from bench.jobs.run_folder import Status
+from bench.jobs.run_folder import JobStatus
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_estimates_are_corrected_by_the_jobs_that_ended(clock):
     shown = display_of(first, second)
     shown.show_event(Event("started", first.job))
     clock.seconds = 300
-    shown.show_event(Event("finished", first.job, Status(state="ok")))
+    shown.show_event(Event("finished", first.job, JobStatus(state="ok")))
     assert shown.left() == "about 5 min left"
-    shown.show_event(Event("finished", second.job, Status(state="ok")))
+    shown.show_event(Event("finished", second.job, JobStatus(state="ok")))
     assert shown.left() == "nothing left"

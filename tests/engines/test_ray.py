@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from waiting import wait_for
 
-from bench.board import build as board
+from bench.board.rows import read_csv
 from bench.engines import cluster as clusters
 from bench.engines import lease
 from bench.engines import ray as engine
@@ -22,8 +22,8 @@ from bench.engines.display import Display
 from bench.errors import BenchError
 from bench.files import read_json
 from bench.jobs.plan import Options, plan
-from bench.jobs.run_folder import Store, is_finished
-from bench.jobs.scores import is_done
+from bench.jobs.record import JobRecord
+from bench.jobs.run_folder import RunFolder, is_finished
 
 if find_spec("ray") is None and os.environ.get("CI") != "true":
     pytest.skip("Ray is not installed: pip install 'musicbench[ray]'", allow_module_level=True)
@@ -71,23 +71,23 @@ def on(two_nodes, home):
 
 
 def folders(root):
-    return {folder.path.name.split(".")[0]: folder for folder in Store(root).folders()}
+    return {folder.path.name.split(".")[0]: folder for folder in RunFolder(root).folders()}
 
 
 def rows(root):
-    return {row["system"]: row for row in board.read_csv(root / "leaderboard.csv")}
+    return {row.system: row for row in read_csv(root / "leaderboard.csv").rows}
 
 
 def results(root):
     """The results of each job, without what depends on the clock."""
     values = {}
-    for folder in Store(root).folders():
+    for folder in RunFolder(root).folders():
         result = folder.read_result()
         scores = read_json(folder.scores)["metrics"]
         values[folder.path.name] = (
-            result["fit"]["files"],
-            result["sample"]["hashes"],
-            result["likelihood"]["nats"],
+            result.fit.files,
+            result.sample.hashes,
+            result.likelihood.nats,
             {name: (score["value"], score["detail"]) for name, score in scores.items()},
             folder.score_arrays.read_bytes(),
         )
@@ -96,7 +96,7 @@ def results(root):
 
 def attempts(root):
     """How often each job was begun."""
-    return [folder.log.read_text().count(", attempt ") for folder in Store(root).folders()]
+    return [folder.log.read_text().count(", attempt ") for folder in RunFolder(root).folders()]
 
 
 def curve(folder):
@@ -108,7 +108,7 @@ def learning(root):
     """The pid of a Learner's worker that has left a checkpoint."""
 
     def pid():
-        for folder in Store(root).folders():
+        for folder in RunFolder(root).folders():
             progress = read_json(folder.progress)
             if folder.checkpoint.exists() and progress and progress["phase"] == "fit":
                 return progress["pid"]
@@ -127,7 +127,7 @@ def test_every_engine_gives_the_same_bits(home, on):
     done = home.bench(*run, "--engine", "in-turn", "--out", str(in_turn))
     assert done.returncode == 0, done.stderr
     assert results(home.runs) == results(in_turn)
-    assert {f.read_result()["fit"]["threads"] for f in Store(home.runs).folders()} == {1}
+    assert {f.read_result().fit.threads for f in RunFolder(home.runs).folders()} == {1}
     again = home.bench(*run, *on)
     assert "All 5 jobs are done already." in again.stdout
 
@@ -145,10 +145,10 @@ def test_every_way_to_fail_is_a_row_of_its_own_and_the_others_go_on(home, on):
         "EatsMemory": ("out-of-memory", "fit", "held more than 900 MB"),
     }
     for system, (state, phase, error) in expected.items():
-        assert table[system]["status"] == state, table[system]["failure"]
-        assert f"in phase '{phase}'" in table[system]["failure"]
-        assert error in table[system]["failure"]
-    assert table["Quiet"]["status"] == "ok"
+        assert table[system].status == state, table[system].failure
+        assert f"in phase '{phase}'" in table[system].failure
+        assert error in table[system].failure
+    assert table["Quiet"].status == "ok"
     assert attempts(home.runs) == [1] * 5
 
 
@@ -158,7 +158,7 @@ def test_a_killed_worker_is_an_outcome_and_the_same_command_goes_on_bit_equal(ho
     os.kill(learning(home.runs), signal.SIGKILL)
     assert driver.wait(60) == 1
     driver.stdout.close()
-    assert rows(home.runs)["Learner"]["status"] == "out-of-memory"
+    assert rows(home.runs)["Learner"].status == "out-of-memory"
     straight(home, on)
 
 
@@ -207,11 +207,11 @@ def test_a_dead_nodes_jobs_end_once_each_on_the_nodes_that_are_left(home, on, tw
     output = driver.communicate(timeout=200)[0]
     assert driver.returncode == 0, output
     assert "it is tried again" in output
-    assert len(Store(home.runs).folders()) == 6
-    assert all(is_finished(folder) for folder in Store(home.runs).folders())
+    assert len(RunFolder(home.runs).folders()) == 6
+    assert all(is_finished(folder) for folder in RunFolder(home.runs).folders())
     assert output.count("done     Learner") == 6
     assert sorted(attempts(home.runs))[:2] == [1, 1]
-    assert rows(home.runs)["Learner"]["seeds"] == 6
+    assert rows(home.runs)["Learner"].seeds == 6
 
 
 @pytest.mark.slow
@@ -243,8 +243,8 @@ def test_a_node_out_of_memory_is_an_outcome_after_a_few_tries(home):
             *home.arguments("Hangs"), "--engine", "ray", "--ray-address", cluster.address
         )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert rows(home.runs)["Hangs"]["status"] == "out-of-memory"
-    assert "ran out of memory, and Ray ended it, 3 times" in rows(home.runs)["Hangs"]["failure"]
+    assert rows(home.runs)["Hangs"].status == "out-of-memory"
+    assert "ran out of memory, and Ray ended it, 3 times" in rows(home.runs)["Hangs"].failure
 
 
 @pytest.mark.slow
@@ -263,7 +263,7 @@ def test_two_processes_train_one_system_on_one_node(home, on):
     home.environment["BENCH_RANKS"] = "2"
     done = home.bench(*home.arguments("note-lstm"), *on)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert folders(home.runs)["note-lstm"].read_result()["fit"]["processes"] == 2
+    assert folders(home.runs)["note-lstm"].read_result().fit.processes == 2
 
 
 @pytest.fixture
@@ -275,11 +275,11 @@ def here(two_nodes, monkeypatch):
     def run(root, *systems, shared=None, address=two_nodes.address):
         named = tuple(f"{CONTESTANTS}:{s}" if s[0].isupper() else s for s in systems)
         options = Options("smoke", ("toy",), named, samples=4, steps=32, out=root)
-        planned, store = plan(options), Store(root)
+        planned, store = plan(options), RunFolder(root)
         display = Display(planned, 2, Console(quiet=True))
         cluster = clusters.Cluster(address)
         left = [work for work in planned if not work.done]
-        done = lambda job: is_done(job, store.folder(job))
+        done = lambda job: JobRecord(store.folder(job)).is_done(job)
         callbacks = display.show_event, display.update
         return engine.run(left, store, cluster, done, *callbacks, shared=shared)
 

@@ -5,7 +5,7 @@ import pytest
 
 from bench.board import build as board
 from bench.board.build import Entry, Row
-from bench.jobs.run_folder import JobFolder, Store
+from bench.jobs.run_folder import JobFolder, RunFolder
 from bench.jobs.scores import read_arrays
 from bench.survey.analysis.agreement import clip_figures, figures_of
 from bench.survey.analysis.analyze import analyze
@@ -125,7 +125,7 @@ def test_metrics_come_from_the_rows_whose_samples_were_rated(entries):
 def test_a_run_with_a_closed_survey_has_it_on_its_board_and_gives_metrics_of_clips(home):
     done = home.bench(*home.arguments("noise", "human", "random-chords"))
     assert done.returncode == 0, done.stderr
-    store = Store(home.runs)
+    store = RunFolder(home.runs)
     jobs = {one.row.system: one.row.jobs for one in board.build(store)}
     save(analyze(rated(job=jobs["random-chords"]), CLOSED), store.root)
     shown = home.bench("board", "--out", str(store.root))

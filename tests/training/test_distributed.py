@@ -15,12 +15,12 @@ from bench import training
 from bench.errors import BenchError
 from bench.files import read_json
 from bench.jobs import launch, process
-from bench.jobs.run_folder import Store, is_finished
+from bench.jobs.run_folder import RunFolder, is_finished
 from bench.training import distributed
 
 
 def folder_of(root, system):
-    return next(f for f in Store(root).folders() if f.path.name.startswith(system + "."))
+    return next(f for f in RunFolder(root).folders() if f.path.name.startswith(system + "."))
 
 
 def curves(folder):
@@ -121,9 +121,9 @@ def test_two_processes_follow_the_curve_of_one(home):
     for point, loss in alone.items():
         assert together[point] == pytest.approx(loss, rel=1e-4)
     result = double.read_result()
-    assert result["fit"]["processes"] == 2
-    assert len(result["sample"]["hashes"]) == 4
-    assert single.read_result()["fit"]["processes"] == 1
+    assert result.fit.processes == 2
+    assert len(result.sample.hashes) == 4
+    assert single.read_result().fit.processes == 1
 
 
 @pytest.mark.slow
@@ -176,7 +176,7 @@ def test_killed_while_training_the_same_command_goes_on_bit_equal(home, who):
     assert again.returncode == 0, again.stdout + again.stderr
     unbroken = folder_of(trained(home, 2, "note-lstm"), "note-lstm")
     assert curves(folder) == curves(unbroken)
-    assert folder.read_result()["fit"]["files"] == unbroken.read_result()["fit"]["files"]
+    assert folder.read_result().fit.files == unbroken.read_result().fit.files
     assert not folder.checkpoint.exists()
 
 
