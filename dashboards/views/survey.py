@@ -203,7 +203,7 @@ def papers(rows: Sequence[PublishedRating]) -> pd.DataFrame:
                 "system": row.system,
                 "mean": row.mean,
                 "sd": row.sd,
-                "95 % if ratings were independent (too narrow)": f"{row.low:.2f} to {row.high:.2f}",
+                "95 % (too narrow)": f"{row.low:.2f} to {row.high:.2f}",
                 "believable": "" if row.believable is None else f"{row.believable:.0%}",
                 "clips": row.clips,
                 "listeners": row.raters,

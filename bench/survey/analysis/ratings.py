@@ -128,13 +128,13 @@ def screen(table: pd.DataFrame) -> list[Rule]:
         ),
         rule(
             "contrary",
-            "ranked the clips contrary to the other listeners (noted only)",
+            "ranked the clips contrary to the other listeners",
             agreement.index[agreement < 0],
             excludes=False,
         ),
         rule(
             "too fast",
-            "gave half of the answers before the clip could have ended (noted only)",
+            "gave half of the answers before the clip could have ended",
             seconds.index[seconds < 0],
             excludes=False,
         ),
