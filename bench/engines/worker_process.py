@@ -29,12 +29,12 @@ def start_environment() -> dict[str, str]:
 def worker_environment(job: Job, gpu: str | None = None) -> dict[str, str]:
     """The environment variables of the job's worker, the same whichever engine runs it.
 
-    `gpu` is the one that the worker may see; none: those that its node gives it. On the processors
-    it sees none.
+    `gpu` is the one that the worker may see; none: those that its node gives it.
     """
+    # Ray hides no GPU from a job that asked for none.
     visible = "" if job.device == "cpu" else gpu
     return {
-        **start_environment(),
+        **start_environment(),  # Ray sets OMP_NUM_THREADS to the number of CPUs leased
         "CUBLAS_WORKSPACE_CONFIG": ":16:8",
         "BENCH_DEVICE": job.device,
         **({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}),
