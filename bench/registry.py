@@ -317,18 +317,23 @@ def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
 
 
 def defaults(class_path: str) -> dict[str, Any]:
-    """The settings of a class with their default values; `wrapped` is left out.
+    """The settings of a class with their default values, none where a value is required.
 
-    They are the fields of its dataclass `Settings`, or else the parameters of its constructor.
+    They are the fields of its dataclass `Settings`, or else the parameters of its constructor;
+    `wrapped`, which the catalogue fills in, is left out.
     """
     cls = load_object(class_path)
     parameters = inspect.signature(getattr(cls, "Settings", cls)).parameters
-    return {name: p.default for name, p in parameters.items() if name != "wrapped"}
+    return {
+        name: None if parameter.default is parameter.empty else parameter.default
+        for name, parameter in parameters.items()
+        if name != "wrapped"
+    }
 
 
 def _alike(value: Any, default: Any) -> bool:
     """Whether a value has the type of the default value; none is alike to everything."""
-    if value is None or default is None or default is inspect.Parameter.empty:
+    if value is None or default is None:
         return True
     if isinstance(default, float):
         return isinstance(value, int | float) and not isinstance(value, bool)

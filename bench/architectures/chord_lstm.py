@@ -266,7 +266,8 @@ class ChordLSTM(Configured):
             # The last token is left for the first step below.
             if length:
                 inputs = np.stack([tokens[row][:-1] for row in rows])
-                _, (hidden[:, rows], cell[:, rows]) = network(_tensor(inputs))
+                _, ended = network(_tensor(inputs))
+                hidden[:, rows], cell[:, rows] = ended
         state = (hidden, cell)
         choose = token_model.SAMPLERS[self.settings.sampler]
         chosen = np.zeros(draws.shape[:2], dtype=np.int64)

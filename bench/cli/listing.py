@@ -46,7 +46,9 @@ def data_card(info: data.Info) -> dict[str, Any]:
 def describe(name: str) -> dict[str, Any]:
     """Everything about the system, metric, data set or preset of that name."""
     if name in registry.systems() or "+" in name:
-        about = registry.system(name).model_dump(by_alias=True)
+        spec = registry.system(name)
+        about = spec.model_dump(by_alias=True)
+        about["settings"] = registry.defaults(spec.class_path) | spec.settings
         return {"kind of thing": "system", **about}
     if name in registry.metrics():
         cls = registry.metrics()[name]

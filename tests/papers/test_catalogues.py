@@ -11,6 +11,7 @@ import pytest
 import baselines
 import bench.architectures
 import bench.treatments
+from bench.cli.listing import describe
 from bench.contract import System
 from bench.errors import BenchError
 from bench.registry import SystemSpec, defaults, read_catalogue
@@ -58,6 +59,13 @@ def test_settings_survive_json(spec: SystemSpec) -> None:
             text = json.dumps(asdict(system.settings))  # type: ignore[attr-defined]
             again = type(system)(**json.loads(text))
             assert again.settings == system.settings  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
+def test_bench_show_has_every_setting_with_its_value(spec: SystemSpec) -> None:
+    settings = asdict(spec.build().settings)  # type: ignore[attr-defined]
+    settings.pop("wrapped", None)
+    assert json.dumps(describe(spec.id)["settings"]) == json.dumps(settings)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)

@@ -67,7 +67,7 @@ class Biaxial(Configured):
 
     settings: Settings
     network: BiaxialNetwork
-    restrikes = True  # whether keys are ever struck again while they sound
+    restrikes: bool = True  # whether keys are ever struck again while they sound
 
     @property
     def keys(self) -> int:
@@ -192,7 +192,7 @@ class Biaxial(Configured):
         return total + self._nats(batches[-1]).sum() * scale
 
     def _nats(self, batch: Batch) -> Tensor:
-        """(batch, time) nats of the steps that follow."""
+        """(batch, time) -log p of the states that follow, in nats; 0 beyond the end of a piece."""
         states, following, step, bar, counts = (x.to(training.device()) for x in batch)
         logits, _ = self.network(states, following, step, bar)
         return surprise(logits, following, self._free(states, following)) * counts
