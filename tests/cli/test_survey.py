@@ -47,10 +47,10 @@ def bench(home, monkeypatch):
 def make_run(out):
     """Finished jobs as the harness leaves them, as far as a survey looks."""
     from bench import data
-    from bench.files import write_json
     from bench.jobs import phases
     from bench.jobs.plan import Options, jobs_of
-    from bench.jobs.run_folder import Store
+    from bench.jobs.results import JobResult, LikelihoodResult
+    from bench.jobs.run_folder import RunFolder
     from bench.protocol import sampling
 
     systems = ("random-chords", "markov-chain", "human")
@@ -59,11 +59,13 @@ def make_run(out):
     )
     dataset = data.load("toy")
     for job in jobs_of(options):
-        folder = Store(out).begin(job)
+        folder = RunFolder(out).begin(job)
         prompts = sampling.prompts(dataset, job.protocol)
-        phases.fit(job, folder, dataset)
+        fitted = phases.fit(job, folder, dataset)
         sampled = phases.sample(job, folder, dataset, prompts)
-        write_json(folder.result, {"sample": sampled})
+        folder.write_result(
+            JobResult(fit=fitted, sample=sampled, likelihood=LikelihoodResult(reason="not asked"))
+        )
         folder.write_status(state="ok")
 
 
