@@ -140,8 +140,7 @@ def _corrupted_music(config: SurveyConfig, progress: Callable[[str], None]) -> S
 
 def _comparable_jobs(run: Path) -> tuple[str, ...]:
     """The ids of at most six jobs of the run, of the largest group that a survey can compare."""
-    from bench.jobs.run_folder import RunFolder
-    from bench.jobs.run_folder import is_finished
+    from bench.jobs.run_folder import RunFolder, is_finished
 
     groups: dict[tuple[str, str], dict[str, str]] = {}
     for folder in RunFolder(run).folders():

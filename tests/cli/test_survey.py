@@ -47,9 +47,9 @@ def bench(home, monkeypatch):
 def make_run(out):
     """Writes finished jobs, with as much of their folders as a survey reads."""
     from bench import data
-    from bench.files import write_json
     from bench.jobs import phases
     from bench.jobs.plan import Options, jobs_of
+    from bench.jobs.results import JobResult, LikelihoodResult
     from bench.jobs.run_folder import RunFolder
     from bench.protocol import sampling
 
@@ -61,9 +61,11 @@ def make_run(out):
     for job in jobs_of(options):
         folder = RunFolder(out).begin(job)
         prompts = sampling.prompts(dataset, job.protocol)
-        phases.fit(job, folder, dataset)
+        fitted = phases.fit(job, folder, dataset)
         sampled = phases.sample(job, folder, dataset, prompts)
-        write_json(folder.result, {"sample": sampled})
+        folder.write_result(
+            JobResult(fit=fitted, sample=sampled, likelihood=LikelihoodResult(reason="not asked"))
+        )
         folder.write_status(state="ok")
 
 

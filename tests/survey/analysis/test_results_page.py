@@ -1,8 +1,8 @@
 import re
 
 import pytest
+from made_up_rows import row
 
-from bench.board.build import Entry, Row
 from bench.survey.analysis.analyze import analyze
 from bench.survey.analysis.results import About, read
 from bench.survey.analysis.results_page import OPEN, SIMULATED, write_report
@@ -64,15 +64,11 @@ def test_the_smallest_survey_has_a_report_too(tmp_path):
 def test_metrics_that_were_compared_with_the_ratings_are_in_the_report(tmp_path):
     effects = {f"s{n}": 2.5 + 0.7 * n for n in range(8)}
     table = survey(effects, clips=4, raters=8, seed=2)
-    entries = []
-    for number, name in enumerate(effects):
-        row = Row(
-            system=name, kind="paper", variant="corrected", dataset="toy", dataset_version=1,
-            preset="quick", status="ok", seeds=1, pieces=4, steps=32, prompted=True, budget=1,
-            budget_unit="updates", device="cpu", dataset_fingerprint="f", jobs=f"{name}.toy",
-        )  # fmt: skip
-        entries.append(Entry(row, {"polyphony_gap": 8.0 - number, "polyphony": 3.0}, {}, None))
-    results = analyze(table, ABOUT, entries)
+    rows = [
+        row(name, jobs=f"{name}.toy", metrics={"polyphony_gap": 8.0 - number, "polyphony": 3.0})
+        for number, name in enumerate(effects)
+    ]
+    results = analyze(table, ABOUT, rows)
     agreements = {result.metric: result for result in results.studies[0].agreement}
     gap = agreements["polyphony_gap"]
     assert gap.tau > 0.7  # lower is better
