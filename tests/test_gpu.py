@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import stand_in_gpu
 import torch
+from logs import Log, Stopped
 from torch import nn
 
 from bench import check, registry, training
@@ -70,22 +71,12 @@ def gpu(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-class Curves(check.NoLog):
-    """Keeps the curves."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def record(self, step: int, **values: float) -> None:
-        self.losses += [value for name, value in values.items() if name == "train_loss"]
-
-
 def fitted(spec: Any, variant: Any) -> tuple[System, list[float]]:
-    system, toy, log = spec.build(variant, "small"), check.toy_dataset(), Curves()
+    system, toy, log = spec.build(variant, "small"), check.toy_dataset(), Log()
     if hasattr(system, "provide"):
         system.provide({})
     system.fit(toy.split("train"), toy.split("valid"), Budget(3), 0, log)
-    return system, log.losses
+    return system, log.curve("train_loss")
 
 
 def test_the_gpu_has_a_gpus_rules(gpu: Any) -> None:
@@ -132,35 +123,21 @@ def test_a_system_learns_draws_and_scores_on_a_gpu_as_on_the_processor(
 def test_training_that_was_interrupted_on_a_gpu_ends_as_if_it_had_not_been(
     name: str, gpu: Any
 ) -> None:
-    class Interrupted(Exception):
-        pass
-
-    class Keeping(check.NoLog):
-        def __init__(self, state: Any = None, after: int = 0) -> None:
-            self.state, self.after, self.seen = state, after, 0
-
-        def resume(self) -> Any:
-            return self.state
-
-        def checkpoint(self, state: Any) -> None:
-            self.seen += 1
-            if self.seen == self.after:
-                self.state = copy.deepcopy(state())
-                raise Interrupted
-
     toy = check.toy_dataset()
     pieces = toy.split("train"), toy.split("valid")
 
-    def trained(log: Keeping) -> Any:
+    def trained(log: Log) -> Any:
         system: Any = registry.systems()[name].build("corrected", "small")
         system.fit(*pieces, Budget(4), 0, log)
         return {key: value.cpu() for key, value in system.network.state_dict().items()}
 
     with gpu():
-        whole, first = trained(Keeping()), Keeping(after=2)
-        with pytest.raises(Interrupted):
+        whole, first = trained(Log()), Log(stop_at=2)
+        with pytest.raises(Stopped):
             trained(first)
-        resumed = trained(Keeping(first.state))
+        rest = Log(first.state)
+        resumed = trained(rest)
+    assert rest.checkpoints == 2  # it did not begin anew
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
