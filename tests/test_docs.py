@@ -39,13 +39,22 @@ class Block:
     reason: str  # why it is not run; empty: it is
 
     @property
-    def commands(self) -> list[list[str]]:
-        """The arguments of `bench` on each line that calls it, or calls it by `./run`."""
+    def lines(self) -> list[list[str]]:
+        """The words of each command of a shell."""
         if self.language != "sh":
             return []
         lines = self.text.replace("\\\n", " ").splitlines()
-        split = [shlex.split(line, comments=True) for line in lines]
-        return [arguments_of(words) for words in split if words and words[0] in ("bench", "./run")]
+        return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The arguments of `bench` on each line that calls it, or calls it by `./run`."""
+        return [arguments_of(words) for words in self.lines if words[0] in ("bench", "./run")]
+
+    @property
+    def tests(self) -> list[list[str]]:
+        """The arguments of `pytest` on each line that calls it."""
+        return [words[1:] for words in self.lines if words[0] == "pytest"]
 
 
 def arguments_of(words):
@@ -108,6 +117,19 @@ def run(arguments, home):
     return said
 
 
+def run_tests(arguments, home):
+    """Run a reader's own tests, all of which must pass."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        env=home.environment,
+        cwd=home.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"pytest {shlex.join(arguments)}\n{done.stdout}{done.stderr}"
+
+
 def with_given_files(home):
     """What the pages suppose that the reader has: MIDI of their own."""
     toy = toy_dataset()
@@ -165,7 +187,7 @@ def test_the_examples_of_a_page_run_one_after_the_other(page, home, monkeypatch)
         for block in blocks(page):
             if block.file:
                 (home.path / block.file).write_text(affordable(block.text))
-            if block.language == "python":
+            if block.language == "python" and not block.file.startswith("test_"):
                 exec(compile(block.text, block.file or page.name, "exec"), {"__name__": "example"})
             elif block.language == "toml":
                 tomllib.loads(block.text)
@@ -175,6 +197,8 @@ def test_the_examples_of_a_page_run_one_after_the_other(page, home, monkeypatch)
                 if block.reason:
                     continue
                 run(cheap(arguments, home), home)
+            for arguments in block.tests:
+                run_tests(arguments, home)
     finally:
         forget()
 
