@@ -11,7 +11,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -292,13 +292,19 @@ def a_beginning_is_more_likely(contestant: SystemUnderTest) -> None:
     )
 
 
+@cache
+def one_step_pieces() -> list[Score]:
+    """Every piece of one step with at most two notes."""
+    keys = range(LOWEST, HIGHEST + 1)
+    chords = [(), *[(k,) for k in keys], *[(k, m) for k in keys for m in keys if k < m]]
+    return [Score.from_notes([0] * len(c), [1] * len(c), c, length=1) for c in chords]
+
+
 def probabilities_do_not_exceed_one(contestant: SystemUnderTest) -> None:
     """An exact likelihood gives all pieces of one step together at most 1."""
     if contestant.fitted.likelihood.kind != "exact":
         return
-    keys = range(LOWEST, HIGHEST + 1)
-    chords = [(), *[(k,) for k in keys], *[(k, m) for k in keys for m in keys if k < m]]
-    pieces = [Score.from_notes([0] * len(c), [1] * len(c), c, length=1) for c in chords]
+    pieces = one_step_pieces()
     total = float(np.exp(contestant.fitted.log_likelihood(pieces)).sum())
     expect(
         total <= 1 + 1e-4,

@@ -91,9 +91,9 @@ def test_the_same_seed_gives_the_same_pieces(system: System) -> None:
 
 @pytest.mark.parametrize("name", EXACT)
 def test_fitting_twice_gives_the_same_system(name: str) -> None:
-    one, other = fitted(name), fitted(name)
-    assert one.sample(PROMPTS, 16, seed=3) == other.sample(PROMPTS, 16, seed=3)
-    assert (one.log_likelihood(VALID) == other.log_likelihood(VALID)).all()
+    first, second = fitted(name), fitted(name)
+    assert first.sample(PROMPTS, 16, seed=3) == second.sample(PROMPTS, 16, seed=3)
+    assert (first.log_likelihood(VALID) == second.log_likelihood(VALID)).all()
 
 
 def test_another_seed_gives_other_pieces(exact: System) -> None:

@@ -58,7 +58,7 @@ class Block:
 
 
 def arguments_of(words):
-    """What `bench` gets; `./run` adds the verb where there is none, as the script does."""
+    """What `bench` gets; without a verb `./run` adds one, as the script does."""
     arguments = words[1:]
     if words[0] == "./run" and (not arguments or arguments[0].startswith("-")):
         return arguments if arguments == ["--version"] else ["all", *arguments]
@@ -67,12 +67,12 @@ def arguments_of(words):
 
 def blocks(path: Path) -> list[Block]:
     """The code of a page, in order."""
-    found = []
+    code = []
     for match in BLOCK.finditer(path.read_text(encoding="utf-8")):
         title = re.search(r'title="([^"]+)"', match["info"])
         file = title[1] if title else ""
-        found.append(Block(match["language"], file, match["text"], match["reason"] or ""))
-    return found
+        code.append(Block(match["language"], file, match["text"], match["reason"] or ""))
+    return code
 
 
 # -- running them ----------------------------------------------------------------------------------
@@ -112,9 +112,9 @@ def run(arguments, home):
         assert done.returncode == 0, f"bench {shlex.join(arguments)}\n{done.stdout}{done.stderr}"
         return done.stdout
     done = CliRunner().invoke(app, arguments)
-    said = done.output + (str(done.exception) if isinstance(done.exception, BenchError) else "")
-    assert done.exit_code == 0, f"bench {shlex.join(arguments)}\n{said}"
-    return said
+    output = done.output + (str(done.exception) if isinstance(done.exception, BenchError) else "")
+    assert done.exit_code == 0, f"bench {shlex.join(arguments)}\n{output}"
+    return output
 
 
 def run_tests(arguments, home):
