@@ -52,8 +52,14 @@ class Home:
         small = ["--data", "toy", "--preset", "smoke", "--samples", "4", "--steps", "32"]
         return ["all", *chosen, *small, "--device", "cpu", "--out", str(self.runs)]
 
-    def bench(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run a verb to its end."""
+    def bench(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a verb to its end, within this process."""
+        from commands import bench
+
+        return bench(arguments, self.environment, self.path)
+
+    def process(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a verb to its end in a process of its own."""
         return subprocess.run(
             self.command(*arguments),
             env=self.environment,
@@ -89,17 +95,17 @@ def home(tmp_path, monkeypatch) -> Home:
     }
     for name, value in own.items():
         monkeypatch.setenv(name, value)
-    found, toy = Home(tmp_path, {**os.environ, **own}), toy_dataset()
-    found.add("toy", toy.pieces, train=toy.train, valid=toy.valid, test=toy.test)
-    return found
+    home, toy = Home(tmp_path, {**os.environ, **own}), toy_dataset()
+    home.add("toy", toy.pieces, train=toy.train, valid=toy.valid, test=toy.test)
+    return home
 
 
 @pytest.fixture
 def driver(monkeypatch, tmp_path):
-    """A machine whose driver says what the test wants."""
+    """A machine whose driver reports what the test wants."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
-    def says(*lines):
+    def reports(*lines):
         tool = tmp_path / "nvidia-smi"
         text = "\n".join(lines)
         # Answers with as many columns as are asked for.
@@ -109,7 +115,7 @@ def driver(monkeypatch, tmp_path):
         tool.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    return says
+    return reports
 
 
 def pytest_addoption(parser):

@@ -79,15 +79,15 @@ class Launches(TorchDispatchMode):
 
 
 def tensors_in(*nested: Any) -> list[Tensor]:
-    found = []
+    tensors = []
     for x in nested:
         if isinstance(x, Tensor):
-            found.append(x)
+            tensors.append(x)
         elif isinstance(x, list | tuple):
-            found += tensors_in(*x)
+            tensors += tensors_in(*x)
         elif isinstance(x, dict):
-            found += tensors_in(*x.values())
-    return found
+            tensors += tensors_in(*x.values())
+    return tensors
 
 
 def each(nested: Any, change: Callable[[Any], Any]) -> Any:
@@ -102,18 +102,20 @@ def each(nested: Any, change: Callable[[Any], Any]) -> Any:
 def launch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Compute with the tensors held, and hold what comes out."""
     tensors = tensors_in(args, kwargs)
-    here = any(isinstance(x, Held) for x in tensors)
+    inputs_on_gpu = any(isinstance(x, Held) for x in tensors)
     target = kwargs.get("device")
-    there = here if target is None else torch.device(target).type in ("cuda", "meta")
-    if not (here or there):
+    result_on_gpu = (
+        inputs_on_gpu if target is None else torch.device(target).type in ("cuda", "meta")
+    )
+    if not (inputs_on_gpu or result_on_gpu):
         return func(*args, **kwargs)
     if func is aten._local_scalar_dense.default:
-        there = False
+        result_on_gpu = False
     assert not any(x.is_meta for x in tensors), f"{func}: a tensor that was not seen being made"
     beside = [x for x in tensors if not isinstance(x, Held) and x.dim() > 0]
-    if here and beside and func not in BETWEEN:
+    if inputs_on_gpu and beside and func not in BETWEEN:
         raise Refused(f"{func}: expected all tensors to be on the same device")
-    if recording is not None and (beside or not there or waits(func, args)):
+    if recording is not None and (beside or not result_on_gpu or waits(func, args)):
         raise Refused(f"{func}: not permitted while a stream is captured")
     if func is aten._fused_sdp_choice.default:
         return MATH
@@ -123,7 +125,7 @@ def launch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     out = func(*own[0], **own[1])
     if recording is not None:
         recording.append((func, *own, out))
-    if not there:
+    if not result_on_gpu:
         return out
     if func is aten._pack_padded_sequence.default:
         return Held(out[0]), out[1]  # how many go on at each step is for the processor, too

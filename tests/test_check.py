@@ -1,12 +1,16 @@
 """`bench check` finds every breach of the contract that is planted here, and nothing else."""
 
+import builtins
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from bench import check, data, registry
 from bench.contract import Likelihood, Measurement
+from bench.errors import BenchError
 from bench.music import Score
-from bench.registry import SystemSpec
 
 
 class Honest:
@@ -41,18 +45,11 @@ class Honest:
         return system
 
 
-def broken(cls):
-    """The promises that a system breaks, with what is said of them."""
-    registry_path = f"{__name__}:{cls.__name__}"
-    spec = SystemSpec(
-        id="x", title="x", kind="external", class_path=registry_path, published={"none": "test"}
-    )
-    original = registry.load_object
-    try:
-        registry.load_object = lambda path: cls
-        return {f.promise: f.broken for f in check.check_system(spec) if not f.kept}
-    finally:
-        registry.load_object = original
+def broken(contestant):
+    """The promises that a system or metric breaks, each with the explanation."""
+    findings = list(check.findings(check.under_test(contestant)))
+    assert findings
+    return {finding.promise: finding.broken for finding in findings if not finding.kept}
 
 
 def test_an_honest_system_keeps_all_promises():
@@ -66,8 +63,8 @@ def test_every_installed_system_keeps_the_contract_and_its_settings(installed_va
     load = cls.load
     monkeypatch.setattr(cls, "load", lambda folder: loaded.append(load(folder)) or loaded[-1])
     findings = list(check.check_system(spec, variant, "small"))
-    assert findings
-    assert [f for f in findings if not f.kept] == []
+    assert len(findings) == (2 if system == "human" else len(check.SYSTEM_CHECKS))
+    assert [finding for finding in findings if not finding.kept] == []
     if spec.kind != "ceiling":  # which is not saved
         assert [own.settings for own in loaded] == [spec.build(variant, "small").settings]
 
@@ -82,7 +79,8 @@ def pytest_generate_tests(metafunc):
 
 def test_every_installed_metric_keeps_the_contract(installed_metric):
     findings = list(check.check_metric(registry.metric(installed_metric)))
-    assert [f for f in findings if not f.kept] == []
+    assert len(findings) == len(check.METRIC_CHECKS)
+    assert [finding for finding in findings if not finding.kept] == []
 
 
 class GlobalRandomness(Honest):
@@ -155,28 +153,64 @@ class Peeks(Honest):
         data.load("chorales")
 
 
+class SavesNothing(Honest):
+    def save(self, folder):
+        pass
+
+
+class LacksMethods:
+    likelihood = Likelihood("none", reason="a test")
+
+    def sample(self, prompts, steps, seed):
+        return []
+
+
+class LacksALikelihood(Honest):
+    likelihood = property()  # an attribute that raises AttributeError
+
+
+class ChangesItsLikelihood(Honest):
+    factor = 1.0
+
+    def log_likelihood(self, scores):
+        return np.array([-100.0 * self.factor * score.length for score in scores])
+
+    @classmethod
+    def load(cls, folder):
+        system = super().load(folder)
+        system.factor = 2.0
+        return system
+
+
 @pytest.mark.parametrize(
-    ("cls", "promise", "said"),
+    ("cls", "promise", "explanation"),
     [
         (GlobalRandomness, "The same seed gives the same samples", "default_rng"),
         (UnseededFit, "The same seed, settings and data", "Two fits"),
-        (SharedStream, "A sample does not depend on which prompts", "generator of its own"),
+        (SharedStream, "A sample does not depend on the other prompts", "generator of its own"),
         (Forgetful, "A saved and loaded system", "other pieces"),
+        (SavesNothing, "A saved and loaded system", "wrote nothing"),
+        (ChangesItsLikelihood, "A saved and loaded system", "other values"),
+        (LacksMethods, "It can be built and fitted", "no fit, no log_likelihood, no save, no load"),
+        (LacksALikelihood, "It can be built and fitted", "no likelihood"),
         (TooShort, "sample() gives one Score per prompt", "Sample 0 has 23 steps"),
         (AboveOne, "An exact likelihood gives all pieces of one step", "probability"),
         (Positive, "log_likelihood() is one finite number", "above 1"),
         (NotANumber, "log_likelihood() is one finite number", "NaN"),
         (SkipsSteps, "An exact likelihood never grows", "must fall"),
         (Averages, "A piece's likelihood does not depend", "padding or state leaks"),
-        (NoReason, "`likelihood` says what is described", "without a reason"),
+        (NoReason, "`likelihood` declares", "without a reason"),
         (Peeks, "It can be built and fitted", "may not load data"),
     ],
 )
-def test_a_planted_breach_is_found_and_explained(cls, promise, said):
-    found = broken(cls)
-    match = [text for name, text in found.items() if name.startswith(promise)]
-    assert match, found
-    assert said in match[0]
+def test_a_planted_breach_is_found_and_explained(cls, promise, explanation):
+    breaches = broken(cls)
+    (explained,) = [text for name, text in breaches.items() if name.startswith(promise)]
+    assert explanation in explained
+
+
+def test_a_system_that_cannot_be_fitted_is_not_checked_further():
+    assert len(list(check.findings(check.under_test(Peeks)))) == 1
 
 
 class Mean:
@@ -191,7 +225,7 @@ class Mean:
 
 
 def test_an_honest_metric_keeps_all_promises():
-    assert [f for f in check.check_metric(Mean) if not f.kept] == []
+    assert broken(Mean) == {}
 
 
 class Fickle(Mean):
@@ -208,17 +242,129 @@ class Directionless(Mean):
     headline = True
 
 
+class Sideways(Mean):
+    direction = "sideways"
+
+
+class Anonymous(Mean):
+    citation = ""
+
+
+class Valueless(Mean):
+    def score(self, samples):
+        return Measurement(None, reason="it is a bad day")
+
+
+class ReturnsANumber(Mean):
+    def score(self, samples):
+        return 1.0
+
+
+class OneValueForAll(Mean):
+    def score(self, samples):
+        return Measurement(1.0, per_piece=np.ones(1))
+
+
+class InfiniteDraws(Mean):
+    def score(self, samples):
+        return Measurement(1.0, draws=np.array([np.inf]))
+
+
 @pytest.mark.parametrize(
-    ("cls", "promise", "said"),
+    ("cls", "promise", "explanation"),
     [
-        (Fickle, "The same samples give the same figures", "Seed what is drawn"),
-        (DividesByNotes, "Silence has a defined outcome", "finite or absent"),
+        (Fickle, "The same samples give the same values", "Seed every random draw"),
+        (DividesByNotes, "Silence has a value", "finite or absent"),
         (Directionless, "It says what it measures", "has a direction"),
+        (Sideways, "It says what it measures", "must be higher, lower or none"),
+        (Anonymous, "It says what it measures", "citation is empty"),
+        (Valueless, "It has a value for ordinary music", "it is a bad day"),
+        (ReturnsANumber, "A single piece has a value", "must return a Measurement"),
+        (OneValueForAll, "Silence among music has a value", "one value per piece"),
+        (InfiniteDraws, "Pieces of one note have a value", "draws must be finite"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
-def test_a_metrics_breach_is_found_and_explained(cls, promise, said):
-    found = {f.promise: f.broken for f in check.check_metric(cls) if not f.kept}
-    match = [text for name, text in found.items() if name.startswith(promise)]
-    assert match, found
-    assert said in match[0]
+def test_a_metrics_breach_is_found_and_explained(cls, promise, explanation):
+    breaches = broken(cls)
+    (explained,) = [text for name, text in breaches.items() if name.startswith(promise)]
+    assert explanation in explained
+
+
+# -- in a user's own tests ------------------------------------------------------------------------
+
+
+@check.parametrize_with_checks([Honest, Honest(), Mean, "noise", "human", "on_key"])
+def test_every_promise_is_a_case_of_its_own(contestant, check):
+    check(contestant)
+
+
+def test_contestants_are_classes_instances_and_names():
+    cases = check.parametrize_with_checks([Honest(), Mean, "noise"]).args[1]
+    assert [case.id for case in cases] == [
+        *(f"Honest-{promise.__name__}" for promise in check.SYSTEM_CHECKS),
+        *(f"Mean-{promise.__name__}" for promise in check.METRIC_CHECKS),
+        *(f"noise-{promise.__name__}" for promise in check.SYSTEM_CHECKS),
+    ]
+
+
+def test_the_instance_that_is_given_is_left_unfitted():
+    system = Honest()
+    assert broken(system) == {}
+    assert not hasattr(system, "keys")
+
+
+@pytest.mark.parametrize(
+    ("contestants", "message"),
+    [
+        ([3], "3 is neither a system nor a metric"),
+        (["noisy"], "Did you mean noise"),
+        ("noise", r"Give a list: parametrize_with_checks\(\['noise'\]\)"),
+        (["nowhere.py:Mine"], "nowhere.py"),
+    ],
+)
+def test_what_cannot_be_checked_is_named(contestants, message):
+    with pytest.raises(BenchError, match=message):
+        check.parametrize_with_checks(contestants)
+
+
+def test_without_pytest_it_says_what_to_install(monkeypatch):
+    original = builtins.__import__
+
+    def importing(name, *rest, **named):
+        if name == "pytest":
+            raise ImportError(name)
+        return original(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    with pytest.raises(BenchError, match="pip install pytest"):
+        check.parametrize_with_checks([Honest])
+
+
+def test_a_users_own_test_file_gets_one_case_per_promise(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "from bench.contract import Measurement\n"
+        "class Fickle:\n"
+        "    name, version, unit, direction, headline = 'fickle', 1, 'keys', 'none', False\n"
+        "    measures, blind_to, citation = 'chance', 'all else', 'ours'\n"
+        "    def prepare(self, reference): pass\n"
+        "    def score(self, samples): return Measurement(float(np.random.random()))\n"
+    )
+    (tmp_path / "test_mine.py").write_text(
+        "from bench.check import parametrize_with_checks\n"
+        "@parametrize_with_checks(['mine.py:Fickle'])\n"
+        "def test_mine(contestant, check):\n"
+        "    check(contestant)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "6 passed" in done.stdout
+    assert "1 failed" in done.stdout
+    assert "test_mine[Fickle-score_is_repeatable] FAILED" in done.stdout
+    assert "Seed every random draw" in done.stdout

@@ -1,11 +1,11 @@
 """What every system here promises, whatever it is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from logs import Log
 
 from baselines.bounds import Human, Noise, Silence
 from baselines.chords import RandomChords
@@ -36,16 +36,6 @@ SYSTEMS: dict[str, Callable[[], System]] = {
 EXACT = ["noise", "random-chords", "markov-chain", "chord-lstm"]
 
 
-class Quiet:
-    """A log that keeps nothing."""
-
-    def record(self, step: int, **values: float) -> None: ...
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None: ...
-    def resume(self) -> Mapping[str, Any] | None:
-        return None
-
-
 def tune(seed: int, grid: int = 4) -> Score:
     rng = np.random.default_rng(seed)
     chords = np.array([[60, 64, 67], [60, 65, 69], [59, 62, 67], [57, 60, 64]])
@@ -67,7 +57,7 @@ PROMPTS = [
 
 def fitted(name: str, seed: int = 1) -> System:
     system = SYSTEMS[name]()
-    system.fit(TRAIN, VALID, Budget(3), seed, Quiet())
+    system.fit(TRAIN, VALID, Budget(3), seed, Log())
     return system
 
 
@@ -101,9 +91,9 @@ def test_the_same_seed_gives_the_same_pieces(system: System) -> None:
 
 @pytest.mark.parametrize("name", EXACT)
 def test_fitting_twice_gives_the_same_system(name: str) -> None:
-    one, other = fitted(name), fitted(name)
-    assert one.sample(PROMPTS, 16, seed=3) == other.sample(PROMPTS, 16, seed=3)
-    assert (one.log_likelihood(VALID) == other.log_likelihood(VALID)).all()
+    first, second = fitted(name), fitted(name)
+    assert first.sample(PROMPTS, 16, seed=3) == second.sample(PROMPTS, 16, seed=3)
+    assert (first.log_likelihood(VALID) == second.log_likelihood(VALID)).all()
 
 
 def test_another_seed_gives_other_pieces(exact: System) -> None:
@@ -163,14 +153,14 @@ def test_music_never_heard_is_unlikely_but_possible(exact: System) -> None:
 def test_the_order_of_the_training_pieces_changes_no_count() -> None:
     for name in EXACT[:3]:
         turned = SYSTEMS[name]()
-        turned.fit(TRAIN[::-1], VALID, Budget(3), 1, Quiet())
+        turned.fit(TRAIN[::-1], VALID, Budget(3), 1, Log())
         straight = fitted(name)
         assert np.allclose(turned.log_likelihood(VALID), straight.log_likelihood(VALID))
 
 
 def test_human_returns_what_was_revealed_and_nothing_else(tmp_path: Path) -> None:
     human = Human()
-    human.fit(TRAIN, VALID, Budget(0), 0, Quiet())
+    human.fit(TRAIN, VALID, Budget(0), 0, Log())
     with pytest.raises(BenchError, match="reveal"):
         human.sample(PROMPTS[:2], 8, seed=0)
     human.reveal([tune(20).slice(8, 18), tune(21).slice(5, 18)])

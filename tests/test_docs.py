@@ -39,17 +39,26 @@ class Block:
     reason: str  # why it is not run; empty: it is
 
     @property
-    def commands(self) -> list[list[str]]:
-        """The arguments of `bench` on each line that calls it, or calls it by `./run`."""
+    def lines(self) -> list[list[str]]:
+        """The words of each command of a shell."""
         if self.language != "sh":
             return []
         lines = self.text.replace("\\\n", " ").splitlines()
-        split = [shlex.split(line, comments=True) for line in lines]
-        return [arguments_of(words) for words in split if words and words[0] in ("bench", "./run")]
+        return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The arguments of `bench` on each line that calls it, or calls it by `./run`."""
+        return [arguments_of(words) for words in self.lines if words[0] in ("bench", "./run")]
+
+    @property
+    def tests(self) -> list[list[str]]:
+        """The arguments of `pytest` on each line that calls it."""
+        return [words[1:] for words in self.lines if words[0] == "pytest"]
 
 
 def arguments_of(words):
-    """What `bench` gets; `./run` adds the verb where there is none, as the script does."""
+    """What `bench` gets; without a verb `./run` adds one, as the script does."""
     arguments = words[1:]
     if words[0] == "./run" and (not arguments or arguments[0].startswith("-")):
         return arguments if arguments == ["--version"] else ["all", *arguments]
@@ -58,12 +67,12 @@ def arguments_of(words):
 
 def blocks(path: Path) -> list[Block]:
     """The code of a page, in order."""
-    found = []
+    code = []
     for match in BLOCK.finditer(path.read_text(encoding="utf-8")):
         title = re.search(r'title="([^"]+)"', match["info"])
         file = title[1] if title else ""
-        found.append(Block(match["language"], file, match["text"], match["reason"] or ""))
-    return found
+        code.append(Block(match["language"], file, match["text"], match["reason"] or ""))
+    return code
 
 
 # -- running them ----------------------------------------------------------------------------------
@@ -103,9 +112,22 @@ def run(arguments, home):
         assert done.returncode == 0, f"bench {shlex.join(arguments)}\n{done.stdout}{done.stderr}"
         return done.stdout
     done = CliRunner().invoke(app, arguments)
-    said = done.output + (str(done.exception) if isinstance(done.exception, BenchError) else "")
-    assert done.exit_code == 0, f"bench {shlex.join(arguments)}\n{said}"
-    return said
+    output = done.output + (str(done.exception) if isinstance(done.exception, BenchError) else "")
+    assert done.exit_code == 0, f"bench {shlex.join(arguments)}\n{output}"
+    return output
+
+
+def run_tests(arguments, home):
+    """Run a reader's own tests, all of which must pass."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        env=home.environment,
+        cwd=home.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"pytest {shlex.join(arguments)}\n{done.stdout}{done.stderr}"
 
 
 def with_given_files(home):
@@ -165,7 +187,7 @@ def test_the_examples_of_a_page_run_one_after_the_other(page, home, monkeypatch)
         for block in blocks(page):
             if block.file:
                 (home.path / block.file).write_text(affordable(block.text))
-            if block.language == "python":
+            if block.language == "python" and not block.file.startswith("test_"):
                 exec(compile(block.text, block.file or page.name, "exec"), {"__name__": "example"})
             elif block.language == "toml":
                 tomllib.loads(block.text)
@@ -175,6 +197,8 @@ def test_the_examples_of_a_page_run_one_after_the_other(page, home, monkeypatch)
                 if block.reason:
                     continue
                 run(cheap(arguments, home), home)
+            for arguments in block.tests:
+                run_tests(arguments, home)
     finally:
         forget()
 

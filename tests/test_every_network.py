@@ -75,7 +75,7 @@ def test_every_parameter_gets_a_gradient_and_the_loss_falls(
     toy = toy_dataset()
     system.fit(toy.split("train"), [], Budget(UPDATES), 0, NoLog())
     assert trainings
-    for one in trainings:
-        assert one.idle == []
-        if one.network not in CONTRASTS:
-            assert one.after < one.before
+    for trained in trainings:
+        assert trained.idle == []
+        if trained.network not in CONTRASTS:
+            assert trained.after < trained.before

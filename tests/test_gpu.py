@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import stand_in_gpu
 import torch
+from logs import Log, Stopped
 from torch import nn
 
 from bench import check, registry, training
@@ -70,22 +71,12 @@ def gpu(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-class Curves(check.NoLog):
-    """Keeps the curves."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def record(self, step: int, **values: float) -> None:
-        self.losses += [value for name, value in values.items() if name == "train_loss"]
-
-
 def fitted(spec: Any, variant: Any) -> tuple[System, list[float]]:
-    system, toy, log = spec.build(variant, "small"), check.toy_dataset(), Curves()
+    system, toy, log = spec.build(variant, "small"), check.toy_dataset(), Log()
     if hasattr(system, "provide"):
         system.provide({})
     system.fit(toy.split("train"), toy.split("valid"), Budget(3), 0, log)
-    return system, log.losses
+    return system, log.curve("train_loss")
 
 
 def test_the_gpu_has_a_gpus_rules(gpu: Any) -> None:
@@ -109,58 +100,44 @@ def test_a_system_learns_draws_and_scores_on_a_gpu_as_on_the_processor(
     machine: Any, spec: Any, variant: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompts, test = check.toy_prompts(), check.toy_dataset().split("test")
-    found: dict[bool, Any] = {}
+    results: dict[bool, Any] = {}
     _, expected = fitted(spec, variant)
-    for there in (True, False):
-        with machine() if there else nullcontext():
-            if there:
+    for on_gpu in (True, False):
+        with machine() if on_gpu else nullcontext():
+            if on_gpu:
                 system, losses = fitted(spec, variant)
                 system.save(tmp_path)
             system = type(system).load(tmp_path)  # the same weights in both places
             nats = system.log_likelihood(test) if system.likelihood.kind != "none" else None
-            found[there] = system.sample(prompts, 6, seed=0), nats
+            results[on_gpu] = system.sample(prompts, 6, seed=0), nats
     assert "without a CUDA graph" not in capsys.readouterr().out
     # Trained in half precision: the same course, not the same numbers.
     assert np.allclose(losses, expected, rtol=0.05, atol=0.05)
-    same = [a == b for a, b in zip(found[True][0], found[False][0], strict=True)]
+    same = [a == b for a, b in zip(results[True][0], results[False][0], strict=True)]
     assert sum(same) >= len(same) - 1  # a rounding may turn one draw over
-    if found[True][1] is not None:
-        assert np.allclose(found[True][1], found[False][1], rtol=1e-5)
+    if results[True][1] is not None:
+        assert np.allclose(results[True][1], results[False][1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["axial-transformer", "lstm-2x512", "gpt-remi"])
 def test_training_that_was_interrupted_on_a_gpu_ends_as_if_it_had_not_been(
     name: str, gpu: Any
 ) -> None:
-    class Interrupted(Exception):
-        pass
-
-    class Keeping(check.NoLog):
-        def __init__(self, state: Any = None, after: int = 0) -> None:
-            self.state, self.after, self.seen = state, after, 0
-
-        def resume(self) -> Any:
-            return self.state
-
-        def checkpoint(self, state: Any) -> None:
-            self.seen += 1
-            if self.seen == self.after:
-                self.state = copy.deepcopy(state())
-                raise Interrupted
-
     toy = check.toy_dataset()
     pieces = toy.split("train"), toy.split("valid")
 
-    def trained(log: Keeping) -> Any:
+    def trained(log: Log) -> Any:
         system: Any = registry.systems()[name].build("corrected", "small")
         system.fit(*pieces, Budget(4), 0, log)
         return {key: value.cpu() for key, value in system.network.state_dict().items()}
 
     with gpu():
-        whole, first = trained(Keeping()), Keeping(after=2)
-        with pytest.raises(Interrupted):
+        whole, first = trained(Log()), Log(stop_at=2)
+        with pytest.raises(Stopped):
             trained(first)
-        resumed = trained(Keeping(first.state))
+        rest = Log(first.state)
+        resumed = trained(rest)
+    assert rest.checkpoints == 2  # it did not begin anew
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
@@ -197,15 +174,15 @@ def test_a_state_goes_from_one_call_into_the_next(gpu: Any) -> None:
     with gpu(), torch.no_grad():
         own = copy.deepcopy(layer).to(training.device())
         step = Recorded(lambda x, h, c: own(x, (h, c)))
-        h, c = (torch.zeros(2, 4, dtype=torch.double).to(training.device()) for _ in "hc")
+        h, c = (torch.zeros(2, 4, dtype=torch.double).to(training.device()) for _ in range(2))
         for x in inputs:
             h, c = step(x.to(training.device()), h, c)
-        found = h.cpu()
-    state = None
+        recorded = h.cpu()
+    plain = None
     with torch.no_grad():
         for x in inputs:
-            state = layer(x, state)
-    assert torch.allclose(found, state[0])
+            plain = layer(x, plain)
+    assert torch.allclose(recorded, plain[0])
 
 
 @pytest.mark.parametrize(
@@ -224,8 +201,8 @@ def test_what_cannot_be_recorded_is_computed_all_the_same(
         step = Recorded(lambda x: (waits(x),))
         for values in ([1.0, -2.0, 3.0], [4.0, 5.0, -6.0]):
             x = torch.tensor(values)
-            (found,) = step(x.to(training.device()))
-            assert torch.equal(found.cpu(), waits(x))
+            (recorded,) = step(x.to(training.device()))
+            assert torch.equal(recorded.cpu(), waits(x))
     assert capsys.readouterr().out.count("without a CUDA graph") == 1
 
 
@@ -250,20 +227,20 @@ def test_a_token_from_the_cache_is_the_same_at_every_reach(
     def hidden(network: GPTNetwork) -> list[torch.Tensor]:
         where = training.device()
         last, reading = network.read(begun)
-        found = [last.cpu()]
+        states = [last.cpu()]
         for step, more in enumerate(tokens):
             if step == 9:
                 reading = network.keep(reading, torch.from_numpy(kept).to(where))
             more = more[kept] if step >= 9 else more
             last, reading = network.step(torch.from_numpy(more).to(where), reading)
-            found.append(last.cpu())
-        return found
+            states.append(last.cpu())
+        return states
 
     with torch.no_grad():
         expected = hidden(network)
         with gpu():
-            found = hidden(copy.deepcopy(network).to(training.device()))
-    for ours, theirs in zip(found, expected, strict=True):
+            on_gpu = hidden(copy.deepcopy(network).to(training.device()))
+    for ours, theirs in zip(on_gpu, expected, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-12)
 
 
@@ -280,7 +257,7 @@ def test_a_run_on_a_machine_with_a_gpu_takes_its_jobs_through_to_the_board(
     home.environment["PATH"] = os.environ["PATH"]
     run = home.arguments("axial-transformer", "lstm-2x512", "human", "noise")
     run[run.index("cpu")] = "cuda"
-    done = home.bench(*run, "--snapshots", "2", "--workers", "2")
+    done = home.process(*run, "--snapshots", "2", "--workers", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {row["system"]: row for row in csv.DictReader((home.runs / "leaderboard.csv").open())}
     assert {row["status"] for row in rows.values()} == {"ok"}
@@ -288,5 +265,5 @@ def test_a_run_on_a_machine_with_a_gpu_takes_its_jobs_through_to_the_board(
     for name in ("axial-transformer", "lstm-2x512"):
         assert rows[name]["hardware"] == "stand-in"
         assert float(rows[name]["nats_per_step"]) < 61
-    again = home.bench(*run, "--snapshots", "2", "--workers", "2")
+    again = home.process(*run, "--snapshots", "2", "--workers", "2")
     assert "jobs are done already" in again.stdout

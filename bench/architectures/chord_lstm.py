@@ -197,9 +197,10 @@ class ChordLSTM(Configured):
             state, last = None, np.full(len(group), network.beginning)
             for start in range(0, len(pieces[group[0]]), STEPS):
                 group = [piece for piece in group if len(pieces[piece]) > start]
-                targets = np.full((len(group), STEPS), -1)
+                steps = min(STEPS, len(pieces[group[0]]) - start)
+                targets = np.full((len(group), steps), -1)
                 for row, piece in enumerate(group):
-                    part = tokens[piece][start : start + STEPS]
+                    part = tokens[piece][start : start + steps]
                     targets[row, : len(part)] = part
                 inputs = np.column_stack([last[: len(group)], np.maximum(targets[:, :-1], 0)])
                 last = targets[:, -1]
@@ -212,8 +213,8 @@ class ChordLSTM(Configured):
                     hidden, state = network(_tensor(inputs), state)
                     valid = targets >= 0
                     odds, log_p = self._named(network, hidden[_tensor(valid)], targets[valid])
-                rows, steps = valid.nonzero()
-                places = starts[np.array(group)][rows] + start + steps
+                rows, columns = valid.nonzero()
+                places = starts[np.array(group)][rows] + start + columns
                 escape[places], named[places] = odds, log_p
         spelled = [self.spelling.log_probability(piece) for piece in pieces]
         return escape, named, np.concatenate([np.zeros(0), *spelled])

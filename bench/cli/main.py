@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,7 +26,7 @@ from bench.cli.run_options import (
 )
 from bench.cli.survey import app as survey_app
 from bench.cli.terminal import console, errors, print_json
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.jobs.plan import Options, Planned
@@ -208,33 +208,19 @@ def check(
 ) -> None:
     """Test a system or a metric against the contract and explain each breach."""
     from bench import check as checks
-    from bench import registry
-    from bench.contract import Metric
 
     chosen = one_of("variant", variant, ("corrected", "as-published"))
-    if target in registry.metrics():
-        findings = checks.check_metric(registry.metric(target))
-    elif (
-        ".py:" in target
-        and isinstance(cls := registry.load_object(target), type)
-        and all(hasattr(cls, name) for name in ("prepare", "score"))
-    ):
-        findings = checks.check_metric(cast(type[Metric], cls))
-    elif target in registry.systems() or ".py:" in target or "+" in target:
-        findings = checks.check_system(
-            registry.system(target), chosen, "small" if small else "full"
-        )
-    else:
-        raise unknown("system or metric", target, [*registry.systems(), *registry.metrics()])
+    contestant = checks.under_test(target, chosen, "small" if small else "full")
     broken = 0
-    for finding in findings:
+    for finding in checks.findings(contestant):
         mark = "[green]kept[/]  " if finding.kept else "[red]BROKEN[/]"
         console.print(f"{mark}  {finding.promise}", highlight=False)
         if not finding.kept:
             broken += 1
             console.print(f"        {finding.broken}", highlight=False, style="red", markup=False)
     if broken:
-        console.print(f"{target} breaks {broken} of the contract's promises.", highlight=False)
+        promises = "promise" if broken == 1 else "promises"
+        console.print(f"{target} breaks {broken} {promises} of the contract.", highlight=False)
         raise typer.Exit(1)
     console.print(f"{target} keeps the contract.", highlight=False)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from logs import Log
 
 from bench.architectures.axial import AxialNetwork, AxialTransformer
 from bench.contract import Budget
@@ -12,14 +13,6 @@ RNG = np.random.default_rng(0)
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
-
-
-class Log:
-    def record(self, step, **values): ...
-    def progress(self, done, total, music_steps=0): ...
-    def checkpoint(self, state): ...
-    def resume(self):
-        return None
 
 
 def network(keys: int = 8, span: int = 6) -> AxialNetwork:
@@ -78,16 +71,10 @@ def test_keys_that_no_training_piece_has_sound_independently_and_rarely() -> Non
 
 
 def test_small_sets_are_gone_over_so_many_times_at_most() -> None:
-    class Count(Log):
-        updates = 0
-
-        def checkpoint(self, state):
-            self.updates += 1
-
-    pieces, log = [ALL[RNG.integers(16, size=12)] for _ in range(4)], Count()
+    pieces, log = [ALL[RNG.integers(16, size=12)] for _ in range(4)], Log()
     system = AxialTransformer(size=8, heads=2, sequence=6, span=6, batch=4, passes=3)
     system.learn(pieces, [], Budget(1000), 0, log)
-    assert log.updates == 3 * 2
+    assert log.checkpoints == 3 * 2
 
 
 @pytest.mark.parametrize("heads", [1, 4])

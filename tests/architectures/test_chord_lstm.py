@@ -1,12 +1,11 @@
-import copy
 import os
-from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from logs import Log, Stopped
 
 from bench.architectures import chord_lstm
 from bench.architectures.chord_lstm import ChordLSTM, ChordNetwork
@@ -27,22 +26,6 @@ ROUND = Score.from_notes(
     np.tile([60, 64, 67, 60, 65, 69, 59, 62, 67, 57, 60, 64], 8),
     length=32,
 )
-
-
-class Log:
-    """Keeps the curves, and nothing to resume from."""
-
-    def __init__(self) -> None:
-        self.curves: dict[str, list[float]] = {}
-
-    def record(self, step: int, **values: float) -> None:
-        for name, value in values.items():
-            self.curves.setdefault(name, []).append(value)
-
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None: ...
-    def resume(self) -> Mapping[str, Any] | None:
-        return None
 
 
 def tiny(updates: int = 6, **settings: Any) -> ChordLSTM:
@@ -221,8 +204,8 @@ def test_a_round_is_overfit_and_continued(learnt: ChordLSTM) -> None:
 def test_the_loss_falls() -> None:
     log = Log()
     ChordLSTM(**SMALL, rate=0.02).fit([ROUND, ROUND.slice(2, 32)], [ROUND], Budget(60), 0, log)
-    assert log.curves["train_loss"][-1] < 0.5 * log.curves["train_loss"][0]
-    assert log.curves["valid_loss"][-1] < log.curves["valid_loss"][0]
+    assert log.curve("train_loss")[-1] < 0.5 * log.curve("train_loss")[0]
+    assert log.curve("valid_loss")[-1] < log.curve("valid_loss")[0]
 
 
 def test_samplers_take_the_likeliest_chord_a_draw_or_one_of_both() -> None:
@@ -250,7 +233,7 @@ def test_training_ends_early_and_keeps_the_best_weights() -> None:
     log = Log()
     system = ChordLSTM(**SMALL | {"rate": 0.1, "patience": 2})
     system.learn(TINY, HELD_OUT, Budget(2000), 0, log)
-    losses = log.curves["valid_loss"]
+    losses = log.curve("valid_loss")
     assert len(losses) < 100
     assert losses[-3] == min(losses)
     steps = np.concatenate(system.log_probabilities(HELD_OUT))
@@ -271,29 +254,13 @@ def test_the_untrained_network_spreads_itself_over_all_chords() -> None:
     assert np.mean(trained.log_probabilities([TINY[3]])[0]) > np.mean(logs)
 
 
-class Kept(Log):
-    """Keeps the state after some updates and ends there; then resumes from it."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self.after, self.state = after, None
-
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        self.after -= 1
-        if self.after == 0:
-            self.state = copy.deepcopy(state())
-            raise KeyboardInterrupt
-
-    def resume(self) -> Mapping[str, Any] | None:
-        return self.state
-
-
 def test_killed_and_resumed_it_learns_the_same_to_the_bit() -> None:
-    log, broken = Kept(after=7), ChordLSTM(**SMALL)
-    with pytest.raises(KeyboardInterrupt):
+    log, broken = Log(stop_at=7), ChordLSTM(**SMALL)
+    with pytest.raises(Stopped):
         broken.learn(TINY, HELD_OUT, Budget(25), 0, log)
     resumed = ChordLSTM(**SMALL)
     resumed.learn(TINY, HELD_OUT, Budget(25), 0, log)
+    assert log.checkpoints == 25  # it did not begin anew
     for after, unbroken in zip(
         resumed.log_probabilities(HELD_OUT), tiny(25).log_probabilities(HELD_OUT), strict=True
     ):

@@ -1,10 +1,10 @@
-from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from logs import Log
 from numpy.typing import NDArray
 
 from bench import registry
@@ -20,23 +20,6 @@ PIECES = [RNG.random((length, 8)) < 0.3 for length in (9, 14, 3, 21, 12, 5)]
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
-
-
-class Log:
-    """Keeps the last state offered."""
-
-    def __init__(self, state: Mapping[str, Any] | None = None, keep: int = 0) -> None:
-        self.state, self.keep = state, keep
-
-    def record(self, step: int, **values: float) -> None: ...
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        taken = state()
-        if taken["step"] == self.keep:
-            self.state = taken
-
-    def resume(self) -> Mapping[str, Any] | None:
-        return self.state
 
 
 def test_parameters_are_counted_as_in_the_paper() -> None:
@@ -149,9 +132,11 @@ def test_a_resumed_run_ends_as_an_unbroken_one(as_published: bool) -> None:
         system.learn(PIECES, [], Budget(9), 0, log)
         return system.network.state_dict()
 
-    first = Log(keep=5)
+    first = Log(keep=True)
     whole = learn(first)
-    resumed = learn(Log(first.state))
+    rest = Log(first.states[4])
+    resumed = learn(rest)
+    assert (first.checkpoints, rest.checkpoints) == (9, 4)  # it did not begin anew
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 

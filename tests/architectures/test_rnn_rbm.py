@@ -1,9 +1,7 @@
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
+from logs import Log
 from torch.nn.functional import softplus
 
 from bench.architectures.rnn_rbm import (
@@ -191,14 +189,6 @@ def test_it_begins_as_in_the_tutorial() -> None:
         assert np.isclose(weight.detach().std(), 1e-4, rtol=0.05)
     assert np.isclose(made.w.detach().std(), 0.01, rtol=0.05)
     assert made.draws == 25 * (88 + 150)
-
-
-class Log:
-    def record(self, step: int, **values: float) -> None: ...
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None: ...
-    def resume(self) -> Mapping[str, Any] | None:
-        return None
 
 
 def test_it_learns_and_its_estimate_follows_the_true_likelihood() -> None:

@@ -1,27 +1,17 @@
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from bench.check import NoLog
 from bench.music import Score
 
 
-class Quiet:
-    """A log that keeps nothing."""
-
-    def record(self, step: int, **values: float) -> None: ...
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None: ...
-    def resume(self) -> Mapping[str, Any] | None:
-        return None
-
-
 @pytest.fixture
-def quiet() -> Quiet:
+def quiet() -> NoLog:
     """A log that keeps nothing."""
-    return Quiet()
+    return NoLog()
 
 
 @pytest.fixture

@@ -184,8 +184,8 @@ def performance(speeds: list[Speed]) -> str:
 
 def machine() -> str:
     """The processor, its cores and load, and the versions of what is compared."""
-    told = Path("/proc/cpuinfo")
-    names = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    cpuinfo = Path("/proc/cpuinfo")
+    names = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     model = [line.split(":", 1)[1].strip() for line in names if line.startswith("model name")]
     name = model[0] if model else platform.processor() or platform.machine()
     versions = [f"Python {platform.python_version()}"]

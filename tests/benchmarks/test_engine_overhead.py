@@ -82,13 +82,13 @@ def test_a_trivial_job_in_a_process_costs_less_than_50_ms(
     load = os.getloadavg()[0] / cores()
     works = [trivial(runs, seed) for seed in range(101)]
     with Shard(tmp_path / "shared") if shard else nullcontext() as joined:
-        found = to_the_next(lambda *tell: local.run(works, runs, [Place(1)], *tell, shard=joined))
-    middle = float(np.median(found))
+        seconds = to_the_next(lambda *tell: local.run(works, runs, [Place(1)], *tell, shard=joined))
+    middle = float(np.median(seconds))
     measured(
         "engines",
         "a trivial job, " + ("processes of a shard" if shard else "processes"),
         size=f"100 jobs in turn, wall clock; 95 of 100 below"
-        f" {1000 * np.percentile(found, 95):.0f} ms, the aim is 50 ms",
+        f" {1000 * np.percentile(seconds, 95):.0f} ms, the aim is 50 ms",
         against="a process of its own, started from nothing",
         ours=middle,
         theirs=by_themselves,
@@ -101,12 +101,14 @@ def test_a_trivial_job_in_a_process_costs_less_than_50_ms(
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_a_trivial_job_on_ray(runs, by_themselves, measured, monkeypatch):
     works = [trivial(runs, seed) for seed in range(9)]
-    found = to_the_next(lambda *tell: ray.run(works, runs, Cluster(workers=1), *tell, shared=True))
+    seconds = to_the_next(
+        lambda *tell: ray.run(works, runs, Cluster(workers=1), *tell, shared=True)
+    )
     measured(
         "engines",
         "a trivial job, Ray on this machine",
         size="8 jobs in turn, wall clock",
         against="a process of its own, started from nothing",
-        ours=float(np.median(found)),
+        ours=float(np.median(seconds)),
         theirs=by_themselves,
     )

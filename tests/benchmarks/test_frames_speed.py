@@ -126,8 +126,8 @@ def test_a_batch_of_pieces_against_piece_by_piece(name, seconds, measured) -> No
         return system.log_probabilities(pieces)
 
     close = 1e-6 if system.PRECISION is torch.double else 1e-2
-    for one, other in zip(ours(), alone(), strict=True):
-        assert np.allclose(one, other, atol=close)
+    for together, single in zip(ours(), alone(), strict=True):
+        assert np.allclose(together, single, atol=close)
     took, theirs = seconds(ours, alone, repeats=2)
     measured(
         "likelihood",

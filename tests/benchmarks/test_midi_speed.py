@@ -116,9 +116,9 @@ def test_reading_files_as_remi_against_miditok(files, seconds, measured):
         return peer(path)[0]
 
     for path in files:
-        said = ours(path)
-        said = said[: np.flatnonzero(said != remi.BAR)[-1] + 1]  # miditok ends with a note
-        assert len(said) == len(theirs(path).tokens)
+        tokens = ours(path)
+        tokens = tokens[: np.flatnonzero(tokens != remi.BAR)[-1] + 1]  # miditok ends with a note
+        assert len(tokens) == len(theirs(path).tokens)
     took, other = seconds(
         lambda: [ours(path) for path in files], lambda: [theirs(path) for path in files]
     )

@@ -18,8 +18,8 @@ def memory(work):
     status = Path("/proc/self/status")
 
     def line(name):
-        found = next(x for x in status.read_text().splitlines() if x.startswith(name))
-        return int(found.split()[1]) // 1024
+        text = next(x for x in status.read_text().splitlines() if x.startswith(name))
+        return int(text.split()[1]) // 1024
 
     ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed before is no room for now
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak

@@ -70,8 +70,8 @@ def test_verify_leaves_out_what_is_not_here(run, tiny):
 
 def test_audit_shows_what_repeats(run, tiny):
     assert "No piece repeats another." in run("audit", "tiny").output
-    found = json.loads(run("audit", "tiny", "--json").output)
-    assert (found["leaks"], found["equal"], found["window"]) == ([], [], 32)
+    audit = json.loads(run("audit", "tiny", "--json").output)
+    assert (audit["leaks"], audit["equal"], audit["window"]) == ([], [], 32)
 
 
 def test_add_reports_and_says_what_comes_next(run, tiny, tmp_path):
@@ -82,10 +82,10 @@ def test_add_reports_and_says_what_comes_next(run, tiny, tmp_path):
     for name, score in tiny.originals.items():
         (folder / f"{name}.mid").write_bytes(to_midi(score))
     (folder / "broken.mid").write_bytes(b"")
-    said = run("add", "mine", str(folder), "--data-dir", str(tmp_path / "elsewhere")).output
-    assert "left out  broken.mid" in said
-    assert "mine: 2 train, 1 valid, 1 test" in said
-    assert "bench data audit mine" in said
+    output = run("add", "mine", str(folder), "--data-dir", str(tmp_path / "elsewhere")).output
+    assert "left out  broken.mid" in output
+    assert "mine: 2 train, 1 valid, 1 test" in output
+    assert "bench data audit mine" in output
     assert "mine" in run("list", "--data-dir", str(tmp_path / "elsewhere")).output
     with pytest.raises(BenchError, match="already"):
         run("add", "tiny", str(folder))

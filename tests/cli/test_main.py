@@ -29,16 +29,16 @@ HEAVY = {
 
 def verbs():
     """Every verb and sub-verb there is."""
-    found = [[]]
+    paths = [[]]
     for command in app.registered_commands:
-        found.append([command.name or command.callback.__name__.replace("_", "-")])
+        paths.append([command.name or command.callback.__name__.replace("_", "-")])
     for group in app.registered_groups:
-        found.append([group.name])
-        found += [
+        paths.append([group.name])
+        paths += [
             [group.name, c.name or c.callback.__name__.replace("_", "-")]
             for c in group.typer_instance.registered_commands
         ]
-    return found
+    return paths
 
 
 @pytest.mark.parametrize("verb", verbs(), ids=" ".join)
@@ -127,7 +127,7 @@ def test_a_plan_lists_jobs_runs_nothing_and_counts_what_is_done(home):
 
 
 def test_version_is_printed(home):
-    assert home.bench("--version").stdout.startswith("musicbench ")
+    assert home.process("--version").stdout.startswith("musicbench ")
 
 
 def test_the_package_is_importable_only_beside_its_siblings(tmp_path):
@@ -158,6 +158,6 @@ def test_tensorboard_that_is_not_installed_is_told_before_anything_runs(monkeypa
 
 def test_what_changes_no_result_changes_no_job():
     options = Options(preset="smoke", systems=("noise",))
-    (plain,), (told,) = jobs_of(options), jobs_of(replace(options, tensorboard=True))
-    assert told.tensorboard
-    assert told.id == plain.id
+    (plain,), (with_events,) = jobs_of(options), jobs_of(replace(options, tensorboard=True))
+    assert with_events.tensorboard
+    assert with_events.id == plain.id

@@ -120,22 +120,22 @@ def learning(root):
 @pytest.mark.slow
 def test_every_engine_gives_the_same_bits(home, on):
     run = home.arguments("note-lstm", "chord-lstm", "markov-chain", "noise", "Learner")
-    cluster = home.bench(*run, *on)
+    cluster = home.process(*run, *on)
     assert cluster.returncode == 0, cluster.stdout + cluster.stderr
     assert "Traceback" not in cluster.stdout + cluster.stderr
     in_turn = home.path / "in-turn"
-    done = home.bench(*run, "--engine", "in-turn", "--out", str(in_turn))
+    done = home.process(*run, "--engine", "in-turn", "--out", str(in_turn))
     assert done.returncode == 0, done.stderr
     assert results(home.runs) == results(in_turn)
     assert {f.read_result().fit.threads for f in RunFolder(home.runs).folders()} == {1}
-    again = home.bench(*run, *on)
+    again = home.process(*run, *on)
     assert "All 5 jobs are done already." in again.stdout
 
 
 @pytest.mark.slow
 def test_every_way_to_fail_is_a_row_of_its_own_and_the_others_go_on(home, on):
     run = home.arguments("Raises", "Segfaults", "Hangs", "EatsMemory", "Quiet")
-    done = home.bench(*run, *on, "--timeout", "0.3", "--job-memory", "900")
+    done = home.process(*run, *on, "--timeout", "0.3", "--job-memory", "900")
     assert done.returncode == 1, done.stderr
     table = rows(home.runs)
     expected = {
@@ -175,12 +175,12 @@ def test_after_the_drivers_death_the_workers_end_and_the_same_command_goes_on(ho
 
 def straight(home, on):
     """The same command goes on from the checkpoint, to the end that an unbroken run has."""
-    done = home.bench(*home.arguments("Learner", "Quiet"), *on)
+    done = home.process(*home.arguments("Learner", "Quiet"), *on)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = folders(home.runs)["Learner"]
     assert int(folder.log_tail(8).split("learnt from step ")[1].split()[0]) > 0
     unbroken = home.path / "straight"
-    home.bench(*home.arguments("Learner"), "--engine", "in-turn", "--out", str(unbroken))
+    home.process(*home.arguments("Learner"), "--engine", "in-turn", "--out", str(unbroken))
     assert curve(folder) == curve(folders(unbroken)["Learner"])
     assert results(unbroken).items() <= results(home.runs).items()
 
@@ -239,7 +239,7 @@ def test_a_node_out_of_memory_is_an_outcome_after_a_few_tries(home):
     full = {"RAY_memory_usage_threshold": "0.0", "RAY_memory_monitor_refresh_ms": "100"}
     home.environment |= {"RAY_AUTH_MODE": "disabled"}
     with started(**full) as cluster:
-        done = home.bench(
+        done = home.process(
             *home.arguments("Hangs"), "--engine", "ray", "--ray-address", cluster.address
         )
     assert done.returncode == 1, done.stdout + done.stderr
@@ -251,7 +251,7 @@ def test_a_node_out_of_memory_is_an_outcome_after_a_few_tries(home):
 @pytest.mark.parametrize("verb", ["plan", "all"])
 def test_what_no_node_has_is_refused_at_once(home, on, verb):
     run = [verb, *home.arguments("note-lstm")[1:], *on, "--device", "cuda", "--gpus-per-job", "8"]
-    done = home.bench(*run)
+    done = home.process(*run)
     assert done.returncode == 2, done.stdout
     assert "asks for 8 CPUs, 8 GPUs" in done.stderr
     assert f"{HEAD} has 2 CPUs, 0 GPUs" in done.stderr
@@ -261,7 +261,7 @@ def test_what_no_node_has_is_refused_at_once(home, on, verb):
 @pytest.mark.slow
 def test_two_processes_train_one_system_on_one_node(home, on):
     home.environment["BENCH_RANKS"] = "2"
-    done = home.bench(*home.arguments("note-lstm"), *on)
+    done = home.process(*home.arguments("note-lstm"), *on)
     assert done.returncode == 0, done.stdout + done.stderr
     assert folders(home.runs)["note-lstm"].read_result().fit.processes == 2
 
@@ -388,14 +388,14 @@ def test_without_ray_the_command_that_installs_it_is_named(monkeypatch):
 
 
 def test_an_address_where_nothing_answers_is_one_clear_sentence(home):
-    done = home.bench(*home.arguments("noise"), "--engine", "ray", "--ray-address", f"{HEAD}:1")
+    done = home.process(*home.arguments("noise"), "--engine", "ray", "--ray-address", f"{HEAD}:1")
     assert done.returncode == 2
     assert "No Ray cluster can be joined at 127.0.0.2:1" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_options_of_ray_without_ray_are_refused(home):
-    done = home.bench(*home.arguments("noise"), "--gpus-per-job", "2")
+    done = home.process(*home.arguments("noise"), "--gpus-per-job", "2")
     assert done.returncode == 2
     assert "are for --engine ray" in done.stderr
 
@@ -403,7 +403,7 @@ def test_options_of_ray_without_ray_are_refused(home):
 @pytest.mark.slow
 def test_a_ray_of_its_own_on_this_machine_leaves_nothing_behind(home):
     before = set(Path(clusters.SHORT).glob("ray-*"))
-    done = home.bench(*home.arguments("noise"), "--engine", "ray")
+    done = home.process(*home.arguments("noise"), "--engine", "ray")
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(Path(clusters.SHORT).glob("ray-*")) <= before
     ours = [p for p in psutil.process_iter(["cmdline"]) if "/ray-" in str(p.info["cmdline"])]

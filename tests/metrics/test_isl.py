@@ -72,11 +72,15 @@ def test_the_density_sums_to_one_over_all_vectors():
 
 
 def test_rates_are_those_of_training_transitions_and_never_certain():
-    chosen = attacks(REFERENCE.train)
-    bits = transitions(REFERENCE.train, chosen)
-    rates = key_rates(REFERENCE.train)
-    assert np.allclose(rates, bits.mean(axis=0), atol=1 / len(chosen))
-    assert ((rates > 0) & (rates < 1)).all()
+    # Notes begin at 2 and 4 of the first piece, at 3 of the second; at 0 nothing comes before.
+    train = [
+        Score.from_notes([0, 2, 4], [3, 2, 1], [60, 64, 67], length=6),
+        Score.from_notes([0, 3], [4, 1], [60, 62], length=4),
+        Score.silence(8),
+    ]
+    before, at = {60: 2, 64: 1}, {60: 2, 62: 1, 64: 1, 67: 1}  # of three transitions
+    counts = [sounding.get(key, 0) for sounding in (before, at) for key in range(21, 109)]
+    assert key_rates(train).tolist() == [(count + 0.5) / 4 for count in counts]
 
 
 def test_the_value_is_the_mean_log_density_of_the_chosen_transitions_at_the_likeliest_kernel():

@@ -1,12 +1,13 @@
 """What every system of frames promises, by brute force on pieces of few keys."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from logs import Log
 
 from bench.architectures.axial import AxialTransformer
 from bench.architectures.lstm_2x512 import LSTM2x512
@@ -54,22 +55,6 @@ NAMES = list(SYSTEMS)
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
-
-
-class Log:
-    """Keeps the curves, and nothing to resume from."""
-
-    def __init__(self) -> None:
-        self.curves: dict[str, list[float]] = {}
-
-    def record(self, step: int, **values: float) -> None:
-        for name, value in values.items():
-            self.curves.setdefault(name, []).append(value)
-
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None: ...
-    def resume(self) -> Mapping[str, Any] | None:
-        return None
 
 
 def tiny(name: str, updates: int = 6, **settings: Any) -> FrameSystem:
@@ -178,7 +163,7 @@ def test_what_is_drawn_after_a_prompt_has_heard_all_of_it(
 def test_the_loss_falls_on_a_round_of_chords(name: str) -> None:
     system, log = SYSTEMS[name](rate=0.02), Log()
     system.fit([ROUND, ROUND.slice(2, 32)], [ROUND], Budget(100), 0, log)
-    assert log.curves["valid_loss"][-1] < 0.9 * log.curves["train_loss"][0]
+    assert log.curve("valid_loss")[-1] < 0.9 * log.curve("train_loss")[0]
 
 
 def test_windows_hold_every_frame_once_after_the_one_before() -> None:

@@ -1,64 +1,14 @@
-import json
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load, save
+from logs import Log, Stopped
 from torch import Tensor, nn
 
 from bench import training
 from bench.contract import Budget
 from bench.errors import BenchError
-
-
-class Killed(Exception):
-    """The process ended here."""
-
-
-class Store:
-    """A log that keeps checkpoints as a store on disk would: numbers as JSON, tensors as bytes."""
-
-    def __init__(self, kill_at: int | None = None) -> None:
-        self.kill_at, self.step = kill_at, 0
-        self.kept: tuple[str, bytes] | None = None
-        self.curves: dict[str, dict[int, float]] = {}
-        self.done: list[tuple[int, int, int]] = []
-
-    def record(self, step: int, **values: float) -> None:
-        for name, value in values.items():
-            self.curves.setdefault(name, {})[step] = value
-
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None:
-        self.done.append((done, total, music_steps))
-
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        self.step += 1
-        if self.step == self.kill_at:
-            tensors: dict[str, Tensor] = {}
-            self.kept = (json.dumps(strip(state(), "", tensors)), save(tensors))
-            raise Killed
-
-    def resume(self) -> Mapping[str, Any] | None:
-        if self.kept is None:
-            return None
-        tensors = load(self.kept[1])
-        return json.loads(self.kept[0], object_hook=lambda tree: fill(tree, tensors))
-
-
-def strip(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    if isinstance(tree, Tensor):
-        tensors[path] = tree
-        return {"tensor": path}
-    if isinstance(tree, dict):
-        assert all(isinstance(key, str) for key in tree)
-        return {key: strip(value, f"{path}/{key}", tensors) for key, value in tree.items()}
-    return tree
-
-
-def fill(tree: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
-    return tensors[tree["tensor"]] if set(tree) == {"tensor"} else tree
 
 
 class Network(nn.Module):
@@ -82,7 +32,7 @@ def cost(network: nn.Module, tokens: Tensor) -> Tensor:
     )
 
 
-def run(log: Store, optimiser: str = "AdamW", seed: int = 3, **settings: Any) -> nn.Module:
+def run(log: Log, optimiser: str = "AdamW", seed: int = 3, **settings: Any) -> nn.Module:
     with training.seeded(seed):
         network = Network()
     options = {"AdamW": {"lr": 0.02}, "SGD": {"lr": 0.3}, "Adadelta": {"lr": 1.0}}[optimiser]
@@ -107,17 +57,18 @@ def equal(first: nn.Module, second: nn.Module) -> bool:
 
 
 def test_two_runs_are_bit_equal_and_another_seed_is_not() -> None:
-    assert equal(run(Store()), run(Store()))
-    assert not equal(run(Store()), run(Store(), seed=4))
+    assert equal(run(Log()), run(Log()))
+    assert not equal(run(Log()), run(Log(), seed=4))
 
 
 @pytest.mark.parametrize("optimiser", ["AdamW", "SGD", "Adadelta"])
 @pytest.mark.parametrize("kill_at", [1, 18, 20, STEPS])
 def test_a_resumed_run_is_bit_equal_to_an_unbroken_one(optimiser: str, kill_at: int) -> None:
-    whole, broken = Store(), Store(kill_at)
-    with pytest.raises(Killed):
+    whole, broken = Log(), Log(stop_at=kill_at)
+    with pytest.raises(Stopped):
         run(broken, optimiser)
     assert equal(run(broken, optimiser), run(whole, optimiser))
+    assert broken.checkpoints == whole.checkpoints == STEPS  # it did not begin anew
     assert broken.curves == whole.curves
 
 
@@ -125,17 +76,17 @@ def test_the_callers_random_state_is_unchanged() -> None:
     torch.manual_seed(0)
     untouched = torch.rand(3)
     torch.manual_seed(0)
-    run(Store())
+    run(Log())
     assert torch.equal(torch.rand(3), untouched)
 
 
 def test_training_lowers_the_loss_and_says_how_far_it_is() -> None:
-    log = Store()
+    log = Log()
     run(log)
     losses = log.curves["train_loss"]
     assert list(losses) == list(range(1, STEPS + 1))
     assert losses[STEPS] < losses[1]
-    assert log.done[-1] == (STEPS, STEPS, STEPS * 32)
+    assert log.reports[-1] == (STEPS, STEPS, STEPS * 32)
     assert np.isclose(log.curves["rate"][STEPS], 0.02 * 0.97 ** (STEPS - 1))
 
 
@@ -154,7 +105,7 @@ def test_the_best_weights_on_the_validation_pieces_are_kept() -> None:
         torch.optim.SGD(parameter.parameters(), lr=0.1),
         steps=100,
         seed=0,
-        log=Store(),
+        log=Log(),
         validate=validate,
         every=2,
         patience=3,
@@ -165,9 +116,9 @@ def test_the_best_weights_on_the_validation_pieces_are_kept() -> None:
 
 
 def test_a_stopped_run_stays_stopped_when_resumed() -> None:
-    broken, whole, worse = Store(kill_at=15), Store(), iter(range(100))
+    broken, whole, worse = Log(stop_at=15), Log(), iter(range(100))
     settings = {"patience": 2, "validate": lambda: float(next(worse))}
-    with pytest.raises(Killed):
+    with pytest.raises(Stopped):
         run(broken, **settings)
     network = run(broken, **settings)
     assert next(worse) == 3  # not called again
@@ -184,12 +135,12 @@ def test_divergence_names_the_update_and_what_to_do() -> None:
             torch.optim.SGD(parameter.parameters(), lr=0.1),
             steps=2000,
             seed=0,
-            log=Store(),
+            log=Log(),
         )
 
 
 def test_diverged_weights_are_never_checkpointed() -> None:
-    parameter, log = nn.Linear(1, 1), Store(kill_at=6)
+    parameter, log = nn.Linear(1, 1), Log(stop_at=6)
     with pytest.raises(BenchError, match="update 4"):
         training.train(
             parameter,
@@ -199,12 +150,12 @@ def test_diverged_weights_are_never_checkpointed() -> None:
             seed=0,
             log=log,
         )
-    assert log.kept is None
+    assert log.state is None
 
 
 def test_an_impossible_validation_piece_is_an_error() -> None:
     with pytest.raises(BenchError, match="validation loss is inf"):
-        run(Store(), validate=lambda: float("inf"))
+        run(Log(), validate=lambda: float("inf"))
 
 
 def test_the_gradient_is_cut_to_the_clip() -> None:
@@ -216,7 +167,7 @@ def test_the_gradient_is_cut_to_the_clip() -> None:
         torch.optim.SGD(parameter.parameters(), lr=1.0),
         steps=1,
         seed=0,
-        log=Store(),
+        log=Log(),
         clip=0.5,
     )
     assert np.isclose(before - parameter.weight.item(), 0.5 / np.sqrt(2))

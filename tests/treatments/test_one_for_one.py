@@ -1,11 +1,11 @@
 """Reversal, key normalisation, one mode: what they make of pieces, prompts and probabilities."""
 
-from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from logs import Log
 
 from bench.contract import Budget, Likelihood
 from bench.encodings import note_states
@@ -16,14 +16,6 @@ from bench.treatments.one_mode import OneMode
 from bench.treatments.reversal import Reversal, reverse
 
 INNER = {"class": "baselines.markov:MarkovChain", "settings": {}, "source": "1"}
-
-
-class Log:
-    def record(self, step: int, **values: float) -> None: ...
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None: ...
-    def resume(self) -> Mapping[str, Any] | None:
-        return None
 
 
 def music(seed: int) -> Score:

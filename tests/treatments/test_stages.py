@@ -1,9 +1,9 @@
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from logs import Log
 
 from bench import registry
 from bench.architectures.biaxial.system import Biaxial
@@ -35,28 +35,6 @@ def tune(seed: int, grid: int = 4) -> Score:
 
 TUNES, VALID = [tune(seed) for seed in range(6)], [tune(9)]
 OTHERS = {"others": [tune(seed) for seed in range(20, 29)]}
-
-
-class Log:
-    """Keeps all reports; resumes from one state."""
-
-    def __init__(self, state: Mapping[str, Any] | None = None) -> None:
-        self.state = state
-        self.states: list[Mapping[str, Any]] = []
-        self.steps: list[int] = []
-        self.reports: list[tuple[int, int, int]] = []
-
-    def record(self, step: int, **values: float) -> None:
-        self.steps.append(step)
-
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None:
-        self.reports.append((done, total, music_steps))
-
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        self.states.append(state())
-
-    def resume(self) -> Mapping[str, Any] | None:
-        return self.state
 
 
 class Pupil:
@@ -123,21 +101,16 @@ def test_every_tenth_piece_of_a_grade_is_held_out_to_stop_at() -> None:
 
 def test_a_grade_is_not_overfit() -> None:
     """What a grade held out decides which of its weights go on."""
-    points = []
-
-    class Curves(Log):
-        def record(self, step: int, **values: float) -> None:
-            points.append((step, values))
-
+    log = Log()
     curriculum = Curriculum(wrapped=OVERFITTING, grades=1, share=0.9)
     rng = np.random.default_rng(0)  # can only be overfit
     noise = [Score.from_rolls(rng.random((32, 88)) < 0.05, grid=4) for _ in range(10)]
-    curriculum.fit(noise, noise[:1], Budget(1000), 0, Curves())
-    held_out = [values["stage_valid_loss"] for _, values in points if "stage_valid_loss" in values]
+    curriculum.fit(noise, noise[:1], Budget(1000), 0, log)
+    held_out = log.curve("stage_valid_loss")
     assert min(held_out) < held_out[-1]  # it had begun to, and was stopped
-    ended = max(step for step, values in points if "stage_valid_loss" in values)
+    ended = max(log.curves["stage_valid_loss"])
     assert ended < 900
-    assert any("valid_loss" in values for step, values in points if step > ended)
+    assert max(log.curves["valid_loss"]) > ended
 
 
 def test_without_a_graded_set_the_training_pieces_are_graded() -> None:
@@ -230,26 +203,26 @@ def test_a_curriculum_resumed_anywhere_ends_bit_equal_to_an_unbroken_one(place: 
         system.fit(TUNES, VALID, Budget(8), 0, log)
         return system
 
-    log = Log()
+    log = Log(keep=True)
     unbroken = curriculum(log)
     assert len(log.states) == 8
     again = Log(log.states[place])
     for whole, after in zip(weights(unbroken), weights(curriculum(again)), strict=True):
         assert torch.equal(whole, after)
-    assert again.reports == log.reports[-len(again.reports) :] if again.reports else place == 7
+    assert again.reports == log.reports[place + 1 :]
 
 
 def test_all_stages_are_reported_as_one_training() -> None:
     log = Log()
     system = Curriculum(wrapped=INNER, grades=2, share=0.25)
     system.fit(TUNES, VALID, Budget(8), 0, log)
-    assert log.steps == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [step for step, _ in log.points] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert [(done, total) for done, total, _ in log.reports] == [(n, 8) for n in range(1, 9)]
     assert (np.diff([music for _, _, music in log.reports]) > 0).all()
 
 
 def test_asked_to_stop_it_stops_there() -> None:
-    log = Log()
+    log = Log(keep=True)
     Curriculum(wrapped=INNER, grades=2, share=0.25).fit(TUNES, VALID, Budget(8), 0, log)
     stopped = Curriculum(wrapped=INNER, grades=2, share=0.25)
     stopped.fit(TUNES, VALID, Budget(8), 0, Log({**log.states[2], "stop": True}))

@@ -1,4 +1,3 @@
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from itertools import product
 from typing import Any
@@ -6,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from logs import Log
 from torch import Tensor, nn
 
 from bench import registry, training
@@ -28,19 +28,6 @@ TUNE = Score.from_notes(
     np.arange(0, 40, 2), np.full(20, 2), 60 + np.arange(20) * 7 % 12, length=40
 )  # struck anew every second step
 REPEATS = Score.from_notes(np.arange(40), np.ones(40), 60 + np.arange(40) // 8, length=40)
-
-
-class Log:
-    def __init__(self, state: Mapping[str, Any] | None = None) -> None:
-        self.state, self.states = state, []
-
-    def record(self, step: int, **values: float) -> None: ...
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None: ...
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        self.states.append(state())
-
-    def resume(self) -> Mapping[str, Any] | None:
-        return self.state
 
 
 def features(keys: int = 88, **settings: Any) -> NoteFeatures:
@@ -596,10 +583,11 @@ def test_a_second_fit_that_goes_on_keeps_the_weights_and_a_reset_only_changes_th
 
 @pytest.mark.parametrize("settings", [{"dropout": 0.5}, AS_PUBLISHED])
 def test_a_resumed_run_ends_bit_equal_to_an_unbroken_one(settings: dict[str, Any]) -> None:
-    unbroken, log = Biaxial(**TINY | settings), Log()
+    unbroken, log = Biaxial(**TINY | settings), Log(keep=True)
     unbroken.fit([TUNE, REPEATS], [TUNE], Budget(4), 0, log)
-    resumed = Biaxial(**TINY | settings)
-    resumed.fit([TUNE, REPEATS], [TUNE], Budget(4), 0, Log(log.states[1]))
+    resumed, rest = Biaxial(**TINY | settings), Log(log.states[1])
+    resumed.fit([TUNE, REPEATS], [TUNE], Budget(4), 0, rest)
+    assert (log.checkpoints, rest.checkpoints) == (4, 2)  # it did not begin anew
     for whole, after in zip(
         unbroken.network.state_dict().values(), resumed.network.state_dict().values(), strict=True
     ):
