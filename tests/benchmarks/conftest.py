@@ -19,7 +19,7 @@ import pytest
 
 TOPICS = (
     *("training", "generation", "likelihood", "ISL", "metrics"),
-    *("MIDI import", "start-up", "engines", "dashboard", "survey"),
+    *("MIDI import", "start-up", "engines", "board", "dashboard", "survey"),
 )
 HEAD = """\
 How many times as fast as another way to the same result: both in one run, in seconds of one
