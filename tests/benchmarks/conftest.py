@@ -19,7 +19,7 @@ import pytest
 
 TOPICS = (
     *("training", "generation", "likelihood", "ISL", "metrics"),
-    *("MIDI import", "start-up", "engines", "dashboard", "survey"),
+    *("MIDI import", "start-up", "engines", "board", "dashboard", "survey"),
 )
 HEAD = """\
 The speed-up of our code over another way to the same result: their time divided by ours. Both are

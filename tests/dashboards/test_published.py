@@ -23,6 +23,7 @@ from dashboards.views import sources
 @pytest.fixture
 def shown(finished, looking_at, tmp_path, monkeypatch):
     """Opens a page over a board as it is published, with or without the data set beside."""
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))  # not that of whoever runs tests
     table, archive = archives.publish(RunFolder(finished / "runs"), tmp_path / "wheel")
     monkeypatch.setattr(archives, "shipped", lambda: table)
 
