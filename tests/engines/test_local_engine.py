@@ -186,7 +186,7 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(home):
     driver.send_signal(signal.SIGINT)
     output = driver.communicate(timeout=30)[0]
     assert driver.returncode == 130
-    assert "the same command goes on" in output
+    assert "the same command continues" in output
     assert "Traceback" not in output
     wait_for(lambda: not worker.is_running())
 

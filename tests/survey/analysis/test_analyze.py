@@ -214,14 +214,14 @@ def test_results_are_stored_and_an_invalid_file_is_named(results, tmp_path):
 def test_only_closed_surveys_of_real_listeners_reach_the_board(results):
     cells = board_columns(results)
     good = result_of(results, "good")
-    assert cells["good.toy"] == {
+    assert cells["good.toy"].model_dump() == {
         "human_rating": good.rating.value,
         "human_rating_low": good.rating.low,
         "human_rating_high": good.rating.high,
         "believability": good.believable.value,
         "survey": "toy",
     }
-    assert cells["human.toy"]["human_rating"] == result_of(results, "human").rating.value
+    assert cells["human.toy"].human_rating == result_of(results, "human").rating.value
     for state in ("draft", "open"):
         about = CLOSED.model_copy(update={"state": state})
         assert board_columns(results.model_copy(update={"about": about})) == {}
