@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.survey import admin, listening
 from bench.survey.database.opening import open_store
 from bench.survey.database.restore import restore
-from bench.survey.database.tables import metadata, participant, survey, trial
+from bench.survey.database.tables import clip, metadata, participant, survey, trial
 from bench.survey.export import CODEBOOK, codebook
 
 on_both = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
@@ -79,9 +79,11 @@ def test_a_name_that_is_taken_leaves_no_clips_behind(make_survey):
 
 def test_a_survey_that_was_changed_after_creation_does_not_open(make_survey):
     toy = make_survey()
-    before = set(toy.store.clips.iterdir())
     toy.draft("other-clip")
-    (set(toy.store.clips.iterdir()) - before).pop().write_bytes(b"other music")
+    with toy.store.reading() as connection:
+        of_survey = select(clip.c.file).join(survey, survey.c.id == clip.c.survey_id)
+        file = connection.scalars(of_survey.where(survey.c.name == "other-clip")).first()
+    (toy.store.clips / file).write_bytes(b"other music")
     toy.draft("other-config")
     changed = toy.config.model_copy(update={"name": "other-config", "seconds": 30.0})
     with toy.store.writing() as connection:
