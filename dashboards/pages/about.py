@@ -17,18 +17,18 @@ CITATION = f"""@software{{musicbench,
 st.title("About")
 st.markdown(
     "musicbench trains generators of symbolic music on the same data, lets each continue the same"
-    " prompts, and scores what comes out. Every figure has its uncertainty, silence and noise are"
-    " the floor, and human music is the ceiling."
+    " prompts, and scores the continuations. Silence and noise are the floor, human music is the"
+    " ceiling, and figures have intervals."
 )
 
 st.header("How to read the board")
 st.markdown(
     "- **Skill** puts every headline metric on one scale: 0 is noise, 1 is what the composer wrote."
     " Below 0 means worse than noise.\n"
-    "- **Rank**: systems that cannot be told apart share one.\n"
+    "- **Rank** is one more than the number of systems that are significantly better.\n"
     "- **Loss** is nats per step on held-out music; lower is better. The loss on notes and the loss"
     " on keys describe different things and are never compared.\n"
-    "- **A blank cell** means that there is no such figure. It never means zero.\n"
+    "- **A blank cell** means that there is no value. It never means zero.\n"
     "- **Preset** says how much was spent on training. Rows of different presets are never ranked"
     " together."
 )

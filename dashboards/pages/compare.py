@@ -57,7 +57,9 @@ def listen(rows: list[Row], jobs: list[list[JobFolder]], asked: list[Prompt]) ->
     )
     prompt = asked[number - 1] if number <= len(asked) else None
     if prompt:
-        st.caption(f"One bar of {prompt.piece}, from step {prompt.start}; then each goes on alone.")
+        st.caption(
+            f"One bar of {prompt.piece}, from step {prompt.start}, then each system's continuation."
+        )
     else:
         st.caption("The prompt is not shown: this data set is not on this machine.")
     clips: list[tuple[music_view.Clip | None, str]] = []
@@ -129,8 +131,8 @@ def show_differences(rows: list[Row], folders: dict[str, JobFolder]) -> None:
             alt="Differences in skill with their intervals",
         )
         st.caption(
-            f"Right of the line {first} is better. One unit is the way from noise to human music."
-            " Where a line crosses zero, the samples do not decide."
+            f"Right of the line {first} is better. One unit is the distance from noise to human music."
+            " Where an interval contains zero, the difference is not significant."
         )
     st.dataframe(
         pd.DataFrame(lines),

@@ -155,7 +155,7 @@ def downloads(rows: list[Row], headline: list[str]) -> None:
 
 def show_charts(rows: list[Row]) -> None:
     """Skill as a forest plot, and against what it costs."""
-    st.subheader("Skill, and how sure it is")
+    st.subheader("Skill with its interval")
     key = (sources.board().digest, group.title, *(row.name for row in rows))
     if not parts.draw(key, lambda: charts.forest(rows), "Skill of each system with its interval"):
         st.info(
@@ -164,8 +164,8 @@ def show_charts(rows: list[Row]) -> None:
         )
         return
     st.caption(
-        "Point: skill; line: its 95 % interval. At the right edge the rank; systems within a band"
-        " share one because they cannot be told apart. Floor and ceiling have none."
+        "Point: skill; line: its 95 % interval. At the right edge: the rank; a band joins systems of"
+        " the same rank. Floor and ceiling have none."
     )
     figure_downloads("forest", f"skill.{file_name(group)}", rows=rows, title=group.title)
     show_ties()
@@ -191,7 +191,7 @@ def show_charts(rows: list[Row]) -> None:
 
 def show_ties() -> None:
     """Which systems the samples cannot tell apart."""
-    st.subheader("Who cannot be told apart")
+    st.subheader("Systems without a significant difference")
     if not st.toggle("Compare every pair of this table", key="ties", bind="query-params"):
         return
     names, bars = compare_view.ties(group.rows, job_view.folders(sources.runs()))
@@ -199,9 +199,9 @@ def show_ties() -> None:
         st.info("The jobs behind two systems or more with a rank have to be on this machine.")
         return
     key = ("ties", group.title, *names, *(f"{first}-{last}" for first, last in bars))
-    parts.draw(key, lambda: charts.ties(names, bars), "Systems that cannot be told apart")
+    parts.draw(key, lambda: charts.ties(names, bars), "Systems without a significant difference")
     st.caption(
-        "The best on top. A bar joins systems that differ by no more than chance may make (paired"
+        "The best on top. A bar joins systems whose differences are not significant (paired"
         " by prompt, 5 %, Holm's correction over all pairs)."
         + ("" if bars else " Here every pair differs.")
     )
@@ -241,15 +241,15 @@ else:
     links(selected)
     if any(column.metric in greyed for column in shown):
         st.caption(
-            "Grey figures: this metric has not passed its validity test yet, so trust it less."
-            " The Metrics page says more."
+            "Grey figures: this metric has not passed its validity test, so trust it less."
+            " The Metrics page has the details."
         )
     downloads(rows, headline)
     stale = [row.name for row in rows if row.stale]
     if stale:
         st.warning(
             f"Scored by older metrics than those installed: {', '.join(stale)}. `bench all` scores"
-            " them anew."
+            " them again."
         )
     failed = [row for row in rows if row.failure]
     if failed:

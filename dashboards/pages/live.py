@@ -40,7 +40,7 @@ def counts(jobs: list[JobState]) -> None:
         )
     st.progress(number["done"] / len(jobs), f"{number['done']} of {counted(len(jobs), 'job')} done")
     if not number["running"] and (number["waiting"] or number["stopped"]):
-        st.info("Nothing runs now. The same `bench all` goes on where it stopped.")
+        st.info("Nothing is running. The same `bench all` continues where it stopped.")
 
 
 def show_jobs(jobs: list[JobState]) -> None:
@@ -105,5 +105,5 @@ if sources.published():
         " your own: `bench dashboard --out RUNS`."
     )
 else:
-    st.caption(f"Follows the job folders in {sources.runs().name}/ and keeps itself up to date.")
+    st.caption(f"Shows the job folders in {sources.runs().name}/ and refreshes itself.")
 live()

@@ -59,8 +59,8 @@ def ladders() -> None:
     if not rows:
         st.info(
             "The validity tests have not been run for this board, so its metrics are shown in"
-            " grey. `bench validate` makes real music worse step by step and looks whether each"
-            " metric notices."
+            " grey. `bench validate` corrupts real music step by step and tests whether each metric"
+            " gets worse."
         )
         return
     table = pd.DataFrame(
@@ -76,9 +76,9 @@ def ladders() -> None:
         key, lambda: metric_charts.ladders(table), "How steadily each metric sees music get worse"
     )
     st.caption(
-        "Real music is made worse in each of these ways, more and more. Blue: the metric gets"
-        " worse along with it; grey: it does not care; orange: it finds it better. The figure is"
-        " the first level that it notices; none: it never does. No metric sees everything."
+        "Real music is corrupted in each of these ways, step by step. Blue: the metric gets worse"
+        " with it; grey: it does not change; orange: it gets better. The number is the first level"
+        " that it detects; none: it detects no level. No metric sees everything."
     )
 
 
@@ -192,7 +192,7 @@ def on_the_board(group: Group) -> None:
     """The metrics against the ratings that a board holds, where nothing else of a survey is here."""
     rated = [row for row in group.rows if row.human_rating is not None]
     if not enough([row.human_rating for row in rated]):
-        st.info("Nobody knows yet: no listening survey is closed that rated four of these systems.")
+        st.info("Not known yet: no closed listening survey has rated four of these systems.")
         return
     names = [name for name in metric_names(rated) if enough([row.value(name) for row in rated])]
     table = correlations(rated, ["human_rating", *names])
@@ -207,7 +207,7 @@ def on_the_board(group: Group) -> None:
     )
     st.caption(
         "Spearman's rank correlation with the ratings on the board, human music among them. The"
-        " survey itself is not on this machine, so how sure that is cannot be said here."
+        " survey itself is not on this machine, so its uncertainty is not known here."
     )
 
 

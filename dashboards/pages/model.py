@@ -44,7 +44,7 @@ def headline(row: Row) -> None:
     """The figures that matter most."""
     with st.container(horizontal=True):
         rank = wording.span(row.rank, row.rank_low, row.rank_high)
-        st.metric("Rank", rank or "none", help="In brackets the places it may really have.")
+        st.metric("Rank", rank or "none", help="In brackets: its 95 % interval.")
         skill = row.skill
         st.metric(
             "Skill",
@@ -58,7 +58,7 @@ def headline(row: Row) -> None:
             help=f"On held-out music; {row.likelihood_kind or 'no likelihood'}."
             f" {row.likelihood_note}",
         )
-        st.metric("Seeds that ended well", str(row.seeds or 0))
+        st.metric("Finished seeds", str(row.seeds or 0))
 
 
 def failures(row: Row, jobs: list[JobFolder]) -> None:
@@ -237,16 +237,16 @@ def show_curves(row: Row, jobs: list[JobFolder]) -> None:
     points = job_view.curves_of(jobs)
     if not points:
         st.info(
-            "There are no training curves: this system does not learn step by step, or its jobs"
+            "There are no training curves: this system is not trained step by step, or its jobs"
             " are not on this machine."
         )
         return
     losses = [point for point in points if "loss" in point.curve]
     others = sorted({point.curve for point in points} - {point.curve for point in losses})
     if losses:
-        st.markdown("**Loss while it learns** (in the system's own unit)")
+        st.markdown("**Loss during training** (in the system's own unit)")
         st.altair_chart(model_charts.curves(losses, "loss"), width="stretch", alt="Loss curves")
-        st.caption("A line per seed. Training goes on only as long as the validation loss falls.")
+        st.caption("One line per seed. Training stops when the validation loss no longer falls.")
         figure_downloads("curves", f"{row.name}-loss", points=losses, title=row.name)
     for name in others:
         with st.expander(name.replace("_", " ").capitalize()):
@@ -267,7 +267,7 @@ def show_map(row: Row, jobs: list[JobFolder]) -> None:
             " most; points far from the grey cloud do not look like it. What two axes cannot show"
             " is lost here: the distance itself is on the Figures page."
         )
-    st.subheader("What it learnt of notes")
+    st.subheader("Learned vectors of notes")
     show_learnt(row, jobs)
 
 
@@ -324,7 +324,7 @@ def show_card(row: Row, jobs: list[JobFolder]) -> None:
     if settings:
         st.markdown("**Settings**")
         st.json(settings, expanded=2)
-    st.markdown("**Published figures beside ours**")
+    st.markdown("**Published figures next to ours**")
     if "none" in spec.published:
         st.text(f"There are none: {spec.published['none']}.")
         return
@@ -360,7 +360,7 @@ st.subheader(spec.title if spec else row.name, divider="gray")
 if spec and spec.about:
     st.text(spec.about)
 if row.is_scale:
-    st.caption("It is there to fix the scale and has no rank.")
+    st.caption("It defines the scale and has no rank.")
 headline(row)
 folders = job_view.folders(sources.runs())
 jobs = job_view.folders_of(row, folders)

@@ -73,15 +73,19 @@ def steps_per_second(row: Row) -> int | None:
 
 FIXED = [
     Column(
-        "rank", "Rank", "Systems that cannot be told apart share a rank.", cell("rank"), "whole"
+        "rank",
+        "Rank",
+        "1 + the number of systems that are significantly better.",
+        cell("rank"),
+        "whole",
     ),
-    Column("rank_range", "Rank, 95 %", "The places it may really have.", span("rank")),
+    Column("rank_range", "Rank, 95 %", "95 % interval of the rank.", span("rank")),
     Column("system", "System", "Select a row to open it.", lambda row: row.name),
     Column("paper", "Paper", "Where it was published.", cell("paper")),
     Column(
         "kind",
         "Kind",
-        "paper: from a paper of the suite. floor and ceiling: what the scale is fixed to.",
+        "paper: from one of the papers. floor and ceiling: the rows that define the scale.",
         cell("kind"),
     ),
     Column(
@@ -92,10 +96,10 @@ FIXED = [
         cell("skill"),
         "figure",
     ),
-    Column("skill_range", "Skill, 95 %", "Where the skill may really lie.", span("skill")),
+    Column("skill_range", "Skill, 95 %", "95 % interval of the skill.", span("skill")),
     Column("coverage", "Metrics", "Headline metrics with a value, of all.", cell("skill_coverage")),
     Column("human", "Rating", "Mean of blind listeners, 1 to 10.", cell("human_rating"), "figure"),
-    Column("human_range", "Rating, 95 %", "Where it may really lie.", span("human_rating")),
+    Column("human_range", "Rating, 95 %", "95 % interval of the rating.", span("human_rating")),
     Column(
         "believability",
         "Taken for human",
@@ -106,7 +110,7 @@ FIXED = [
     Column(
         "nats",
         "Loss on notes ↓",
-        "Nats per step on held-out music, onsets and durations both paid for.",
+        "Nats per step on held-out music, for onsets and durations.",
         likelihood("nats_per_step", "score"),
         "figure",
     ),
@@ -114,7 +118,7 @@ FIXED = [
     Column(
         "frames",
         "Loss on keys ↓",
-        "Nats per step on held-out music, only which keys sound. Not comparable with the loss on"
+        "Nats per step on held-out music, for sounding keys only. Not comparable with the loss on"
         " notes.",
         likelihood("nats_per_step", "frames"),
         "figure",
@@ -123,8 +127,8 @@ FIXED = [
     Column(
         "tag",
         "Kind of loss",
-        "exact: a true probability. upper: the real loss is lower. coarse: repeated notes are not"
-        " paid for. estimate: neither. none: it has none.",
+        "exact: a probability. upper: a bound, the real loss is lower. coarse: repeated notes cost"
+        " nothing. estimate: neither exact nor a bound. none: no likelihood.",
         cell("likelihood_kind"),
     ),
     Column("bits", "Bits per note ↓", "The same, per note.", cell("bits_per_note"), "figure"),
@@ -199,8 +203,8 @@ VIEW_WORDS = {
     "Overall": "How close to human music each system comes, by skill.",
     "Loss": "How well each system predicts music it never saw. Lower is better; only figures"
     " in one column compare.",
-    "Listeners": "What blind listeners said.",
-    "Speed": "What each system costs.",
+    "Listeners": "The ratings of blind listeners.",
+    "Speed": "The time, memory and budget of each system.",
 }
 
 
