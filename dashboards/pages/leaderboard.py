@@ -222,7 +222,9 @@ with right:
         required=True,
     )
 st.caption(f"{columns.VIEW_WORDS[view]} {protocol_of(group)}")
-if view == "Listeners" and not any(row.survey for row in group.rows):
+if view == "Listeners" and all(
+    row.human_rating is None and row.believability is None for row in group.rows
+):
     st.info("No survey has been closed yet, so there are no ratings to show.")
 
 known = registry.metrics()

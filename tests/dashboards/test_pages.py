@@ -180,7 +180,7 @@ def test_ratings_are_shown_once_a_survey_gave_some(looking_at, tmp_path):
     app = opened(view="Listeners")
     assert list(shown(app)["human"]) == [5.5] * 5
     assert "No survey has been closed" not in words(app)
-    assert "Nobody knows yet" in words(opened("measures.py", part="Do they agree"))  # all alike
+    assert "Not known yet" in words(opened("measures.py", part="Do they agree"))  # all alike
     rows = [synthetic.changed(row, human_rating=3.0 + n) for n, row in enumerate(rows)]
     synthetic.write(tmp_path / "leaderboard.csv", rows)
     said = words(opened("measures.py", part="Do they agree"))
