@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +17,34 @@ from bench.errors import BenchError
 from bench.music import Score
 from bench.seeds import generators
 from bench.training import saved
+from bench.training.settings import Configured
+
+Rates = Literal["pitch", "shared", "uniform"]
 
 
-class Noise:
-    """Every key of every step on its own, as often as the training pieces play it.
+class Noise(Configured):
+    """Every key of every step independently, as often as it sounds in the training pieces."""
 
-    `rates`: one rate per `pitch`, one `shared` by all keys, or 1/2 for all (`uniform`).
-    """
+    @dataclass(frozen=True)
+    class Settings:
+        """How often keys sound."""
 
+        rates: Rates = "pitch"  # a rate for each pitch, one shared by all keys, or 1/2 for all
+        smoothing: float = 0.5  # added to the counts of how often each key sounds and rests
+
+    settings: Settings
     likelihood = Likelihood("exact", "frames")
     spelling: Spelling
-
-    def __init__(
-        self, *, rates: Literal["pitch", "shared", "uniform"] = "pitch", smoothing: float = 0.5
-    ) -> None:
-        self.rates, self.smoothing = rates, smoothing
 
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
         """Count how often each key sounds."""
-        self.spelling = Spelling(key_rates(stack(train), self.rates, self.smoothing))
+        s = self.settings
+        self.spelling = Spelling(key_rates(stack(train), s.rates, s.smoothing))
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Independent frames, whatever the prompt."""
+        """Independent frames, the same distribution for every prompt."""
         return [
             Score.from_rolls(self.spelling.draw(rng, steps), grid=prompt.grid)
             for prompt, rng in zip(prompts, generators(prompts, seed), strict=True)
@@ -51,8 +56,7 @@ class Noise:
 
     def save(self, folder: Path) -> None:
         """Write settings and rates."""
-        settings = {"rates": self.rates, "smoothing": self.smoothing}
-        saved.save(folder, settings, {"rates": self.spelling.rates})
+        saved.save(folder, asdict(self.settings), {"rates": self.spelling.rates})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -63,19 +67,17 @@ class Noise:
         return system
 
 
-def key_rates(frames: NDArray[np.bool_], rates: str, smoothing: float) -> Floats:
-    """(keys,) how often each key sounds, by the named assumption."""
+def key_rates(frames: NDArray[np.bool_], rates: Rates, smoothing: float) -> Floats:
+    """(keys,) how often each key sounds."""
     if rates == "pitch":
         return Spelling.of(frames, smoothing).rates
     if rates == "shared":
         return np.repeat(Spelling.of(frames.reshape(-1, 1), smoothing).rates, frames.shape[1])
-    if rates == "uniform":
-        return np.full(frames.shape[1], 0.5)
-    raise BenchError(f"rates = '{rates}': choose pitch, shared or uniform.")
+    return np.full(frames.shape[1], 0.5)
 
 
-class Silence:
-    """Nothing at all: the floor that metrics which reward emptiness must not put on top."""
+class Silence(Configured):
+    """No note at all: a floor that shows which metrics reward emptiness."""
 
     likelihood = Likelihood("none", reason="it gives every piece with a note probability 0")
 
@@ -93,7 +95,7 @@ class Silence:
         raise BenchError(f"silence has no likelihood: {self.likelihood.reason}.")
 
     def save(self, folder: Path) -> None:
-        """Write that there is nothing to keep."""
+        """Write an empty system."""
         saved.save(folder, {})
 
     @classmethod
@@ -103,15 +105,16 @@ class Silence:
         return cls()
 
 
-class Human:
+class Human(Configured):
     """The ceiling: what the composer wrote after each prompt.
 
-    Nothing is learnt; whoever asks for samples first reveals the true continuations.
+    It learns nothing. The true continuations must be revealed before samples are drawn.
     """
 
     likelihood = Likelihood("none", reason="nobody knows the probability of what people write")
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
         self._continuations: tuple[Score, ...] | None = None
 
     def fit(
@@ -120,16 +123,16 @@ class Human:
         """Learn nothing."""
 
     def reveal(self, continuations: Sequence[Score]) -> None:
-        """Tell what truly follows each of the prompts that `sample` will get, in their order."""
+        """Receive the true continuation of each prompt that `sample` will get, in their order."""
         self._continuations = tuple(continuations)
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
         """The revealed continuations, cut to `steps` steps."""
         truth = self._continuations
         if truth is None or len(truth) != len(prompts):
-            told = "none were" if truth is None else f"{len(truth)} were"
+            count = "none were" if truth is None else f"{len(truth)} were"
             raise BenchError(
-                f"human: {told} revealed for {len(prompts)} prompts; call reveal() with the true"
+                f"human: {count} revealed for {len(prompts)} prompts; call reveal() with the true"
                 " continuation of each."
             )
         for place, score in enumerate(truth):
@@ -145,11 +148,11 @@ class Human:
         raise BenchError(f"human has no likelihood: {self.likelihood.reason}.")
 
     def save(self, folder: Path) -> None:
-        """Write that there is nothing to keep: what was revealed stays with who revealed it."""
+        """Write an empty system: revealed continuations are not saved."""
         saved.save(folder, {})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The system as it was saved, to which nothing is revealed yet."""
+        """The system as it was saved, with nothing revealed."""
         saved.load(folder)
         return cls()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -16,35 +17,41 @@ from bench.music import Score
 from bench.music.score import Roll
 from bench.seeds import generators
 from bench.training import saved
+from bench.training.settings import Configured
 
 
-class RandomChords:
-    """Every step a chord of the training pieces, whatever came before.
+class RandomChords(Configured):
+    """At every step a random chord of the training pieces, independent of what came before.
 
-    Likelihood: p(f) = (1 - e) count(f)/N + e spelled(f), which sums to 1 over all frames; e is
-    the likeliest on the validation pieces. Samples hold training chords only, as the paper's do.
+    Likelihood: p(f) = (1 - e) count(f)/N + e spelled(f), which sums to 1 over all frames; e
+    maximises the likelihood of the validation pieces. Samples consist of training chords only, as
+    in the paper.
     """
 
+    @dataclass(frozen=True)
+    class Settings:
+        """Of spelling a frame key by key."""
+
+        smoothing: float = 0.5  # added to the counts of how often each key sounds and rests
+
+    settings: Settings
     likelihood = Likelihood("exact", "frames")
     vocabulary: ChordVocabulary
     spelling: Spelling
     escape: float  # log(e / (1 - e))
 
-    def __init__(self, *, smoothing: float = 0.5) -> None:
-        self.smoothing = smoothing
-
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Count the chords, then weigh the escape by the validation pieces."""
+        """Count the chords, then fit the escape on the validation pieces."""
         self.learn([score.sounding() for score in train], stack(valid))
 
     def learn(self, train: Sequence[Roll], valid: Roll) -> None:
-        """The same from frames, with any number of keys."""
+        """As `fit`, from frames of any number of keys."""
         self.vocabulary = ChordVocabulary.of(train)
-        self.spelling = Spelling.of(np.concatenate(list(train)), self.smoothing)
+        self.spelling = Spelling.of(np.concatenate(list(train)), self.settings.smoothing)
         once, steps = int((self.vocabulary.counts == 1).sum()), int(self.vocabulary.counts.sum())
-        # Good and Turing's share of unseen chords: the guess that stands without validation.
+        # Without validation pieces: Good and Turing's estimate of the share of unseen chords.
         self.escape = float(np.log((once + 0.5) / (steps - once + 0.5)))
         named, spelled = self.named(valid), self.spelling.log_probability(valid)
         self.escape += likeliest_bias(np.full(len(valid), self.escape), named, spelled)
@@ -61,7 +68,7 @@ class RandomChords:
         return mixture(self.escape, self.named(frames), self.spelling.log_probability(frames))
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Independent training chords, whatever the prompt."""
+        """Independent training chords, the same distribution for every prompt."""
         ends = np.cumsum(self.vocabulary.counts)
         continuations = []
         for prompt, rng in zip(prompts, generators(prompts, seed), strict=True):
@@ -79,7 +86,7 @@ class RandomChords:
         chords = self.vocabulary
         saved.save(
             folder,
-            {"smoothing": self.smoothing, "escape": self.escape},
+            asdict(self.settings) | {"escape": self.escape},
             {
                 "chords": chords.chords,
                 "counts": chords.counts,
@@ -92,8 +99,9 @@ class RandomChords:
     def load(cls, folder: Path) -> Self:
         """The system as it was saved."""
         values, arrays = saved.load(folder)
-        system = cls(smoothing=values["smoothing"])
-        system.escape = values["escape"]
+        escape = values.pop("escape")
+        system = cls(**values)
+        system.escape = escape
         system.vocabulary = ChordVocabulary(arrays["chords"], arrays["counts"], arrays["pieces"])
         system.spelling = Spelling(arrays["rates"])
         return system

@@ -1,13 +1,14 @@
 """Logistic regression of the next note on the ten before it (Schaldenbrand et al. 2018, 2.1).
 
-The paper predicts pitches and nothing else. To make music of them, the wait before a note and how
-long it sounds are drawn as the training pieces have them, whatever came before. So every score has
-an exact probability: wait, key and duration of each note, among those that may follow.
+The paper predicts pitches only. To make music of them, the wait before a note and its duration are
+drawn independently, as often as they occur in the training pieces. Every score therefore has an
+exact probability: that of wait, key and duration of each note, among those that may follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,44 +22,34 @@ from bench.music import KEYS, LOWEST, Score
 from bench.music.score import VELOCITY
 from bench.seeds import generators
 from bench.training import saved
+from bench.training.settings import Configured
 
-NONE = KEYS  # before the first note
+NONE = KEYS  # in place of notes before the first one
 
 Ints = NDArray[np.int64]
 
 
-class NoteLogistic:
-    """The regression, and how often each wait and each duration occurs.
+class NoteLogistic(Configured):
+    """The regression, and how often each wait and each duration occurs."""
 
-    `features`: the notes before as `one-hot` vectors, or as `raw` numbers, scaled.
-    `penalty`: scikit-learn's C, the inverse of the weights' L2 penalty.
-    """
+    @dataclass(frozen=True)
+    class Settings:
+        """The corrected regression; the catalogue has the original's features."""
 
+        look_back: int = 10  # notes from which the next one is predicted
+        features: Literal["one-hot", "raw"] = "one-hot"  # of a note; raw: its number, scaled
+        penalty: float = 1.0  # scikit-learn's C, the inverse of the L2 penalty
+
+    settings: Settings
     likelihood = Likelihood("exact", "score")
     weights: Floats  # (features, classes)
     bias: Floats  # (classes,)
     classes: Ints  # (classes,) the keys that occur, from 0
     counts: Ints  # (keys,) how often each does
-    centre: Floats  # (features,) what raw numbers are scaled by
-    scale: Floats
+    centre: Floats  # (features,) mean of the raw features
+    scale: Floats  # (features,) their standard deviation
     waits: Steps
     durations: Steps
-
-    def __init__(
-        self,
-        *,
-        look_back: int = 10,
-        features: Literal["one-hot", "raw"] = "one-hot",
-        penalty: float = 1.0,
-    ) -> None:
-        if features not in ("one-hot", "raw"):
-            raise BenchError(f"features = '{features}': choose one-hot or raw.")
-        self.settings: dict[str, Any] = {
-            "look_back": look_back,
-            "features": features,
-            "penalty": penalty,
-        }
-        self.look_back, self.features, self.penalty = look_back, features, penalty
 
     @property
     def parameter_count(self) -> int:
@@ -84,12 +75,12 @@ class NoteLogistic:
         self.classes = np.flatnonzero(self.counts)
         if len(self.classes) < 2:
             raise BenchError("The training pieces hold fewer than two keys; nothing to regress.")
-        regression = LogisticRegression(C=self.penalty, max_iter=max(1, budget.amount))
+        regression = LogisticRegression(C=self.settings.penalty, max_iter=max(1, budget.amount))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the budget ends it
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the budget limits the passes
             regression.fit(self._design(before), together[:, 1])
         self.weights, self.bias = regression.coef_.T.copy(), regression.intercept_.copy()
-        if len(self.classes) == 2:  # scikit-learn keeps the second of two only
+        if len(self.classes) == 2:  # scikit-learn then has weights for the second class only
             self.weights = np.column_stack([-self.weights, self.weights]) / 2
             self.bias = np.array([-self.bias[0], self.bias[0]]) / 2
         steps = sum(score.length for score in train)
@@ -97,15 +88,15 @@ class NoteLogistic:
         self._record_accuracy(valid, int(regression.n_iter_[0]), log)
 
     def _record_accuracy(self, scores: Sequence[Score], step: int, log: Log) -> None:
-        """Say how many notes are guessed right, and how many the commonest key would be."""
+        """Record how many notes are predicted right, and how many by the most frequent key."""
         keys = [notes(score)[:, 1] for score in scores if len(score)]
         if not keys:
             return
         true = np.concatenate(keys)
-        guessed = self.log_chances(np.concatenate([self.before(row) for row in keys])).argmax(1)
+        predicted = self.log_chances(np.concatenate([self.before(row) for row in keys])).argmax(1)
         log.record(
             step,
-            valid_accuracy=float(np.mean(guessed == true)),
+            valid_accuracy=float(np.mean(predicted == true)),
             majority_accuracy=float(np.mean(true == self.counts.argmax())),
         )
 
@@ -113,10 +104,11 @@ class NoteLogistic:
 
     def before(self, keys: Ints) -> Ints:
         """(notes, look_back) the keys before each note, the nearest last."""
-        padded = np.concatenate([np.full(self.look_back, NONE), keys[:-1]])
+        look_back = self.settings.look_back
+        padded = np.concatenate([np.full(look_back, NONE), keys[:-1]])
         if not len(keys):
-            return np.zeros((0, self.look_back), dtype=np.int64)
-        return np.lib.stride_tricks.sliding_window_view(padded, self.look_back).astype(np.int64)
+            return np.zeros((0, look_back), dtype=np.int64)
+        return np.lib.stride_tricks.sliding_window_view(padded, look_back).astype(np.int64)
 
     def _numbers(self, before: Ints) -> Floats:
         """(notes, look_back) MIDI numbers, 0 before the first note."""
@@ -124,21 +116,23 @@ class NoteLogistic:
 
     def _columns(self, before: Ints) -> Ints:
         """(notes, look_back) which of the one-hot features are 1."""
-        return np.asarray(before + np.arange(self.look_back) * (KEYS + 1), dtype=np.int64)
+        offsets = np.arange(self.settings.look_back) * (KEYS + 1)
+        return np.asarray(before + offsets, dtype=np.int64)
 
     def _design(self, before: Ints) -> Any:
-        """(notes, features) what the regression sees."""
+        """(notes, features) the input of the regression."""
         from scipy.sparse import csr_matrix
 
-        if self.features == "raw":
+        if self.settings.features == "raw":
             return (self._numbers(before) - self.centre) / self.scale
+        look_back = self.settings.look_back
         columns, rows = self._columns(before).ravel(), np.arange(len(before) + 1)
-        shape = (len(before), self.look_back * (KEYS + 1))
-        return csr_matrix((np.ones(len(columns)), columns, rows * self.look_back), shape=shape)
+        shape = (len(before), look_back * (KEYS + 1))
+        return csr_matrix((np.ones(len(columns)), columns, rows * look_back), shape=shape)
 
     def log_chances(self, before: Ints) -> Floats:
         """(notes, keys) log p of the next key. A key that never occurs counts as 1/88 of a note."""
-        if self.features == "raw":
+        if self.settings.features == "raw":
             logits = self._design(before) @ self.weights + self.bias
         else:
             logits = self.weights[self._columns(before)].sum(axis=1) + self.bias
@@ -163,7 +157,7 @@ class NoteLogistic:
             total += np.log(self.waits.chance(wait) / self.waits.at_least(clock.least()))
             total += logs[key] - np.logaddexp.reduce(logs[clock.keys(wait)])
             left = score.length - clock.time - wait
-            # A note that sounds to the end may have been meant to sound on.
+            # A note cut by the end of the piece may have been longer.
             at_end = duration >= left
             chance = self.durations.at_least(left) if at_end else self.durations.chance(duration)
             total += np.log(chance / self.durations.at_least(1))
@@ -175,7 +169,7 @@ class NoteLogistic:
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Note after note, all pieces at once."""
+        """Continue the prompts note by note, all pieces at once."""
         streams = generators(prompts, seed)
         clocks = [Clock(prompt.length + steps) for prompt in prompts]
         rows = [notes(prompt).tolist() for prompt in prompts]
@@ -185,9 +179,10 @@ class NoteLogistic:
         alive = [
             place for place, clock in enumerate(clocks) if clock.length > prompts[place].length
         ]
+        look_back = self.settings.look_back
         while alive:
-            recent = [[row[1] for row in rows[place][-self.look_back :]] for place in alive]
-            padded = [[NONE] * (self.look_back - len(row)) + row for row in recent]
+            recent = [[row[1] for row in rows[place][-look_back:]] for place in alive]
+            padded = [[NONE] * (look_back - len(row)) + row for row in recent]
             going = []
             for place, logs in zip(alive, self.log_chances(np.array(padded)), strict=True):
                 clock, numbers = clocks[place], streams[place].random(3)
@@ -209,7 +204,7 @@ class NoteLogistic:
             for row, prompt in zip(rows, prompts, strict=True)
         ]
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write settings, weights and counts."""
@@ -223,7 +218,7 @@ class NoteLogistic:
             "waits": self.waits.counts,
             "durations": self.durations.counts,
         }
-        saved.save(folder, self.settings, arrays)
+        saved.save(folder, asdict(self.settings), arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

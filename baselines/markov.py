@@ -1,16 +1,17 @@
 """A Markov chain over single keys (Svegliato & Witty 2017, section 8).
 
 Each key has two states, interleaved: it sounds (play), it is struck (articulate). The chain's
-matrix holds P(y | x) = N(x then y) / N(x): how often state y is active one step after state x.
-Its entries are Bernoulli parameters, so a row does not sum to 1 but to the mean number of active
-states that follow x.
+matrix contains P(y | x) = N(x then y) / N(x): how often state y is active one step after state x.
+Its entries are Bernoulli parameters. A row therefore does not sum to 1 but to the mean number of
+active states that follow x.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -20,71 +21,66 @@ from bench.music import HIGHEST, KEYS, LOWEST, Score
 from bench.music.score import Roll
 from bench.seeds import generators
 from bench.training import saved
+from bench.training.settings import Configured
 
 PIECES = 256  # drawn at once
-SURE = 1 - 1e-9  # nothing is certain: a probability of 1 would make the contrary infinitely dear
+SURE = 1 - 1e-9  # the highest probability: with 1, a state that does not follow would cost infinity
 
 
-class MarkovChain:
-    """Keys that follow from the keys before them, each drawn on its own.
+class MarkovChain(Configured):
+    """Predicts each key independently, from the keys of the step before."""
 
-    `combine`: what the active states together make of P(y | x): their `mean`, which keeps the
-    expected number of notes; `noisy-or`, 1 - prod(1 - P); or their `sum`, which exceeds 1.
-    `transposed` multiplies from the wrong side, P(x | y) for P(y | x). `mask`: an articulation
-    needs its `play`; `halves` makes the first half of the interleaved states need the second.
-    `smoothing`: as if every state had been active that often more, and followed as usual.
-    """
+    @dataclass(frozen=True)
+    class Settings:
+        """The corrected chain; the catalogue has the original's settings."""
 
+        lowest: int = LOWEST  # MIDI number of the lowest key
+        highest: int = HIGHEST  # and of the highest
+        # How the P(y | x) of all active states x are combined: the mean keeps the expected number
+        # of notes; noisy-or is 1 - prod(1 - P); the sum can exceed 1.
+        combine: Literal["mean", "noisy-or", "sum"] = "mean"
+        transposed: bool = False  # multiplies from the wrong side: P(x | y) in place of P(y | x)
+        # An articulation requires that its key plays; or, as published, each state of the first
+        # half of the interleaved ones requires the state half the keyboard above.
+        mask: Literal["play", "halves"] = "play"
+        smoothing: float = 1.0  # added to how often each state was active, with average followers
+
+    settings: Settings
     matrix: Floats  # (states + 2, states); the last two rows: a piece begins, nothing sounds
 
-    def __init__(
-        self,
-        *,
-        lowest: int = LOWEST,
-        highest: int = HIGHEST,
-        combine: Literal["mean", "noisy-or", "sum"] = "mean",
-        transposed: bool = False,
-        mask: Literal["play", "halves"] = "play",
-        smoothing: float = 1.0,
-    ) -> None:
-        for name, value, known in (
-            ("combine", combine, ("mean", "noisy-or", "sum")),
-            ("mask", mask, ("play", "halves")),
-        ):
-            if value not in known:
-                raise BenchError(f"{name} = '{value}': choose {' or '.join(known)}.")
-        self.settings: dict[str, Any] = {
-            "lowest": lowest,
-            "highest": highest,
-            "combine": combine,
-            "transposed": transposed,
-            "mask": mask,
-            "smoothing": smoothing,
-        }
-        self.first, self.keys = lowest - LOWEST, highest - lowest + 1
-        self.combine, self.transposed, self.mask = combine, transposed, mask
-        self.smoothing = smoothing
-        self.likelihood = Likelihood("exact", "score")
+    @property
+    def keys(self) -> int:
+        """How many keys it covers."""
+        return self.settings.highest - self.settings.lowest + 1
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """Exact; none where the numbers are no probabilities or keys are left out."""
+        s = self.settings
+        if s.combine == "sum" or s.transposed or s.mask == "halves":
+            return Likelihood("none", reason="its numbers are no probabilities")
         if self.keys < KEYS:
-            self.likelihood = Likelihood("none", reason=f"it covers {self.keys} of {KEYS} keys")
-        if combine == "sum" or transposed or mask == "halves":
-            self.likelihood = Likelihood("none", reason="its numbers are no probabilities")
+            return Likelihood("none", reason=f"it covers {self.keys} of {KEYS} keys")
+        return Likelihood("exact", "score")
 
     # -- states -------------------------------------------------------------------------------
 
     def states(self, score: Score) -> Roll:
         """(steps, 2 * keys) which states are active: key by key, play then articulate."""
-        keys = slice(self.first, self.first + self.keys)
-        both = np.stack([score.sounding()[:, keys], score.onsets()[:, keys]], axis=-1)
-        return both.reshape(score.length, 2 * self.keys)
+        keys = self._covered()
+        states = np.stack([score.sounding()[:, keys], score.onsets()[:, keys]], axis=-1)
+        return states.reshape(score.length, 2 * self.keys)
+
+    def _covered(self) -> slice:
+        return slice(self.settings.lowest - LOWEST, self.settings.highest - LOWEST + 1)
 
     def causes(self, states: Roll) -> Floats:
-        """(steps, states + 2) the same, with a last one that is active where nothing sounds."""
+        """(steps, states + 2) the states as causes; the last one is active where nothing sounds."""
         beginning, silent = np.zeros((len(states), 1)), ~states.any(axis=1, keepdims=True)
         return np.hstack([states, beginning, silent])
 
     def past(self, states: Roll) -> Floats:
-        """(steps, states + 2) what each step of a piece follows from."""
+        """(steps, states + 2) the causes of each step of a piece."""
         past = np.zeros((len(states), 2 * self.keys + 2))
         past[:1, -2] = 1
         past[1:] = self.causes(states[:-1])
@@ -106,26 +102,29 @@ class MarkovChain:
             alone += past.sum(axis=0)[:, None]
             active += states.sum(axis=0)
             steps += len(states)
-        # Half as much belief in an attack as in a sound: a held key stays possible everywhere.
+        # An attack counts half as much as a sound, so that a held key stays possible everywhere.
         usual = (active + np.tile([0.5, 0.25], self.keys)) / (steps + 1)
-        total = alone + self.smoothing
+        smoothing = self.settings.smoothing
+        total = alone + smoothing
         total[total == 0] = 1
-        self.matrix = (together + self.smoothing * usual) / total
+        self.matrix = (together + smoothing * usual) / total
 
     def probabilities(self, causes: Floats) -> Floats:
-        """(rows, states) what the combined causes (rows, states + 2) say of every state."""
+        """(rows, states) the combined prediction of the causes (rows, states + 2)."""
         matrix = self.matrix
-        if self.transposed:
+        if self.settings.transposed:
             # The original has no rows for silence and for the beginning: it starts inside a piece.
             states, beginning, silence = np.split(matrix, [-2, -1])
             matrix = np.vstack([states.T, beginning, np.zeros_like(silence)])
-        if self.combine == "noisy-or":
+        if self.settings.combine == "noisy-or":
             return -np.expm1(causes @ np.log1p(-np.minimum(matrix, SURE)))
         total: Floats = causes @ matrix
-        return total / causes.sum(axis=1, keepdims=True) if self.combine == "mean" else total
+        if self.settings.combine == "sum":
+            return total
+        return np.asarray(total / causes.sum(axis=1, keepdims=True))
 
     def play_and_articulate(self, causes: Floats) -> tuple[Floats, Floats]:
-        """(rows, keys) twice: P(play), and P(articulate | play) of a key that sounded before."""
+        """(rows, keys) P(play), (rows, keys) P(articulate | play) of a key that sounded before."""
         combined = np.clip(self.probabilities(causes), 1 - SURE, SURE)
         play, articulate = combined[:, ::2], combined[:, 1::2]
         return play, np.minimum(articulate / play, SURE)
@@ -133,7 +132,7 @@ class MarkovChain:
     # -- the contract -------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Step by step from the prompt's last step, many pieces at once."""
+        """Continue the prompts step by step, many pieces at once."""
         streams, continuations = generators(prompts, seed), []
         for start in range(0, len(prompts), PIECES):
             group = prompts[start : start + PIECES]
@@ -148,16 +147,16 @@ class MarkovChain:
         return continuations
 
     def end(self, prompt: Score) -> Floats:
-        """(1, states + 2) what the step after the prompt follows from."""
+        """(1, states + 2) the causes of the step after the prompt."""
         states = self.states(prompt.pad(1))[-1:]
         return self.causes(states) if prompt.length else self.past(states)
 
     def walk(self, ends: Sequence[Floats], draws: Floats) -> Roll:
-        """(steps, pieces, states) what follows the ends, decided by draws of the same shape."""
+        """(steps, pieces, states) what follows the ends, by uniform draws of the same shape."""
         causes = np.vstack(ends)
         drawn = np.zeros(draws.shape, dtype=bool)
         for step, draw in enumerate(draws):
-            if self.mask == "play":
+            if self.settings.mask == "play":
                 play, articulate = self.play_and_articulate(causes)
                 sounds, sounded = draw[:, ::2] < play, causes[:, : 2 * self.keys : 2] > 0
                 drawn[step, :, ::2] = sounds
@@ -172,7 +171,7 @@ class MarkovChain:
     def score(self, states: Roll, grid: int) -> Score:
         """The piece of states (steps, 2 * keys)."""
         rolls = np.zeros((2, len(states), KEYS), dtype=bool)
-        rolls[:, :, self.first : self.first + self.keys] = states[:, ::2], states[:, 1::2]
+        rolls[:, :, self._covered()] = states[:, ::2], states[:, 1::2]
         return Score.from_rolls(rolls[0], rolls[1], grid=grid)
 
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
@@ -185,13 +184,13 @@ class MarkovChain:
         past = self.past(states)
         play, articulate = self.play_and_articulate(past)
         sounds, struck = states[:, ::2], states[:, 1::2]
-        free = sounds & (past[:, : 2 * self.keys : 2] > 0)  # elsewhere an attack is certain
+        free = sounds & (past[:, : 2 * self.keys : 2] > 0)  # a new sound is certainly struck
         attacks = np.where(free, np.where(struck, np.log(articulate), np.log1p(-articulate)), 0)
         return float((np.where(sounds, np.log(play), np.log1p(-play)) + attacks).sum())
 
     def save(self, folder: Path) -> None:
         """Write settings and matrix."""
-        saved.save(folder, self.settings, {"matrix": self.matrix})
+        saved.save(folder, asdict(self.settings), {"matrix": self.matrix})
 
     @classmethod
     def load(cls, folder: Path) -> Self:

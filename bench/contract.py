@@ -1,4 +1,4 @@
-"""What a contestant and a metric offer. Everything else about them is their own business."""
+"""The interface of a system and of a metric; what else they do is up to them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bench.music import Score
 
 Floats = NDArray[np.float64]
 
-# What a likelihood is a likelihood of: the score (S: onsets and durations), or only which keys
-# sound at each step (H). The same number about different objects cannot be compared.
+# The object that a likelihood describes: the score (onsets and durations), or frames (which keys
+# sound at each step). Likelihoods of different objects cannot be compared.
 Object = Literal["score", "frames"]
 Kind = Literal["exact", "upper", "estimate", "none"]
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Which object a system's `log_likelihood` describes, and how tightly.
+    """Which object a system's `log_likelihood` describes, and what kind of number it is.
 
-    `exact`: it sums to 1 over all objects. `upper`: its negative is an upper bound (probability
-    is wasted on what is no piece, or it is a variational bound). `estimate`: neither.
-    `none`: the system has none, and `reason` says why.
+    `exact`: the probabilities of all objects sum to 1. `upper`: its negative is an upper bound (some
+    probability is assigned to invalid pieces, or it is a variational bound). `estimate`: neither.
+    `none`: the system has no likelihood, and `reason` says why.
     """
 
     kind: Kind
@@ -44,43 +44,43 @@ class Budget:
 
     @property
     def share(self) -> float | None:
-        """The part of the paper's budget that this is; none where the paper names no budget."""
+        """This budget as a share of the paper's; none where the paper names no budget."""
         return self.amount / self.paper if self.paper else None
 
 
 class Log(Protocol):
-    """Takes curves, progress and checkpoints while a system learns; keeps them for the harness."""
+    """Records curves, progress and checkpoints while a system learns."""
 
     def record(self, step: int, **values: float) -> None:
         """Add a point to the curves: `log.record(120, train_loss=2.1)`."""
 
     def progress(self, done: int, total: int, music_steps: int = 0) -> None:
-        """Say how far training is, and how many steps of music it has seen so far."""
+        """Report how far training is, and how many steps of music it has processed so far."""
 
     def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Offer the state to resume from. It is asked for only when a checkpoint is due.
+        """Offer the state to resume from; `state` is called only when a checkpoint is due.
 
         A state is a tree of dictionaries and lists with torch tensors, numpy arrays, numbers,
         strings and booleans as leaves.
         """
 
     def resume(self) -> Mapping[str, Any] | None:
-        """The state of the last checkpoint of this very job, or none to begin anew.
+        """The state of this job's last checkpoint, or none to start from the beginning.
 
-        A state with a true `stop` beside what was saved asks to end training right there.
+        If the state has an additional key `stop` that is true, training should end right there.
         """
 
 
 @runtime_checkable
 class System(Protocol):
-    """A contestant.
+    """A system that generates music.
 
-    Its constructor takes plain, serialisable settings as keywords and does no work; whatever
-    else it needs it learns in `fit`. It never sees the test split. Nothing it does may depend
-    on anything but its settings, its data and the seed.
+    Its constructor takes plain, serialisable settings as keywords and does no work; everything else
+    is learnt in `fit`. It never sees the test split. Its results may depend on nothing but its
+    settings, its data and the seed.
 
-    Four things a system may have beside: `parameter_count`, an int once it is fitted;
-    `note_embedding()`, labels and vectors of what it learnt of notes or chords, for reports to draw;
+    A system may also have: `parameter_count`, an int once it is fitted;
+    `note_embedding()`, labels and vectors of what it learnt of notes or chords, for reports;
     `provide(others: Mapping[str, Sequence[Score]])`, called before `fit` with the training pieces
     of the other data sets that its catalogue names in `also`; and, for a ceiling alone,
     `reveal(continuations)`, called before `sample` with what truly follows each prompt.
@@ -91,20 +91,20 @@ class System(Protocol):
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Learn from the training pieces; stop early, if at all, by the validation pieces."""
+        """Learn from the training pieces; the validation pieces are for early stopping only."""
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
         """Continue every prompt by exactly `steps` steps; the prompt itself is not returned.
 
-        A prompt of length 0 asks for a piece from nothing. The same seed gives the same pieces,
-        and a piece does not depend on which others are asked for beside it.
+        A prompt of length 0 asks for a piece without a prompt. The same seed gives the same pieces,
+        and a piece does not depend on the other prompts.
         """
 
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
         """(pieces,) log p of each piece in nats, every step counted, the first included."""
 
     def save(self, folder: Path) -> None:
-        """Write everything `load` needs into the (existing) folder."""
+        """Write everything that `load` needs into the folder, which exists."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -116,17 +116,17 @@ Direction = Literal["higher", "lower", "none"]
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a metric found: a value, or the reason why there is none. Never NaN.
+    """The result of a metric: a value, or the reason why there is none; never NaN.
 
-    `per_piece` lets the harness resample pieces when the value is their mean; a metric that is
-    no mean gives `draws` itself: its value on each row of `bench.protocol.statistics.resamples(n)`.
+    If the value is a mean over pieces, give `per_piece`, and the pieces are resampled. Any other
+    metric gives `draws`: its value on each row of `bench.protocol.statistics.resamples(n)`.
     """
 
     value: float | None
     reason: str = ""
     per_piece: Floats | None = None  # (pieces,), NaN where a piece has no value
     draws: Floats | None = None  # (resamples,)
-    detail: Mapping[str, float] = field(default_factory=dict)  # further figures worth keeping
+    detail: Mapping[str, float] = field(default_factory=dict)  # further figures to keep
 
     def __post_init__(self) -> None:
         if self.value is None and not self.reason:
@@ -137,12 +137,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Reference:
-    """What metrics compare with. Excerpts have the samples' length, so that like meets like.
+    """The music that metrics compare samples with. Excerpts are as long as the samples.
 
-    `train` is whole pieces; `tuning` excerpts of validation pieces that give no prompt, for
-    whatever a metric fits; `test` excerpts of the test split; `prompts` what was continued.
-    `test_pieces` and `prompt_pieces` name the piece that each is from: several may share one, and
-    are alike. Where they are left out, each is from a piece of its own.
+    `train` are whole pieces; `tuning` are excerpts of validation pieces that give no prompt, for
+    everything that a metric fits; `test` are excerpts of the test split; `prompts` are the prompts
+    that the samples continue. `test_pieces` and `prompt_pieces` name the piece that each is from:
+    those of the same piece are similar. Without them, each counts as from a piece of its own.
     """
 
     grid: int  # steps per quarter
@@ -158,10 +158,10 @@ class Reference:
 
 @runtime_checkable
 class Metric(Protocol):
-    """A measure of samples. Only a headline metric enters the skill, by its direction."""
+    """A measure of samples. Only headline metrics enter the skill, each by its direction."""
 
     name: ClassVar[str]
-    version: ClassVar[int]  # raise it when any value changes: old scores are then made anew
+    version: ClassVar[int]  # raise it when any value changes: old scores are then computed again
     unit: ClassVar[str]
     direction: ClassVar[Direction]
     headline: ClassVar[bool]
@@ -170,7 +170,7 @@ class Metric(Protocol):
     citation: ClassVar[str]
 
     def prepare(self, reference: Reference) -> None:
-        """Learn whatever is needed of the reference; once."""
+        """Compute what is needed from the reference; called once, before `score`."""
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """Measure the samples; sample i continues prompt i."""

@@ -1,4 +1,4 @@
-"""The one kind of error that is shown to people as a sentence, without a traceback."""
+"""The errors that people see as a message, without a traceback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class BenchError(Exception):
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> BenchError:
-    """The error for a name that nothing has, with the nearest known ones."""
+    """The error for an unknown name, with the most similar known ones."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."

@@ -26,6 +26,7 @@ Kind = Literal["paper", "baseline", "reference", "floor", "ceiling", "external"]
 Variant = Literal["corrected", "as-published"]
 PresetName = Literal["smoke", "quick", "standard", "paper"]
 Size = Literal["full", "reduced", "small"]  # of a network: the paper's, or what the preset affords
+Settings = dict[str, Any]  # of a system, as catalogues and job descriptions write them
 
 
 class _Block(BaseModel):
@@ -63,7 +64,7 @@ class CostBlock(_Block):
 class AsPublished(_Block):
     """The variant that keeps the original's defects: the settings that differ, each defect named."""
 
-    settings: dict[str, Any]
+    settings: Settings
     defects: tuple[str, ...] = Field(min_length=1)
 
 
@@ -75,9 +76,9 @@ class SystemSpec(_Block):
     kind: Kind
     class_path: Annotated[str, Field(alias="class")]  # module:Class, or path/to/file.py:Class
     version: int = 1  # raise it when the code changes what the system does
-    settings: dict[str, Any] = Field(default_factory=dict)
-    reduced: dict[str, Any] = Field(default_factory=dict)  # at which a CPU learns something: quick
-    small: dict[str, Any] = Field(default_factory=dict)  # at which tests can afford it: smoke
+    settings: Settings = Field(default_factory=dict)
+    reduced: Settings = Field(default_factory=dict)  # at which a CPU learns something: quick
+    small: Settings = Field(default_factory=dict)  # at which tests can afford it: smoke
     about: str = ""
     paper: str = ""  # short form, as the board shows it
     citation: str = ""
@@ -108,7 +109,7 @@ class SystemSpec(_Block):
             return "reduced"
         return "full"
 
-    def settings_of(self, variant: Variant, size: Size = "full") -> dict[str, Any]:
+    def settings_of(self, variant: Variant, size: Size = "full") -> Settings:
         """The constructor's keywords for a variant; `wrapped` describes the system it treats."""
         settings = dict(self.settings)
         if variant == "as-published":
@@ -146,12 +147,15 @@ class SystemSpec(_Block):
 
 
 def build(class_path: str, settings: dict[str, Any], name: str) -> System:
-    """An unfitted system of that class."""
+    """An unfitted system of that class; BenchError if the settings are not those of the class."""
     cls = load_object(class_path)
+    signature = inspect.signature(getattr(cls, "Settings", cls))
     try:
-        system: System = cls(**settings)
+        signature.bind(**settings)
     except TypeError as error:
-        raise BenchError(f"{name}: its settings do not fit {class_path}: {error}") from None
+        known = ", ".join(signature.parameters) or "none"
+        raise BenchError(f"{name}: {error}. The settings of {class_path} are: {known}.") from None
+    system: System = cls(**settings)
     return system
 
 
@@ -200,13 +204,13 @@ def read_claims(text: str, where: str) -> list[ClaimBlock]:
     """The claims of a catalogue's paper; BenchError says what is wrong with which."""
     content = tomllib.loads(text)
     short = content.get("paper", {}).get("short", "")
-    found = []
+    claims = []
     for number, block in enumerate(content.get("claims", []), 1):
         try:
-            found.append(ClaimBlock(**{"paper": short} | block))
+            claims.append(ClaimBlock(**{"paper": short} | block))
         except (ValidationError, TypeError) as error:
             raise BenchError(f"{where}, claim {number}: {error}") from None
-    return found
+    return claims
 
 
 @cache
@@ -229,19 +233,19 @@ def _catalogues() -> list[Traversable]:
 @cache
 def systems() -> dict[str, SystemSpec]:
     """Every system of every installed catalogue, by id, in catalogue order."""
-    found: dict[str, SystemSpec] = {}
+    specs: dict[str, SystemSpec] = {}
     for file in _catalogues():
         for name, spec in read_catalogue(file.read_text(encoding="utf-8"), str(file)).items():
-            if name in found:
+            if name in specs:
                 raise BenchError(
                     f"Two catalogues define the system '{name}'; {file} is the second."
                 )
-            found[name] = spec
+            specs[name] = spec
     for entry in _entry_points("systems"):
-        if entry.name in found:
+        if entry.name in specs:
             raise BenchError(f"Two packages offer a system called '{entry.name}': {entry.value}.")
-        found[entry.name] = external(entry.name, entry.value)
-    return found
+        specs[entry.name] = external(entry.name, entry.value)
+    return specs
 
 
 def external(name: str, class_path: str) -> SystemSpec:
@@ -273,9 +277,9 @@ def system(name: str) -> SystemSpec:
 
 
 def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
-    """The system with other settings, under a name that says so; `wraps` is what else it treats.
+    """The system with other settings, which are part of its new id; `wraps`: what it treats.
 
-    BenchError where it has no such setting, or not that value of it.
+    BenchError for a setting that the system does not have, and for a value of another type.
     """
     usual = defaults(spec.class_path) | spec.settings
     values = {name: _value(text) for name, text in changes.items() if name != "wraps"}
@@ -283,7 +287,9 @@ def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
         if name not in usual:
             raise unknown(f"setting of {spec.id}", name, usual)
         if not _alike(value, usual[name]):
-            raise BenchError(f"{spec.id}: {name} cannot be {value!r}; else it is {usual[name]!r}.")
+            raise BenchError(
+                f"{spec.id}: {name} cannot be {value!r}; by default it is {usual[name]!r}."
+            )
     update: dict[str, Any] = {
         "settings": spec.settings | values,
         "reduced": {k: v for k, v in spec.reduced.items() if k not in values},
@@ -298,36 +304,46 @@ def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
         if not spec.wraps:
             raise BenchError(f"{spec.id} treats no other system: leave out wraps.")
         inner = system(changes["wraps"])
-        learns = inner.budget.standard > 0  # what only counts names no budget
+        learns = inner.budget.standard > 0  # a system that only counts has no budget
         update |= {"wraps": changes["wraps"], "data": inner.data}
         update |= {"budget": inner.budget if learns else spec.budget}
         changes = changes | {"wraps": inner.id}
-    said = [f"{name}={value}" for name, value in changes.items()]
-    update["id"] = "+".join([spec.id, *said])
-    update["title"] = f"{spec.title} ({', '.join(said)})"
-    found = spec.model_copy(update=update)
-    found.build()
-    return found
+    words = [f"{name}={value}" for name, value in changes.items()]
+    update["id"] = "+".join([spec.id, *words])
+    update["title"] = f"{spec.title} ({', '.join(words)})"
+    new = spec.model_copy(update=update)
+    new.build()
+    return new
 
 
 def defaults(class_path: str) -> dict[str, Any]:
-    """The settings that a class takes, with what they are where nobody says."""
+    """The settings of a class with their default values, none where a value is required.
+
+    They are the fields of its dataclass `Settings`, or else the parameters of its constructor;
+    `wrapped`, which the catalogue fills in, is left out.
+    """
     cls = load_object(class_path)
-    taken = inspect.signature(getattr(cls, "Settings", cls)).parameters  # a frame system's
-    return {name: one.default for name, one in taken.items() if name != "wrapped"}
+    parameters = inspect.signature(getattr(cls, "Settings", cls)).parameters
+    return {
+        name: None if parameter.default is parameter.empty else parameter.default
+        for name, parameter in parameters.items()
+        if name != "wrapped"
+    }
 
 
-def _alike(value: Any, usual: Any) -> bool:
-    """Whether a value is of the kind that is usual."""
-    if value is None or usual is None or usual is inspect.Parameter.empty:
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value has the type of the default value; none is alike to everything."""
+    if value is None or default is None:
         return True
-    if isinstance(usual, float):
+    if isinstance(default, float):
         return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is type(usual)
+    if isinstance(default, tuple):
+        return isinstance(value, list)
+    return type(value) is type(default)
 
 
 def _value(text: str) -> Any:
-    """A number, yes or no, or nothing as JSON writes them; else the word itself."""
+    """A number, a list, true, false or null, as JSON has them; otherwise the text itself."""
     try:
         return json.loads(text)
     except ValueError:
@@ -368,15 +384,15 @@ def load_object(path: str) -> Any:
 @cache
 def metrics() -> dict[str, type[Metric]]:
     """Every installed metric's class, by the name it declares."""
-    found: dict[str, type[Metric]] = {}
+    classes: dict[str, type[Metric]] = {}
     for entry in _entry_points("metrics"):
         cls = load_object(entry.value)
         if cls.name != entry.name:
             raise BenchError(
                 f"The metric {entry.value} is called '{cls.name}', not '{entry.name}'."
             )
-        found[entry.name] = cls
-    return found
+        classes[entry.name] = cls
+    return classes
 
 
 def metric(name: str) -> type[Metric]:

@@ -10,20 +10,21 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import data
-from bench.board import build as board
+from bench.board.build import build
+from bench.board.rows import Board, to_csv
 from bench.engines import EngineName, cluster, ray
 from bench.engines.cluster import Cluster
+from bench.engines.display import Display
 from bench.engines.local import run
 from bench.engines.machine import imagined, places
-from bench.engines.progress import Watch
 from bench.engines.schedule import Place, longest_first, own_part_first, refuse_impossible
-from bench.engines.shards import Claims
+from bench.engines.shards import Shard
 from bench.errors import BenchError
 from bench.files import write
 from bench.jobs.job import Job
 from bench.jobs.plan import PRESETS, Options, Planned
-from bench.jobs.run_folder import Status, Store, cannot_write
-from bench.jobs.scores import is_done
+from bench.jobs.record import JobRecord
+from bench.jobs.run_folder import JobStatus, RunFolder, cannot_write
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,13 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a run."""
+class EndedRun:
+    """A run after its last job: how each job stands, and the board."""
 
     planned: list[Planned]
-    statuses: dict[str, Status]  # of the jobs that had to be run
-    entries: list[board.Entry]
-    board: Path
+    statuses: dict[str, JobStatus]  # of the jobs that had to be run
+    board: Board
+    file: Path  # where the board was written
 
     @property
     def failed(self) -> list[str]:
@@ -82,65 +83,69 @@ class Outcome:
 
 def run_all(
     options: Options, engine: Engine, console: Console, planned: Sequence[Planned]
-) -> Outcome:
+) -> EndedRun:
     """Run what is left of the plan and rebuild the board. Failed jobs are rows, not errors."""
     if engine.name == "ray" and engine.gpus:
         raise BenchError(
             "--gpus is for planning with Ray: a run takes what the cluster has. "
             "Leave it out, or ask bench plan."
         )
-    store = Store(options.out)
-    left = [one for one in planned if not one.done]
-    statuses: dict[str, Status] = {}
+    runs = RunFolder(options.out)
+    left = [job for job in planned if not job.done]
+    statuses: dict[str, JobStatus] = {}
     if left:
         try:
             (options.out / "jobs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(options.out, error) from None
         # Read here, once and with its progress shown, and not by several workers at a time.
-        for name in {name for one in left for name in (one.job.dataset, *one.job.also)}:
+        for name in {
+            name
+            for planned_job in left
+            for name in (planned_job.job.dataset, *planned_job.job.also)
+        }:
             data.load(name)
         # Every job has its folder before the first one runs: whoever looks sees the whole plan.
-        for one in left:
-            store.begin(one.job)
+        for planned_job in left:
+            runs.begin(planned_job.job)
         room = engine.places(options, planned)
         refuse_impossible(left, room)
-        watch = Watch(planned, sum(place.slots for place in room), console)
+        display = Display(planned, sum(place.slots for place in room), console)
         seconds = 60 * engine.limit(options)
-        claims = Claims(options.out) if engine.shard else None
+        shard = Shard(options.out) if engine.shard else None
         ordered = own_part_first(left, *engine.shard) if engine.shard else longest_first(left)
 
         def finished(job: Job) -> bool:
-            return is_done(job, store.folder(job))
+            return JobRecord(runs.folder(job)).is_done(job)
 
-        with watch.shown(), claims or nullcontext():
+        with display.shown(), shard or nullcontext():
             if engine.name == "ray":
                 statuses = ray.run(
                     ordered,
-                    store,
+                    runs,
                     engine.cluster,
                     finished,
-                    watch.tell,
-                    watch.tick,
+                    display.show_event,
+                    display.update,
                     timeout=seconds,
                     job_memory=engine.job_memory,
                 )
             else:
                 statuses = run(
                     ordered,
-                    store,
+                    runs,
                     room,
                     finished,
-                    watch.tell,
-                    watch.tick,
+                    display.show_event,
+                    display.update,
                     timeout=seconds,
                     job_memory=engine.job_memory,
-                    claims=claims,
+                    shard=shard,
                 )
-    entries = board.build(store)
+    board = build(runs)
     path = options.out / "leaderboard.csv"
     try:
-        write(path, board.to_csv([one.flat() for one in entries]))
+        write(path, to_csv(board.rows))
     except OSError as error:
         raise cannot_write(options.out, error) from None
-    return Outcome(list(planned), statuses, entries, path)
+    return EndedRun(list(planned), statuses, board, path)

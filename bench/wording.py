@@ -1,10 +1,10 @@
-"""Figures, ranks and times as people read them."""
+"""Figures, ranks and times in the form that people read."""
 
 from __future__ import annotations
 
 
 def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """A figure with its interval; empty for none."""
+    """A figure with its interval; an empty text for none."""
     if value is None:
         return ""
     digits = 3 if abs(value) < 1 else 2
@@ -14,12 +14,12 @@ def number(value: float | None, low: float | None = None, high: float | None = N
 
 
 def span(rank: int | None, low: int | None, high: int | None) -> str:
-    """A rank with the interval of the place."""
+    """A rank with its interval; an empty text for none."""
     return "" if rank is None else f"{rank}" if low == high else f"{rank} ({low}–{high})"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """A time in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

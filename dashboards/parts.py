@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
+from bench.board.rows import Group
 from dashboards.views import sources
-from dashboards.views.board import Table
 
 
 def remembered(key: str) -> None:
@@ -45,13 +45,13 @@ def no_board() -> None:
     st.stop()
 
 
-def choose_table() -> Table:
-    """The table that the reader chose; ends the page where there is none."""
-    found = sources.tables()
-    if not found:
+def choose_group() -> Group:
+    """The rows that the reader chose, by data set and preset; ends the page where there are none."""
+    groups = sources.board().groups
+    if not groups:
         no_board()
     notices()
-    titles = [table.title for table in found]
+    titles = [group.title for group in groups]
     remembered("board")
     if st.session_state.get("board") not in titles:
         st.session_state.pop("board", None)
@@ -63,7 +63,7 @@ def choose_table() -> Table:
         help="Only rows with the same data, preset and protocol are ranked together.",
     )
     remember("board", title)
-    return found[titles.index(title)]
+    return groups[titles.index(title)]
 
 
 def in_pairs(count: int) -> Iterator[Any]:

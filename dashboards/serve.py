@@ -46,8 +46,8 @@ def command(host: str, port: int) -> list[str]:
 
 def environment(runs: Path, board: Path | None) -> dict[str, str]:
     """The server's environment: it is told there what to show."""
-    told = {RUNS: str(runs.resolve()), BOARD: str(board.resolve()) if board else ""}
-    return {**os.environ, **told}
+    places = {RUNS: str(runs.resolve()), BOARD: str(board.resolve()) if board else ""}
+    return {**os.environ, **places}
 
 
 def check_address(host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""Who may see the survey's admin page: whoever gave the password in this session."""
+"""Who may see the survey's admin page: a session in which the password was given."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import streamlit as st
 
 from bench.survey.login import admin_password_set, check_password
 
-IDLE_SECONDS = 3600.0  # after which the password is asked for again
-_SEEN = "admin_seen"
+IDLE_SECONDS = 3600.0  # without a visit to the page, after which the password is asked for again
+_LAST_SEEN = "admin_seen"
 
 
 def possible() -> bool:
-    """Whether there is an administrator at all: without a password there is none."""
+    """Whether anyone can sign in: only where a password is set."""
     return admin_password_set()
 
 
 def signed_in() -> bool:
-    """Whether this session gave the password and was not idle since."""
-    since = st.session_state.get(_SEEN)
-    if not possible() or since is None or time.monotonic() - since > IDLE_SECONDS:
+    """Whether the password was given in this session, and the session was not idle for too long."""
+    last_seen = st.session_state.get(_LAST_SEEN)
+    if not possible() or last_seen is None or time.monotonic() - last_seen > IDLE_SECONDS:
         sign_out()
         return False
-    st.session_state[_SEEN] = time.monotonic()
+    st.session_state[_LAST_SEEN] = time.monotonic()
     return True
 
 
 def sign_in(password: str) -> bool:
-    """Take the password; whether it is the right one. BenchError after too many wrong ones."""
+    """Sign in; whether the password is right. BenchError after too many wrong ones."""
     right = check_password(password)
     if right:
-        st.session_state[_SEEN] = time.monotonic()
+        st.session_state[_LAST_SEEN] = time.monotonic()
     return right
 
 
 def sign_out() -> None:
-    """Ask for the password again."""
-    st.session_state.pop(_SEEN, None)
+    """End the session's right to see the admin page."""
+    st.session_state.pop(_LAST_SEEN, None)

@@ -1,1 +1,1 @@
-"""Metrics, one file per family."""
+"""The metrics, one file per family."""

@@ -1,4 +1,4 @@
-"""Six aspects of music, measured where Schaldenbrand et al. 2018 judged them by ear (table 3)."""
+"""Six aspects of music that Schaldenbrand et al. 2018 (table 3) rated by ear, as measures."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ for _chord in _CHORDS:
 
 def on_key(score: Score) -> float:
     """The share of sounding time in the scale of the piece's key; NaN where it has no key."""
-    found = key(score)
-    if found is None:
+    own = key(score)
+    if own is None:
         return math.nan
-    scale = np.add(_MAJOR if found.mode == "major" else _MINOR, found.tonic) % 12
+    scale = np.add(_MAJOR if own.mode == "major" else _MINOR, own.tonic) % 12
     held = np.bincount(score.pitch % 12, score.duration, minlength=12)
     return float(held[scale].sum() / held.sum())
 
@@ -53,9 +53,9 @@ def dynamics(score: Score) -> float:
 
 
 def metre(score: Score, bar: int) -> float:
-    """The correlation of the numbers of notes begun with those one bar later.
+    """The correlation of the number of notes that begin at a step with that one bar later.
 
-    NaN for a piece of less than two bars, or where the numbers are all alike.
+    NaN for a piece of less than two bars, or where all numbers are equal.
     """
     begun = np.bincount(score.onset, minlength=score.length)[: score.length].astype(float)
     if score.length < 2 * bar:
@@ -70,7 +70,7 @@ def metre(score: Score, bar: int) -> float:
 
 
 def recurrence(score: Score, bar: int) -> float:
-    """What bars have in common with the earlier bar most like them; NaN with fewer than two bars."""
+    """What bars share with the most similar earlier bar, on average; NaN without two bars."""
     sounding, _ = bars_of(score, bar)
     if len(sounding) < 2:
         return math.nan
@@ -79,7 +79,7 @@ def recurrence(score: Score, bar: int) -> float:
 
 
 def rhythms(score: Score, bar: int) -> list[bytes]:
-    """Where notes begin in each whole bar in which one does."""
+    """At which steps notes begin, for each whole bar in which at least one does."""
     _, begun = bars_of(score, bar)
     return [row.tobytes() for row in begun[begun.any(axis=1)]]
 
@@ -91,24 +91,24 @@ def rhythms_in(pieces: Sequence[Score], bar: int) -> frozenset[bytes]:
 
 
 def harmonies(score: Score) -> NDArray[np.int64]:
-    """(attacks,) the pitch classes that sound whenever a note begins, as bits."""
+    """(attacks,) the pitch classes that sound at each step at which a note begins, as bits."""
     steps = np.unique(score.onset)
     roll = score.sounding()[steps]
-    found = np.zeros(len(steps), dtype=np.int64)
+    classes = np.zeros(len(steps), dtype=np.int64)
     for pitch_class in range(12):
         sounds = roll[:, (pitch_class - LOWEST) % 12 :: 12].any(axis=1)
-        found |= sounds.astype(np.int64) << pitch_class
-    return found
+        classes |= sounds.astype(np.int64) << pitch_class
+    return classes
 
 
 def chords(score: Score) -> tuple[float, float]:
-    """Of the attacks with three or more pitch classes the share that are triads or sevenths, NaN
-    where there are none; and the share of attacks that have three or more, NaN without attacks.
+    """Of the attacks with three or more pitch classes, the share that are triads or sevenths (NaN
+    where there are none); and the share of all attacks that have three or more (NaN without any).
     """
-    found = harmonies(score)
-    many = np.bitwise_count(found) >= 3
-    right = float(_KNOWN[found[many]].mean()) if many.any() else math.nan
-    return right, float(many.mean()) if len(found) else math.nan
+    classes = harmonies(score)
+    many = np.bitwise_count(classes) >= 3
+    right = float(_KNOWN[classes[many]].mean()) if many.any() else math.nan
+    return right, float(many.mean()) if len(classes) else math.nan
 
 
 class Aspect:
@@ -126,7 +126,7 @@ class Aspect:
         raise NotImplementedError
 
     def prepare(self, reference: Reference) -> None:
-        """Take the length of a bar."""
+        """Keep the length of a bar."""
         self._bar = reference.bar
 
     def score(self, samples: Sequence[Score]) -> Measurement:
@@ -135,15 +135,15 @@ class Aspect:
 
 
 class OnKey(Aspect):
-    """Key signature: staying on key."""
+    """Key signature: whether notes belong to the piece's key."""
 
     name: ClassVar[str] = "on_key"
     unit: ClassVar[str] = "share of time"
     measures: ClassVar[str] = (
-        "The share of the time that notes sound in which they belong to the scale of the piece's"
-        " key (Krumhansl and Kessler's; minor with the leading note too)."
+        "The share of the notes' sounding time that belongs to notes in the scale of the piece's"
+        " key (estimated by Krumhansl and Kessler's profiles; minor includes the leading note)."
     )
-    blind_to: ClassVar[str] = f"Which key; a piece of one note is on key. {_NEITHER}"
+    blind_to: ClassVar[str] = f"Which key it is; a piece of one note is on key. {_NEITHER}"
     undefined: ClassVar[str] = "no piece has a key"
 
     def of(self, score: Score) -> float:
@@ -160,7 +160,7 @@ class Dynamics(Aspect):
         "How much the velocities of a piece's notes differ (standard deviation)."
     )
     blind_to: ClassVar[str] = (
-        f"Order: noise is dynamic. Data without velocities has 0 throughout. {_NEITHER}"
+        f"Order: noise varies too. Data without velocities has 0 everywhere. {_NEITHER}"
     )
     undefined: ClassVar[str] = "no piece has a note"
 
@@ -175,10 +175,11 @@ class Metre(Aspect):
     name: ClassVar[str] = "metre"
     unit: ClassVar[str] = "correlation"
     measures: ClassVar[str] = (
-        "How well the number of notes that begin at a step tells that number one bar later."
+        "How well the number of notes that begin at a step predicts that number one bar later"
+        " (correlation)."
     )
     blind_to: ClassVar[str] = (
-        "Which steps are accented; metres that fit into the bar, such as 2/4 in 4/4; one bar"
+        "Which steps are accented; metres that fit into the bar, such as 2/4 in 4/4. One bar"
         f" repeated has 1. {_NEITHER}"
     )
     undefined: ClassVar[str] = "no piece of two bars has accents"
@@ -194,10 +195,11 @@ class Recurrence(Aspect):
     name: ClassVar[str] = "recurrence"
     unit: ClassVar[str] = "share in common"
     measures: ClassVar[str] = (
-        "What a bar has in common with the earlier bar most like it, of what sounds in either."
+        "How much a bar has in common with the most similar earlier bar: what sounds in both as a"
+        " share of what sounds in either."
     )
     blind_to: ClassVar[str] = (
-        f"Repetition in another key or shifted within the bar; one held chord has 1. {_NEITHER}"
+        f"Repetition in another key or shifted within the bar. One held chord has 1. {_NEITHER}"
     )
     undefined: ClassVar[str] = NO_BARS
 
@@ -207,26 +209,26 @@ class Recurrence(Aspect):
 
 
 class Rhythm(Aspect):
-    """Tempo and rhythm: rhythms that are in use."""
+    """Tempo and rhythm: rhythms that occur in training pieces."""
 
     name: ClassVar[str] = "rhythm"
     unit: ClassVar[str] = "share of bars"
     measures: ClassVar[str] = (
-        "The share of bars in which notes begin whose rhythm, of all voices together, is that of"
-        " some bar of the training pieces."
+        "Of the bars in which notes begin, the share whose rhythm (of all voices together) occurs"
+        " in some bar of the training pieces."
     )
     blind_to: ClassVar[str] = f"Pitch, how often a rhythm is used, how long notes last. {_NEITHER}"
     undefined: ClassVar[str] = "no piece has a bar in which a note begins"
 
     def prepare(self, reference: Reference) -> None:
-        """Take the rhythms of the training pieces."""
+        """Collect the rhythms of the training pieces."""
         super().prepare(reference)
         self._known = rhythms_in(list(reference.train), reference.bar)
 
     def of(self, score: Score) -> float:
         """The share of the piece's bars with a known rhythm."""
-        found = rhythms(score, self._bar)
-        return float(np.mean([one in self._known for one in found])) if found else math.nan
+        own = rhythms(score, self._bar)
+        return float(np.mean([rhythm in self._known for rhythm in own])) if own else math.nan
 
 
 class Chords(Aspect):
@@ -236,7 +238,7 @@ class Chords(Aspect):
     unit: ClassVar[str] = "share of chords"
     measures: ClassVar[str] = (
         "Of the attacks at which three or more pitch classes sound, the share that are triads or"
-        " seventh chords; `of_all_attacks` in the details is how many sound so many."
+        " seventh chords; `of_all_attacks` in the details is the share of such attacks among all."
     )
     blind_to: ClassVar[str] = f"Which chords, in which order, in which position. {_NEITHER}"
     undefined: ClassVar[str] = "nowhere do three pitch classes sound together"
@@ -247,15 +249,15 @@ class Chords(Aspect):
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The mean over the pieces that have chords."""
-        found = [chords(piece) for piece in samples]
-        result = mean([right for right, _ in found], self.undefined)
-        many = [share for _, share in found if not math.isnan(share)]
+        shares = [chords(piece) for piece in samples]
+        result = mean([right for right, _ in shares], self.undefined)
+        many = [share for _, share in shares if not math.isnan(share)]
         detail = {**result.detail, "of_all_attacks": float(np.mean(many)) if many else 0.0}
         return Measurement(result.value, result.reason, result.per_piece, detail=detail)
 
 
-# What each aspect is called when there is less than in human music, about as much, and more; and
-# how far from the human value is still about as much.
+# For each aspect: how far from the human value still counts as equal, and the words for less than
+# in human music, about as much, and more.
 _WORDS: Mapping[str, tuple[float, str, str, str]] = {
     "on_key": (0.05, "wanders off its key", "keeps to its key", "hardly ever leaves its key"),
     "dynamics": (4.0, "flatter dynamics", "usual dynamics", "wilder dynamics"),
@@ -269,19 +271,19 @@ _WORDS: Mapping[str, tuple[float, str, str, str]] = {
 def plain_words(
     values: Mapping[str, float | None], human_values: Mapping[str, float | None]
 ) -> str:
-    """One line that says what the aspects' values mean beside those of human music.
+    """One line that compares the aspects' values with those of human music, in words.
 
-    Keys are the names of the metrics here; an aspect that either lacks is left out, and so are
-    dynamics where human music has none.
+    The keys are the names of the metrics in this module. An aspect without a human value is left
+    out, and so are dynamics where human music has none.
     """
-    said = []
+    phrases = []
     for name, (margin, less, same, more) in _WORDS.items():
         value, human = values.get(name), human_values.get(name)
         if human is None or (name == "dynamics" and human == 0):
             continue
         if value is None:
-            said.append(f"no {name.replace('_', ' ')} to speak of")
+            phrases.append(f"no {name.replace('_', ' ')} to speak of")
             continue
         words = less if value < human - margin else more if value > human + margin else same
-        said.append(f"{words} ({value:.2f}, human {human:.2f})")
-    return "; ".join(said).capitalize() + "." if said else "Nothing to compare."
+        phrases.append(f"{words} ({value:.2f}, human {human:.2f})")
+    return "; ".join(phrases).capitalize() + "." if phrases else "Nothing to compare."

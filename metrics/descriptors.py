@@ -1,7 +1,7 @@
-"""Further figures of single pieces, each as it is and as its distance to real music.
+"""Further figures of single pieces, each by itself and as its distance to real music.
 
-None is better higher or lower; only the distances have a direction. None of them is a headline:
-they say in which way a system differs once the headline metrics have said how much.
+Only the distances have a direction: no figure is better when it is higher or lower. None is a
+headline metric: they show how a system differs once the headline metrics have shown how much.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def pitch_class_entropy(score: Score) -> float:
 
 
 def pitch_range(score: Score) -> float:
-    """From the lowest to the highest key in semitones; NaN without notes."""
+    """The distance from the lowest to the highest key in semitones; NaN without notes."""
     return float(np.ptp(score.pitch)) if len(score) else math.nan
 
 
 def notes_per_quarter(score: Score) -> float:
-    """Notes that begin in a quarter, silence counted; NaN for a piece of no length."""
+    """The notes per quarter, silent ones counted; NaN for a piece without length."""
     return len(score) / score.length * score.grid if score.length else math.nan
 
 
@@ -46,7 +46,7 @@ def note_length(score: Score) -> float:
 
 
 def melodic_interval(score: Score) -> float:
-    """The mean step in semitones of the highest voice between attacks; NaN without two of them."""
+    """The mean interval in semitones between attacks of the highest voice; NaN without two."""
     roll = score.sounding()
     highest = HIGHEST - roll[:, ::-1].argmax(axis=1)
     melody = score.pitch[score.pitch == highest[score.onset]]
@@ -54,7 +54,7 @@ def melodic_interval(score: Score) -> float:
 
 
 class Descriptor:
-    """The mean of a figure over the pieces that have it; the others are counted."""
+    """The mean of a figure over the pieces that have one; the others are counted."""
 
     version: ClassVar[int] = 1
     direction: ClassVar[Direction] = "none"
@@ -69,7 +69,7 @@ class Descriptor:
         raise NotImplementedError
 
     def prepare(self, reference: Reference) -> None:
-        """Nothing of the reference is needed."""
+        """The reference is not needed."""
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The mean over the pieces that have a value."""
@@ -96,7 +96,9 @@ class PitchClassEntropy(Descriptor):
 
     name: ClassVar[str] = "pitch_class_entropy"
     unit: ClassVar[str] = "bits"
-    measures: ClassVar[str] = "How evenly the twelve pitch classes share the time, as an entropy."
+    measures: ClassVar[str] = (
+        "How evenly the sounding time is spread over the twelve pitch classes, as an entropy."
+    )
     blind_to: ClassVar[str] = f"Which pitch classes, order, rhythm, octaves. {_NEITHER}"
     of = staticmethod(pitch_class_entropy)
 
@@ -111,7 +113,7 @@ class PitchClassEntropyGap(DescriptorGap):
         " excerpts; silence counts as 0 bits."
     )
     blind_to: ClassVar[str] = (
-        "Which pitch classes, order, rhythm, octaves; one note is like silence."
+        "Which pitch classes, order, rhythm, octaves. A piece of one note counts like silence."
     )
     of = staticmethod(pitch_class_entropy)
 
@@ -121,8 +123,8 @@ class PitchRange(Descriptor):
 
     name: ClassVar[str] = "pitch_range"
     unit: ClassVar[str] = "semitones"
-    measures: ClassVar[str] = "From the lowest key of a piece to the highest."
-    blind_to: ClassVar[str] = f"All other keys; one stray note sets it. {_NEITHER}"
+    measures: ClassVar[str] = "The distance from the lowest key of a piece to the highest."
+    blind_to: ClassVar[str] = f"All other keys: one stray note decides the range. {_NEITHER}"
     of = staticmethod(pitch_range)
 
 
@@ -136,7 +138,7 @@ class PitchRangeGap(DescriptorGap):
         " silence has the range of one note, 0."
     )
     blind_to: ClassVar[str] = (
-        "All keys between the outer ones; one stray note sets a piece's range."
+        "All keys between the outer ones: one stray note decides a piece's range."
     )
     of = staticmethod(pitch_range)
 
@@ -146,8 +148,8 @@ class NotesPerQuarter(Descriptor):
 
     name: ClassVar[str] = "notes_per_quarter"
     unit: ClassVar[str] = "notes per quarter"
-    measures: ClassVar[str] = "How many notes begin in a quarter, silence counted."
-    blind_to: ClassVar[str] = f"Which notes, and when within the piece. {_NEITHER}"
+    measures: ClassVar[str] = "How many notes begin per quarter, silent quarters counted."
+    blind_to: ClassVar[str] = f"Which notes they are, and when in the piece they begin. {_NEITHER}"
     undefined: ClassVar[str] = "no piece has a step"
     of = staticmethod(notes_per_quarter)
 
@@ -161,7 +163,7 @@ class NotesPerQuarterGap(DescriptorGap):
         "The 1-Wasserstein distance between the pieces' notes per quarter and that of the test"
         " excerpts; silence has 0."
     )
-    blind_to: ClassVar[str] = "Which notes, and when within the piece."
+    blind_to: ClassVar[str] = "Which notes they are, and when in the piece they begin."
     of = staticmethod(notes_per_quarter)
 
 
@@ -171,7 +173,7 @@ class NoteLength(Descriptor):
     name: ClassVar[str] = "note_length"
     unit: ClassVar[str] = "quarters"
     measures: ClassVar[str] = "How long a piece's notes last on average."
-    blind_to: ClassVar[str] = f"Which notes, how long lengths differ, rests. {_NEITHER}"
+    blind_to: ClassVar[str] = f"Which notes they are, how much lengths differ, rests. {_NEITHER}"
     of = staticmethod(note_length)
 
 
@@ -184,17 +186,17 @@ class NoteLengthGap(DescriptorGap):
         "The 1-Wasserstein distance between the pieces' mean note length and that of the test"
         " excerpts; silence counts as 0."
     )
-    blind_to: ClassVar[str] = "Which notes, how lengths differ within a piece, rests."
+    blind_to: ClassVar[str] = "Which notes they are, how much lengths differ within a piece, rests."
     of = staticmethod(note_length)
 
 
 class MelodicInterval(Descriptor):
-    """The mean of the pieces' mean melodic step."""
+    """The mean of the pieces' mean melodic interval."""
 
     name: ClassVar[str] = "melodic_interval"
     unit: ClassVar[str] = "semitones"
     measures: ClassVar[str] = (
-        "The mean distance between successive attacks of the highest key that sounds."
+        "The mean interval between successive attacks of the highest sounding key."
     )
     blind_to: ClassVar[str] = f"Direction, rhythm, all lower voices. {_NEITHER}"
     undefined: ClassVar[str] = "no piece has two attacks"
@@ -207,8 +209,10 @@ class MelodicIntervalGap(DescriptorGap):
     name: ClassVar[str] = "melodic_interval_gap"
     unit: ClassVar[str] = "semitones"
     measures: ClassVar[str] = (
-        "The 1-Wasserstein distance between the pieces' mean melodic step and that of the test"
+        "The 1-Wasserstein distance between the pieces' mean melodic interval and that of the test"
         " excerpts; pieces without two attacks count as 0."
     )
-    blind_to: ClassVar[str] = "Direction, rhythm, all lower voices; a repeated key is like silence."
+    blind_to: ClassVar[str] = (
+        "Direction, rhythm, all lower voices. A repeated key counts like silence."
+    )
     of = staticmethod(melodic_interval)

@@ -1,4 +1,4 @@
-"""How likely real windows are under a smooth density laid over the samples' windows."""
+"""How likely real windows are under a kernel density of the samples' windows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_TUNING = "there are no tuning excerpts to choose the width of the kernel by"
 
 
 class FeatureKde(Compared):
-    """The mean log density of real windows under a kernel density over the samples'."""
+    """The mean log density of real windows under a kernel density of the samples' windows."""
 
     name: ClassVar[str] = "feature_kde"
     version: ClassVar[int] = 1
@@ -27,15 +27,15 @@ class FeatureKde(Compared):
     headline: ClassVar[bool] = False
     required: ClassVar[tuple[str, ...]] = ("human > jitter > noise >= silence",)
     measures: ClassVar[str] = (
-        "The mean log density of the test excerpts' windows under a Gaussian kernel density over"
-        " the samples' windows, in the space of pca_distance; the kernel's width is the likeliest"
-        " for the tuning excerpts. `skill` in the details is 0 for independent notes as frequent"
-        " as in training, 1 for as many windows of training music."
+        "The mean log density of the test excerpts' windows under a Gaussian kernel density of the"
+        " samples' windows, in the space of pca_distance. The kernel's width is the one under which"
+        " the tuning excerpts are likeliest. `skill` in the details is 0 for independent notes that"
+        " are as frequent as in training, and 1 for as many windows of training music."
     )
     blind_to: ClassVar[str] = (
-        "Order beyond four bars, copying, which key a piece is in; it hardly sees that all samples"
-        " are the same few pieces. It grows with the number of windows: compare rows of the same"
-        " protocol only."
+        "Order beyond four bars, copying, which key a piece is in. It hardly notices if all samples"
+        " are the same few pieces. It grows with the number of windows: compare only rows of the"
+        " same protocol."
     )
     citation: ClassVar[str] = (
         "Breuleux, Bengio and Vincent 2011, Quickly Generating Representative Samples (principle);"
@@ -43,14 +43,14 @@ class FeatureKde(Compared):
     )
 
     def prepare(self, reference: Reference) -> None:
-        """Learn the space; place test and tuning excerpts, training music and noise in it."""
+        """Learn the space, and find the windows of the tuning excerpts."""
         super().prepare(reference)
         self._anchors: dict[int, tuple[float, float]] = {}
         if self._space is not None:
             self._tuning = self._space.windows(list(reference.tuning))
 
     def score(self, samples: Sequence[Score]) -> Measurement:
-        """The mean log density, nothing dropped."""
+        """The mean log density over all test windows."""
         if reason := self.missing(samples):
             return Measurement(None, reason)
         if not self._tuning.pieces:
@@ -87,15 +87,15 @@ class FeatureKde(Compared):
         )
 
     def _width(self, centres: Floats) -> float:
-        """The likeliest width for the tuning excerpts."""
+        """The width under which the tuning excerpts are likeliest."""
         assert self._space is not None  # noqa: S101
         points = self._space.project(few(self._tuning).features)
         apart = squared(points, centres)
-        found = [_mean_log(-apart / (2 * w**2)) - _constant(w, centres) for w in WIDTHS]
-        return float(WIDTHS[int(np.argmax(found))])
+        logs = [_mean_log(-apart / (2 * w**2)) - _constant(w, centres) for w in WIDTHS]
+        return float(WIDTHS[int(np.argmax(logs))])
 
     def _anchor(self, count: int) -> tuple[float, float]:
-        """The value of as many windows of noise, and of training music."""
+        """The value of `count` windows of noise, and of `count` windows of training music."""
         if count not in self._anchors:
             assert self._space is not None  # noqa: S101
             rng = np.random.default_rng(0)
@@ -132,10 +132,10 @@ def noise_windows(reference: Reference, where: Space, count: int) -> Floats:
     rng = np.random.default_rng(0)
     sounding = sum(piece.sounding().sum(axis=0) for piece in reference.train)
     rates = np.asarray(sounding) / max(1, sum(piece.length for piece in reference.train))
-    found = []
+    features = []
     for start in range(0, count, 128):
         rolls = rng.random((min(128, count - start), where.steps, len(rates))) < rates
         onsets = rolls.copy()
         onsets[:, 1:] &= ~rolls[:, :-1]
-        found.append(describe(rolls, onsets, where.bar, where.grid))
-    return np.concatenate(found)
+        features.append(describe(rolls, onsets, where.bar, where.grid))
+    return np.concatenate(features)

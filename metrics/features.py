@@ -1,8 +1,8 @@
-"""59 figures that describe four bars of music, and the space in which metrics compare them.
+"""59 features that describe four bars of music, and the space in which metrics compare them.
 
-Everything is counted in quarters and bars, so that a feature means the same on any grid. A share
-of nothing (intervals where no two keys sound, pitches of silence) is no number: in the space it
-lies as far from music as anything can, so that silence does not pass for average music.
+Everything is counted in quarters and bars, so that a feature means the same on any grid. A share of
+nothing (intervals where no two keys sound, pitches of silence) is NaN: in the space it lies as far
+from music as possible, so that silence does not count as average music.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from metrics.shared import shared
 
 BARS = 4  # per window
 COMPONENTS = 16
-FARTHEST = 5.0  # standard deviations: one odd window must not decide a mean
-RARE = 0.05  # of the training windows lack a feature
+FARTHEST = 5.0  # standard deviations: a single outlier must not decide a mean
+RARE = 0.05  # a feature is usual when a smaller share of the training windows lacks it
 CHUNK = 256  # windows at a time
+
+Rolls = NDArray[np.bool_]  # (windows, steps, 88)
 
 _SCALES = np.array([np.roll([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1], tonic) for tonic in range(12)])
 _FITS = (PROFILES - PROFILES.mean(axis=1, keepdims=True)) / PROFILES.std(axis=1, keepdims=True)
-_STEPS = (0, 1, 2, 4, 7)  # semitones of a melody's repetition, step, whole step, third, fifth
+_STEPS = (0, 1, 2, 4, 7)  # semitones: upper bounds of the classes of melodic intervals
 _WAITS = (0.25, 0.5, 1.0, 2.0)  # quarters from attack to attack
 FEATURES = (
     "onsets_per_beat",
@@ -51,34 +53,34 @@ FEATURES = (
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of pieces: what they are like, and whose they are."""
+    """Windows of pieces: their features, and the piece that each is from."""
 
-    features: Floats  # (windows, 59), NaN where a window has nothing that could be described
+    features: Floats  # (windows, 59), NaN where a window has nothing to describe
     piece: NDArray[np.int64]  # (windows,) increasing
     pieces: int
 
 
 def window_steps(reference: Reference) -> int:
-    """The steps of a window: four bars, or a whole sample where samples are shorter."""
+    """The steps per window: four bars, or a whole sample where samples are shorter."""
     return max(1, min(BARS * reference.bar, reference.steps))
 
 
 @shared
 def windows(pieces: Sequence[Score], steps: int, bar: int, grid: int) -> Windows:
-    """The pieces' windows one after the other; what is left at the end of a piece is left out.
+    """The windows of all pieces; the rest of a piece that is too short for a window is left out.
 
-    A piece shorter than a window is one, filled up with silence.
+    A piece that is shorter than a window is one window, filled up with silence.
     """
     counts = np.array([max(1, piece.length // steps) for piece in pieces], dtype=np.int64)
-    found = [np.zeros((0, len(FEATURES)))]
+    features = [np.zeros((0, len(FEATURES)))]
     for sounding, onsets in _rolls(pieces, steps):
-        found.append(describe(sounding, onsets, bar, grid))
-    return Windows(np.concatenate(found), np.repeat(np.arange(len(pieces)), counts), len(pieces))
+        features.append(describe(sounding, onsets, bar, grid))
+    return Windows(np.concatenate(features), np.repeat(np.arange(len(pieces)), counts), len(pieces))
 
 
-def _rolls(pieces: Sequence[Score], steps: int) -> Iterator[tuple[Any, Any]]:
-    """Rolls (windows, steps, 88) of what sounds and what is struck, some windows at a time."""
-    held: list[tuple[Any, Any]] = []
+def _rolls(pieces: Sequence[Score], steps: int) -> Iterator[tuple[Rolls, Rolls]]:
+    """Rolls (windows, steps, 88) of what sounds and what is struck, in blocks of windows."""
+    held: list[tuple[Rolls, Rolls]] = []
     count = 0
     for piece in pieces:
         whole = max(1, piece.length // steps)
@@ -96,11 +98,11 @@ def _rolls(pieces: Sequence[Score], steps: int) -> Iterator[tuple[Any, Any]]:
         yield np.concatenate([a for a, _ in held]), np.concatenate([b for _, b in held])
 
 
-def describe(sounding: NDArray[np.bool_], onsets: NDArray[np.bool_], bar: int, grid: int) -> Floats:
+def describe(sounding: Rolls, onsets: Rolls, bar: int, grid: int) -> Floats:
     """(windows, 59) the features of rolls (windows, steps, 88)."""
     count, steps, _ = sounding.shape
     quarters = steps / grid
-    at = np.arange(steps)
+    step = np.arange(steps)
     begun = onsets.sum(axis=2)  # (windows, steps)
     keys = sounding.sum(axis=2)
     held = sounding.sum(axis=1)  # (windows, 88)
@@ -119,8 +121,8 @@ def describe(sounding: NDArray[np.bool_], onsets: NDArray[np.bool_], bar: int, g
     degrees = np.take_along_axis(share, (np.arange(12) + tonic[:, None]) % 12, axis=1)
     entropy = (share * -np.log2(np.where(share > 0, share, 1))).sum(axis=1)  # NaN of silence
     struck = begun.sum(axis=1)
-    in_beat = _by(begun, (at % grid) * 4 // grid, 4)
-    in_bar = _by(begun, (at % bar) * 4 // bar, 4)
+    in_beat = _by(begun, (step % grid) * 4 // grid, 4)
+    in_bar = _by(begun, (step % bar) * 4 // bar, 4)
     change = (sounding[:, 1:] != sounding[:, :-1]).any(axis=2).sum(axis=1)
     columns = [
         struck / quarters,
@@ -147,18 +149,18 @@ def describe(sounding: NDArray[np.bool_], onsets: NDArray[np.bool_], bar: int, g
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _share(part: Any, whole: Any) -> Floats:
-    """Part over whole; NaN of nothing."""
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
+    """Part over whole; NaN where the whole is 0."""
     whole = np.where(np.asarray(whole) > 0, whole, np.nan)
     return np.asarray(part / (whole[:, None] if np.ndim(part) > np.ndim(whole) else whole))
 
 
 def _by(counts: NDArray[Any], place: NDArray[Any], places: int) -> Floats:
-    """(windows, places) the counts of steps, added up by place."""
+    """(windows, places) the counts at all steps, added up by the place of the step."""
     return np.asarray(counts @ np.eye(places)[place])
 
 
-def _interval_classes(sounding: NDArray[np.bool_]) -> Floats:
+def _interval_classes(sounding: Rolls) -> Floats:
     """(windows, 6) shares of the interval classes 1-6 among the pairs of keys that sound."""
     count, steps, _ = sounding.shape
     padded = np.zeros((count, steps, 96), dtype=np.float32)
@@ -167,13 +169,13 @@ def _interval_classes(sounding: NDArray[np.bool_]) -> Floats:
     # (windows, 12, 12): how often two classes sound together
     pairs = np.matmul(chroma.transpose(0, 2, 1), chroma)
     classes = np.arange(12)
-    found = [pairs[:, classes, (classes + d) % 12].sum(axis=1) for d in range(1, 7)]
-    found[5] = found[5] / 2  # a tritone is its own inversion
-    table = np.stack(found, axis=1)
+    counts = [pairs[:, classes, (classes + d) % 12].sum(axis=1) for d in range(1, 7)]
+    counts[5] = counts[5] / 2  # a tritone is its own inversion
+    table = np.stack(counts, axis=1)
     return _share(table, table.sum(axis=1))
 
 
-def _melody(sounding: NDArray[np.bool_], onsets: NDArray[np.bool_]) -> Floats:
+def _melody(sounding: Rolls, onsets: Rolls) -> Floats:
     """(windows, 6) shares of melodic intervals between successive attacks of the highest key."""
     highest = KEYS - 1 - sounding[:, :, ::-1].argmax(axis=2)
     struck = np.take_along_axis(onsets, highest[:, :, None], axis=2)[:, :, 0]
@@ -190,7 +192,7 @@ def _waits(begun: NDArray[np.bool_], grid: int) -> Floats:
 def _histogram(
     window: NDArray[Any], differences: NDArray[Any], bounds: Sequence[float], count: int
 ) -> Floats:
-    """(windows, classes) shares of what lies between neighbours of the same window."""
+    """(windows, classes) shares of the differences between neighbours in the same window."""
     same = window[1:] == window[:-1]
     classes = len(bounds) + 1
     place = np.searchsorted(bounds, differences[same], side="left")
@@ -200,7 +202,7 @@ def _histogram(
 
 
 def _alike(rolls: NDArray[np.bool_], bar: int) -> Floats:
-    """(windows,) the mean over pairs of bars of what they share; NaN with fewer than two bars."""
+    """(windows,) what two bars share over what either has, over all pairs; NaN without a pair."""
     bars = rolls.shape[1] // bar
     if bars < 2:
         return np.full(len(rolls), np.nan)
@@ -208,9 +210,9 @@ def _alike(rolls: NDArray[np.bool_], bar: int) -> Floats:
     both = np.matmul(flat, flat.transpose(0, 2, 1))
     size = flat.sum(axis=2)
     either = size[:, :, None] + size[:, None, :] - both
-    one, other = np.triu_indices(bars, 1)
-    alike = both[:, one, other].sum(axis=1)
-    return np.asarray(_share(alike, either[:, one, other].sum(axis=1)))
+    first, second = np.triu_indices(bars, 1)
+    alike = both[:, first, second].sum(axis=1)
+    return np.asarray(_share(alike, either[:, first, second].sum(axis=1)))
 
 
 # -- the space -------------------------------------------------------------------------------------
@@ -236,10 +238,10 @@ class Space:
         return windows(pieces, self.steps, self.bar, self.grid)
 
     def standard(self, features: Floats) -> Floats:
-        """(windows, 59) in standard deviations, at most FARTHEST away.
+        """(windows, 59) the features in standard deviations from the mean, at most FARTHEST.
 
-        What nearly every training window has and this one has not is FARTHEST away; what many
-        lack (intervals, in tunes of one voice) counts as 0 where it is lacking.
+        A feature that nearly every training window has and this one lacks is at -FARTHEST. One that
+        many training windows lack (intervals, in tunes of one voice) counts as 0 if lacking.
         """
         varies = self.scale > 0
         filled = np.where(np.isnan(features) & ~self.usual, 0, features)
@@ -248,7 +250,7 @@ class Space:
         return np.asarray(near)
 
     def project(self, features: Floats) -> Floats:
-        """(windows, components). A window without a note is FARTHEST away along every one."""
+        """(windows, components). A window without a note is FARTHEST away along all of them."""
         points = self.standard(features) @ self.components.T
         silent = features[:, FEATURES.index("sounding_0")] == 1
         return np.asarray(np.where(silent[:, None], -FARTHEST * self.spread, points))
@@ -256,26 +258,26 @@ class Space:
 
 @shared
 def space(reference: Reference) -> Space | None:
-    """The space of a reference's training windows; none where there is nothing to learn it from."""
+    """The space of a reference's training windows; none where it has no two different ones."""
     steps = window_steps(reference)
-    found = windows(list(reference.train), steps, reference.bar, reference.grid).features
-    if len(found) < 2:
+    train = windows(list(reference.train), steps, reference.bar, reference.grid).features
+    if len(train) < 2:
         return None
-    usual = np.isnan(found).mean(axis=0) < RARE
-    filled = np.where(usual, found, np.nan_to_num(found))
+    usual = np.isnan(train).mean(axis=0) < RARE
+    filled = np.where(usual, train, np.nan_to_num(train))
     mean, scale = np.nanmean(filled, axis=0), np.nanstd(filled, axis=0)
     scale[scale < 1e-9] = 0
     none = np.zeros((0, len(FEATURES)))
     grid = (steps, reference.bar, reference.grid)
-    standard = Space(*grid, mean, scale, usual, none, none, none, none).standard(found)
+    standard = Space(*grid, mean, scale, usual, none, none, none, none).standard(train)
     centred = standard - standard.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(found))
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(train))
     values, vectors = values[::-1], vectors[:, ::-1].T
     kept = min(COMPONENTS, int((values > 1e-9 * values[0]).sum()))
     if not kept:
         return None
     components = vectors[:kept]
-    # An axis has no direction of its own: its largest part points up.
+    # The sign of a component is arbitrary: its largest weight is made positive.
     largest = np.abs(components).argmax(axis=1)
     components = components * np.sign(components[np.arange(kept), largest])[:, None]
     spread, explained = np.sqrt(values[:kept]), values[:kept] / values.sum()

@@ -1,4 +1,4 @@
-"""How far the distribution of a figure over pieces lies from that over real pieces."""
+"""The distance between the distributions of a figure over samples and over real pieces."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from metrics.per_piece import NO_SAMPLES, distance_draws, half_shares, wasserste
 class Gap:
     """The 1-Wasserstein distance between a figure's distributions over samples and test excerpts.
 
-    `values` gives every piece figures, several where a piece has several; their distances are
-    averaged. A piece that has none (NaN), such as silence, counts as 0: it must not go unseen.
+    `values` gives one figure per piece, or several, whose distances are averaged. A piece without a
+    figure (NaN), such as silence, counts as 0: leaving it out would hide it.
     """
 
     version: ClassVar[int] = 1
@@ -24,11 +24,11 @@ class Gap:
     headline: ClassVar[bool] = False
 
     def values(self, pieces: Sequence[Score]) -> Floats:
-        """(pieces, figures); NaN for a piece that has none."""
+        """(pieces, figures) NaN for a piece that has none."""
         raise NotImplementedError
 
     def prepare(self, reference: Reference) -> None:
-        """Take the figures of the test excerpts."""
+        """Compute the figures of the test excerpts."""
         self._reference = reference
         self._test = self.values(list(reference.test)) if reference.test else np.zeros((0, 1))
 

@@ -1,9 +1,10 @@
 """The indirect sampling likelihood exactly as Sokolov et al. 2016 computed it.
 
-statsmodels' `KDEMultivariate(data=samples, var_type="u" * 88).pdf(test)` with its default
-bandwidths, in fewer and larger steps. Its faults are kept, since they are what the paper reports:
-a key that no sample plays has bandwidth 0 and makes every test frame that plays it NaN, and NaN is
-left out of the mean, so that the fewer keys a model plays, the fewer frames it is judged by.
+The values are those of statsmodels' `KDEMultivariate(data=samples, var_type="u" * 88).pdf(test)`
+with its default bandwidths, computed in fewer and larger steps. Its faults are kept, since the
+paper reports its values: a key that no sample plays has bandwidth 0 and makes every test frame that
+plays it NaN, and NaN is left out of the mean, so that a model that plays fewer keys is judged by
+fewer frames.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ Bits = NDArray[np.bool_]
 
 
 class IslLegacy:
-    """The mean log density of test frames under statsmodels' density over the samples' frames."""
+    """The mean log density of test frames under statsmodels' density of the samples' frames."""
 
     name: ClassVar[str] = "isl_legacy"
     version: ClassVar[int] = 1
     unit: ClassVar[str] = "nats per frame"
     direction: ClassVar[Direction] = "higher"
     headline: ClassVar[bool] = False
-    required: ClassVar[tuple[str, ...]] = ("human > silence",)  # it fails: that is why it is here
+    required: ClassVar[tuple[str, ...]] = ("human > silence",)  # it fails, which shows the fault
     measures: ClassVar[str] = (
-        "The mean, over test frames for which it is a number, of the log density that statsmodels'"
-        " KDEMultivariate with unordered variables and its default bandwidths lays over the"
-        " samples' frames. `dropped` in the details is the share of test frames without a number."
+        "The mean log density of test frames under the density that statsmodels' KDEMultivariate,"
+        " with unordered variables and its default bandwidths, estimates from the samples' frames;"
+        " test frames without a value (NaN) are left out. `dropped` in the details is their share."
     )
     blind_to: ClassVar[str] = (
-        "Quality: silence comes out best. Frames that play a key which no sample plays are dropped,"
-        " and the kernel is so wide that every key counts on its own (Sokolov et al., section 3.2,"
-        " saw it break down; their samples were measures, here they are steps). Use isl."
+        "Quality: silence gets the best value. Frames with a key that no sample plays are dropped,"
+        " and the kernel is so wide that every key counts independently (Sokolov et al., section"
+        " 3.2, saw it break down; their samples were measures, here they are steps). Use isl."
     )
     citation: ClassVar[str] = "Sokolov et al. 2016, section 2.5; Seabold and Perktold 2010"
 
@@ -51,7 +52,7 @@ class IslLegacy:
         self._points = frames(reference.test, MOST_POINTS)
 
     def score(self, samples: Sequence[Score]) -> Measurement:
-        """The mean of what is a number, and the share of what is none."""
+        """The mean over the test frames that have a value, and the share of the others."""
         if not len(samples):
             return Measurement(None, NO_SAMPLES)
         data = frames(samples, MOST_FRAMES)
@@ -59,32 +60,32 @@ class IslLegacy:
             return Measurement(
                 None, f"it takes more than {KEYS} frames of samples, and test frames"
             )
-        found = log_density(data, self._points)
-        there = ~np.isnan(found)
-        detail = {"dropped": float(1 - there.mean()), "frames": float(len(data))}
-        if not there.any():
+        logs = log_density(data, self._points)
+        defined = ~np.isnan(logs)
+        detail = {"dropped": float(1 - defined.mean()), "frames": float(len(data))}
+        if not defined.any():
             return Measurement(None, "it is no number for any test frame", detail=detail)
-        return Measurement(float(found[there].mean()), detail=detail)
+        return Measurement(float(logs[defined].mean()), detail=detail)
 
 
 def frames(pieces: Sequence[Score], count: int) -> Bits:
-    """(at most count, 88) so many of the pieces' steps, drawn without replacement."""
+    """(at most count, 88) steps of the pieces, drawn without replacement."""
     ends = np.cumsum([0] + [piece.length for piece in pieces])
     chosen = np.sort(np.random.default_rng(0).permutation(ends[-1])[:count])
     parts = np.searchsorted(chosen, ends)
-    found = [np.zeros((0, KEYS), dtype=bool)]
+    rolls = [np.zeros((0, KEYS), dtype=bool)]
     for number, piece in enumerate(pieces):
         steps = chosen[parts[number] : parts[number + 1]] - ends[number]
         if len(steps):
-            found.append(piece.sounding()[steps])
-    return np.concatenate(found)
+            rolls.append(piece.sounding()[steps])
+    return np.concatenate(rolls)
 
 
 def log_density(data: Bits, points: Bits) -> Floats:
     """(points,) the log of KDEMultivariate(data, "u" * keys).pdf(points); NaN where that is NaN.
 
-    Every kernel is a product over keys of 1 - bandwidth where point and datum agree and of the
-    bandwidth where they differ; its log is a matrix product. Equal frames are computed once.
+    A kernel is a product over keys: 1 - bandwidth where point and datum agree, the bandwidth where
+    they differ. Its log is a matrix product. Equal frames are computed once.
     """
     data, weight = np.unique(data, axis=0, return_counts=True)
     points, back = np.unique(points, axis=0, return_inverse=True)
@@ -103,11 +104,11 @@ def log_density(data: Bits, points: Bits) -> Floats:
     result = np.empty(len(y))
     rows = max(1, BLOCK // len(x))
     for start in range(0, len(y), rows):
-        some = y[start : start + rows]
-        logs = (2 * gain * some) @ x.T + of_x
+        block = y[start : start + rows]
+        logs = (2 * gain * block) @ x.T + of_x
         highest = logs.max(axis=1, keepdims=True)
         np.exp(logs - highest, out=logs)
-        under = highest[:, 0] + np.log(logs.sum(axis=1)) - some @ gain
+        under = highest[:, 0] + np.log(logs.sum(axis=1)) - block @ gain
         result[start : start + rows] = under + stay.sum() - np.log(total)
     result[outside] = np.nan
     return result[back.ravel()]

@@ -1,4 +1,4 @@
-"""MusPy's own figures, quirks and all, for comparison with work that reports them."""
+"""MusPy's own figures, with their peculiarities, for comparison with work that reports them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bench.contract import Direction, Measurement, Reference
 from bench.music import Score
 from metrics.per_piece import mean
 
-_ALWAYS = "Neither more nor less is better."
+_NEITHER = "Neither more nor less is better."
 
 
 class MuspyMetric:
-    """The mean over pieces of one of MusPy's metrics, on the grid of the pieces."""
+    """The mean over pieces of one of MusPy's metrics, on the pieces' grid."""
 
     version: ClassVar[int] = 1
     direction: ClassVar[Direction] = "none"
@@ -22,10 +22,10 @@ class MuspyMetric:
     citation: ClassVar[str] = "Dong et al. 2020, MusPy: A Toolkit for Symbolic Music Generation"
 
     function: ClassVar[str]  # its name in muspy
-    by_bar: ClassVar[bool] = False  # whether it asks for the steps of a bar
+    by_bar: ClassVar[bool] = False  # whether it needs the steps per bar
 
     def prepare(self, reference: Reference) -> None:
-        """Take the length of a bar."""
+        """Keep the length of a bar."""
         self._arguments = {"measure_resolution": reference.bar} if self.by_bar else {}
 
     def score(self, samples: Sequence[Score]) -> Measurement:
@@ -49,7 +49,7 @@ class MuspyScaleConsistency(MuspyMetric):
     measures: ClassVar[str] = (
         "The share of a piece's notes in the major or natural minor scale that has most of them."
     )
-    blind_to: ClassVar[str] = f"It rises as notes disappear: one note alone scores 1. {_ALWAYS}"
+    blind_to: ClassVar[str] = f"It rises as notes disappear: a single note scores 1. {_NEITHER}"
 
 
 class MuspyPolyphony(MuspyMetric):
@@ -58,8 +58,10 @@ class MuspyPolyphony(MuspyMetric):
     name: ClassVar[str] = "muspy_polyphony"
     unit: ClassVar[str] = "keys"
     function: ClassVar[str] = "polyphony"
-    measures: ClassVar[str] = "The mean number of keys that sound at the steps where any sounds."
-    blind_to: ClassVar[str] = f"Silence: one note an hour scores as a solo line. {_ALWAYS}"
+    measures: ClassVar[str] = (
+        "The mean number of sounding keys over the steps at which any key sounds."
+    )
+    blind_to: ClassVar[str] = f"Silence: one note per hour scores like a solo line. {_NEITHER}"
 
 
 class MuspyPolyphonyRate(MuspyMetric):
@@ -73,7 +75,7 @@ class MuspyPolyphonyRate(MuspyMetric):
     )
     blind_to: ClassVar[str] = (
         "Two keys together, which its documentation counts and its code (> 2) does not; silence "
-        f"at the end. {_ALWAYS}"
+        f"at the end. {_NEITHER}"
     )
 
 
@@ -83,9 +85,9 @@ class MuspyPitchEntropy(MuspyMetric):
     name: ClassVar[str] = "muspy_pitch_entropy"
     unit: ClassVar[str] = "bits"
     function: ClassVar[str] = "pitch_entropy"
-    measures: ClassVar[str] = "The entropy of the keys struck in a piece."
+    measures: ClassVar[str] = "The entropy of the keys that are struck in a piece."
     blind_to: ClassVar[str] = (
-        f"Order, rhythm, octaves as such; it grows with the number of notes. {_ALWAYS}"
+        f"Order, rhythm, octaves as such. It grows with the number of notes. {_NEITHER}"
     )
 
 
@@ -95,9 +97,9 @@ class MuspyPitchClassEntropy(MuspyMetric):
     name: ClassVar[str] = "muspy_pitch_class_entropy"
     unit: ClassVar[str] = "bits"
     function: ClassVar[str] = "pitch_class_entropy"
-    measures: ClassVar[str] = "The entropy of the pitch classes struck in a piece."
+    measures: ClassVar[str] = "The entropy of the pitch classes that are struck in a piece."
     blind_to: ClassVar[str] = (
-        f"Order, rhythm, octaves; it grows with the number of notes. {_ALWAYS}"
+        f"Order, rhythm, octaves. It grows with the number of notes. {_NEITHER}"
     )
 
 
@@ -107,9 +109,12 @@ class MuspyPitchRange(MuspyMetric):
     name: ClassVar[str] = "muspy_pitch_range"
     unit: ClassVar[str] = "semitones"
     function: ClassVar[str] = "pitch_range"
-    measures: ClassVar[str] = "From the lowest key struck in a piece to the highest."
+    measures: ClassVar[str] = (
+        "The distance from the lowest key that is struck in a piece to the highest."
+    )
     blind_to: ClassVar[str] = (
-        f"All other keys; silence has the range of one note, 0; one stray note sets it. {_ALWAYS}"
+        "All other keys: one stray note decides the range. Silence has the range of one note, 0."
+        f" {_NEITHER}"
     )
 
 
@@ -119,8 +124,10 @@ class MuspyPitchesUsed(MuspyMetric):
     name: ClassVar[str] = "muspy_n_pitches_used"
     unit: ClassVar[str] = "keys"
     function: ClassVar[str] = "n_pitches_used"
-    measures: ClassVar[str] = "The number of different keys struck in a piece."
-    blind_to: ClassVar[str] = f"How often each is struck; it grows with length. {_ALWAYS}"
+    measures: ClassVar[str] = "The number of different keys that are struck in a piece."
+    blind_to: ClassVar[str] = (
+        f"How often each is struck. It grows with the length of a piece. {_NEITHER}"
+    )
 
 
 class MuspyPitchClassesUsed(MuspyMetric):
@@ -129,8 +136,10 @@ class MuspyPitchClassesUsed(MuspyMetric):
     name: ClassVar[str] = "muspy_n_pitch_classes_used"
     unit: ClassVar[str] = "pitch classes"
     function: ClassVar[str] = "n_pitch_classes_used"
-    measures: ClassVar[str] = "The number of different pitch classes struck in a piece."
-    blind_to: ClassVar[str] = f"How often each is struck; it grows with length. {_ALWAYS}"
+    measures: ClassVar[str] = "The number of different pitch classes that are struck in a piece."
+    blind_to: ClassVar[str] = (
+        f"How often each is struck. It grows with the length of a piece. {_NEITHER}"
+    )
 
 
 class MuspyEmptyBeatRate(MuspyMetric):
@@ -141,8 +150,8 @@ class MuspyEmptyBeatRate(MuspyMetric):
     function: ClassVar[str] = "empty_beat_rate"
     measures: ClassVar[str] = "The share of a piece's quarters in which nothing sounds."
     blind_to: ClassVar[str] = (
-        "Silence after the last note; a note that ends on a quarter fills the next one too, so "
-        f"that a quarter's rest after it goes unseen. {_ALWAYS}"
+        "Silence after the last note. A note that ends on a quarter also fills the next one, so "
+        f"that a quarter rest after it is not counted. {_NEITHER}"
     )
 
 
@@ -155,8 +164,8 @@ class MuspyEmptyMeasureRate(MuspyMetric):
     by_bar: ClassVar[bool] = True
     measures: ClassVar[str] = "The share of a piece's bars in which nothing sounds."
     blind_to: ClassVar[str] = (
-        "Silence after the last note; a note that ends on a bar line fills the next bar too. "
-        f"{_ALWAYS}"
+        "Silence after the last note. A note that ends on a bar line also fills the next bar. "
+        f"{_NEITHER}"
     )
 
 
@@ -168,9 +177,9 @@ class MuspyGrooveConsistency(MuspyMetric):
     function: ClassVar[str] = "groove_consistency"
     by_bar: ClassVar[bool] = True
     measures: ClassVar[str] = (
-        "The share of a bar's steps at which neighbouring bars agree whether a note begins."
+        "The share of a bar's steps at which neighbouring bars agree on whether a note begins."
     )
     blind_to: ClassVar[str] = (
-        "Pitch; it rises with finer grids and fewer notes, and a piece that ends on a bar line is "
-        f"compared with one more bar, an empty one. {_ALWAYS}"
+        "Pitch. It rises with finer grids and fewer notes, and a piece that ends on a bar line is "
+        f"compared with one more bar, which is empty. {_NEITHER}"
     )

@@ -1,7 +1,7 @@
-"""How much of the samples was copied from the training pieces, beyond what people share anyway.
+"""How much of the samples is copied from the training pieces, beyond what human music shares.
 
-Chorales share formulas without being copies, so nothing here is an absolute threshold: the value
-is the excess over the test excerpts, which have the samples' length and are compared with the same
+Chorales share formulas without being copies, so there is no absolute threshold: the value is the
+excess over the test excerpts, which have the samples' length and are compared with the same
 training pieces. The raw figure and that baseline are in the details.
 """
 
@@ -26,10 +26,10 @@ Hashes = NDArray[np.uint64]
 
 
 class Notes:
-    """The pieces' notes as steps from note to note: any passage, in any key, has a number.
+    """The pieces' notes as steps from note to note: every passage has a number, equal in any key.
 
     Notes are in order of onset, then pitch. A passage of n notes is the n - 1 differences of pitch
-    and onset between them; equal passages have equal numbers, others (nearly) never.
+    and onset between them; equal passages have equal numbers, different ones almost never.
     """
 
     def __init__(self, pieces: Sequence[Score]) -> None:
@@ -51,7 +51,7 @@ class Notes:
         self.piece = np.repeat(np.arange(len(pieces)), self.counts)
 
     def passages(self, notes: int) -> tuple[Hashes, NDArray[np.int64]]:
-        """The number of every passage of so many notes, and whose it is."""
+        """The number of every passage of that many notes, and the piece that it is from."""
         start = np.arange(max(0, len(self.piece) - notes + 1))
         whole = start[self.piece[start] == self.piece[start + notes - 1]]
         numbers = (self.sums[whole + notes - 1] - self.sums[whole]) * self.divisor[whole]
@@ -63,8 +63,8 @@ def among(numbers: Hashes, known: Hashes) -> NDArray[np.bool_]:
     if not len(known):
         return np.zeros(len(numbers), dtype=bool)
     known = np.sort(known)
-    found = known[np.minimum(np.searchsorted(known, numbers), len(known) - 1)]
-    return np.asarray(found == numbers)
+    nearest = known[np.minimum(np.searchsorted(known, numbers), len(known) - 1)]
+    return np.asarray(nearest == numbers)
 
 
 def _mixed(numbers: Hashes) -> Hashes:
@@ -77,41 +77,41 @@ def _mixed(numbers: Hashes) -> Hashes:
 
 @shared
 def notes_of(pieces: Sequence[Score]) -> Notes:
-    """The pieces' notes, worked out once."""
+    """The pieces' notes, computed once."""
     return Notes(pieces)
 
 
 @shared
 def shared_ngrams(pieces: Sequence[Score], train: Sequence[Score]) -> Floats:
-    """(pieces,) the share of each piece's passages of NOTES notes that training pieces have, in
+    """(pieces,) the share of each piece's passages of NOTES notes that occur in training pieces, in
     any key; NaN for a piece of fewer notes.
     """
     numbers, piece = notes_of(pieces).passages(NOTES)
     known = among(numbers, notes_of(train).passages(NOTES)[0])
     total = np.bincount(piece, minlength=len(pieces))
-    found = np.bincount(piece, known, minlength=len(pieces))
-    return np.asarray(np.where(total > 0, found / np.maximum(total, 1), np.nan))
+    copied = np.bincount(piece, known, minlength=len(pieces))
+    return np.asarray(np.where(total > 0, copied / np.maximum(total, 1), np.nan))
 
 
 @shared
 def longest_runs(pieces: Sequence[Score], train: Sequence[Score]) -> Floats:
-    """(pieces,) the notes of each piece's longest passage that a training piece has, in any key;
-    NaN without notes.
+    """(pieces,) the notes in each piece's longest passage that occurs in a training piece, in any
+    key; NaN without notes.
     """
-    own, theirs = notes_of(pieces), notes_of(train)
+    own, training = notes_of(pieces), notes_of(train)
     answers: dict[int, NDArray[np.bool_]] = {}
 
     def has(notes: int) -> NDArray[np.bool_]:
-        """(pieces,) whether a passage of so many notes is in training pieces."""
+        """(pieces,) whether a passage of that many notes occurs in training pieces."""
         if notes not in answers:
             numbers, piece = own.passages(notes)
-            known = among(numbers, theirs.passages(notes)[0])
+            known = among(numbers, training.passages(notes)[0])
             answers[notes] = np.bincount(piece, known, minlength=len(pieces)) > 0
         return answers[notes]
 
-    # What has a run has every shorter one, so that the longest is found by halving. Pieces whose
-    # runs are alike ask the same questions.
-    low = np.minimum(own.counts, int(theirs.counts.max(initial=0) > 0))
+    # A piece with a run of some length has runs of every shorter length, so that the longest is
+    # found by bisection. Pieces with runs of similar lengths need the same answers.
+    low = np.minimum(own.counts, int(training.counts.max(initial=0) > 0))
     high = low.copy()
     notes = 2
     growing = own.counts >= notes
@@ -124,17 +124,17 @@ def longest_runs(pieces: Sequence[Score], train: Sequence[Score]) -> Floats:
     while (open_ := low < high).any():
         middle = (low + high + 1) // 2
         for notes in np.unique(middle[open_]):
-            asked = open_ & (middle == notes)
-            yes = has(int(notes))[asked]
-            low[asked] = np.where(yes, notes, low[asked])
-            high[asked] = np.where(yes, high[asked], notes - 1)
+            tested = open_ & (middle == notes)
+            copied = has(int(notes))[tested]
+            low[tested] = np.where(copied, notes, low[tested])
+            high[tested] = np.where(copied, high[tested], notes - 1)
     return np.where(own.counts > 0, low, np.nan).astype(np.float64)
 
 
 def bar_contents(score: Score, bar: int) -> list[bytes]:
-    """What stands in each whole bar in which anything sounds; equal for equal bars in one key.
+    """The content of each whole bar in which anything sounds: equal for equal bars in the same key.
 
-    A key that sounds when a bar begins counts as struck there: excerpts begin in mid-note.
+    A key that sounds when a bar begins counts as struck there: excerpts may begin within a note.
     """
     bars = score.length // bar
     sounding = score.sounding()[: bars * bar].reshape(bars, bar, KEYS)
@@ -153,16 +153,16 @@ def bars_in(train: Sequence[Score], bar: int) -> frozenset[bytes]:
 
 @shared
 def shared_bars(pieces: Sequence[Score], train: Sequence[Score], bar: int) -> Floats:
-    """(pieces,) the share of each piece's sounding bars that training pieces have, in the same
+    """(pieces,) the share of each piece's sounding bars that occur in training pieces, in the same
     key; NaN where nothing sounds.
     """
     known = bars_in(train, bar)
-    found = [[content in known for content in bar_contents(piece, bar)] for piece in pieces]
-    return np.array([np.mean(bars) if bars else np.nan for bars in found], dtype=np.float64)
+    copied = [[content in known for content in bar_contents(piece, bar)] for piece in pieces]
+    return np.array([np.mean(bars) if bars else np.nan for bars in copied], dtype=np.float64)
 
 
 class Copying:
-    """The mean of a figure over the samples less that over the test excerpts."""
+    """The mean of a figure over the samples, minus its mean over the test excerpts."""
 
     version: ClassVar[int] = 1
     direction: ClassVar[Direction] = "lower"
@@ -179,7 +179,7 @@ class Copying:
         raise NotImplementedError
 
     def prepare(self, reference: Reference) -> None:
-        """Take how much the test excerpts share with the training pieces."""
+        """Measure how much the test excerpts share with the training pieces."""
         self._train, self._bar = list(reference.train), reference.bar
         self._baseline = mean(list(self.figure(list(reference.test))), self.undefined)
 
@@ -188,11 +188,11 @@ class Copying:
         if self._baseline.value is None:
             return Measurement(None, f"test excerpts: {self._baseline.reason}")
         raw = self.figure(list(samples))
-        found = mean(list(raw - self._baseline.value), self.undefined)
-        detail = {"baseline": self._baseline.value, **found.detail}
-        if found.value is not None:
+        excess = mean(list(raw - self._baseline.value), self.undefined)
+        detail = {"baseline": self._baseline.value, **excess.detail}
+        if excess.value is not None:
             detail |= {"raw": float(np.nanmean(raw)), "most": float(np.nanmax(raw))}
-        return Measurement(found.value, found.reason, found.per_piece, detail=detail)
+        return Measurement(excess.value, excess.reason, excess.per_piece, detail=detail)
 
 
 class NgramCopying(Copying):
@@ -203,11 +203,10 @@ class NgramCopying(Copying):
     unit: ClassVar[str] = "share of passages above human"
     measures: ClassVar[str] = (
         f"The share of a piece's passages of {NOTES} notes (all voices, any key) that occur in"
-        " training pieces, less that of test excerpts."
+        " training pieces, minus that share for test excerpts."
     )
     blind_to: ClassVar[str] = (
-        "Quality: noise shares least. Copies with a note put in or left out; keys held, and how"
-        " long."
+        "Quality: noise shares least. Copies with a note added or left out. How long notes last."
     )
     undefined: ClassVar[str] = f"no piece has {NOTES} notes"
 
@@ -223,12 +222,12 @@ class CopiedRun(Copying):
     required: ClassVar[tuple[str, ...]] = ("copy > human",)
     unit: ClassVar[str] = "notes above human"
     measures: ClassVar[str] = (
-        "The notes of a piece's longest passage (all voices, any key) that occurs in a training"
-        " piece, less that of test excerpts, averaged over pieces."
+        "The number of notes in a piece's longest passage (all voices, any key) that occurs in a"
+        " training piece, minus that number for test excerpts, averaged over pieces."
     )
     blind_to: ClassVar[str] = (
-        "Quality: noise copies least. Copies with a note put in or left out. One key repeated is a"
-        " long run wherever training pieces repeat keys."
+        "Quality: noise copies least. Copies with a note added or left out. One repeated key is a"
+        " long run if training pieces repeat keys."
     )
     undefined: ClassVar[str] = "no piece has a note"
 
@@ -244,8 +243,8 @@ class BarCopying(Copying):
     required: ClassVar[tuple[str, ...]] = ("copy.raw > 0.999", "human.raw < 0.2")
     unit: ClassVar[str] = "share of bars above human"
     measures: ClassVar[str] = (
-        "The share of a piece's bars in which anything sounds that occur note for note, in the same"
-        " key, in training pieces, less that of test excerpts."
+        "Of a piece's bars in which anything sounds, the share that occur note for note and in the"
+        " same key in training pieces, minus that share for test excerpts."
     )
     blind_to: ClassVar[str] = (
         "Quality: noise copies least. Copies in another key, shifted within the bar, or with one"

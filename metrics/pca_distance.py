@@ -22,7 +22,7 @@ MOST_WINDOWS = 3000  # on either side, where every window is compared with every
 
 @dataclass(frozen=True)
 class Moments:
-    """What a mean and a covariance of any choice of pieces are made of."""
+    """The sums from which the mean and covariance of any choice of pieces are computed."""
 
     count: Floats  # (pieces,)
     total: Floats  # (pieces, d)
@@ -30,7 +30,7 @@ class Moments:
 
     @classmethod
     def of(cls, points: Floats, piece: NDArray[np.int64]) -> Moments:
-        """The sums over each piece's windows (at least one)."""
+        """The sums over each piece's windows; every piece must have one."""
         starts = np.flatnonzero(np.diff(piece, prepend=-1))
         outer = points[:, :, None] * points[:, None, :]
         return cls(
@@ -65,19 +65,19 @@ def frechet(mean: Floats, covariance: Floats, to_mean: Floats, to_covariance: Fl
 
 
 class Compared:
-    """Learns the space, and where the test excerpts lie in it."""
+    """Learns the space, and the windows of the test excerpts in it."""
 
     _space: Space | None
 
     def prepare(self, reference: Reference) -> None:
-        """Learn the space of the training windows; place the test excerpts in it."""
+        """Learn the space of the training windows, and find the test excerpts' windows."""
         self._space = space(reference)
         self._reference = reference
         if self._space is not None:
             self._test = self._space.windows(list(reference.test))
 
     def missing(self, samples: Sequence[Score]) -> str:
-        """Why nothing can be compared; empty: it can."""
+        """Why the samples cannot be compared; empty: they can."""
         if not len(samples):
             return NO_SAMPLES
         if self._space is None:
@@ -100,9 +100,9 @@ class PcaDistance(Compared):
         " principal components of the training windows."
     )
     blind_to: ClassVar[str] = (
-        "Order beyond four bars, copying, which key a piece is in, all that differs in more than"
-        " mean and covariance. It is above 0 for real music too, the more the fewer the pieces:"
-        " compare rows of the same protocol only, and read the p-value in the details."
+        "Order beyond four bars, copying, which key a piece is in, any difference that changes"
+        " neither mean nor covariance. It is above 0 for real music too, and more so with fewer"
+        " pieces: compare only rows of the same protocol, and see the p-value in the details."
     )
     citation: ClassVar[str] = (
         "Sokolov et al. 2016, section 3.3 (principal components of measures); Heusel et al. 2017,"
@@ -110,13 +110,13 @@ class PcaDistance(Compared):
     )
 
     def score(self, samples: Sequence[Score]) -> Measurement:
-        """The distance, and the share of random partings of all pieces that is as large."""
+        """The distance; its p-value is the share of random divisions of all pieces with as much."""
         if reason := self.missing(samples):
             return Measurement(None, reason)
         assert self._space is not None  # noqa: S101 - `missing` has seen to it
-        found = self._space.windows(list(samples))
-        made, real = self._moments(found), self._moments(self._test)
-        n, m = found.pieces, self._test.pieces
+        windows = self._space.windows(list(samples))
+        made, real = self._moments(windows), self._moments(self._test)
+        n, m = windows.pieces, self._test.pieces
         to_mean, to_covariance = real.choose(np.ones((1, m)))
         mean, covariance = made.choose(np.ones((1, n)))
         value = float(frechet(mean, covariance, to_mean, to_covariance)[0])
@@ -129,20 +129,20 @@ class PcaDistance(Compared):
                 "p_value": float((1 + (null >= value).sum()) / (1 + len(null))),
                 "usual_for_real_music": float(np.median(null)),
                 "of_the_means": float(((mean - to_mean) ** 2).sum()),
-                "windows": float(len(found.piece)),
+                "windows": float(len(windows.piece)),
                 "test_windows": float(len(self._test.piece)),
                 "variance_explained": float(self._space.explained.sum()),
             },
         )
 
-    def _moments(self, found: Windows) -> Moments:
+    def _moments(self, windows: Windows) -> Moments:
         assert self._space is not None  # noqa: S101
-        return Moments.of(self._space.project(found.features), found.piece)
+        return Moments.of(self._space.project(windows.features), windows.piece)
 
     def _null(self, made: Moments, real: Moments) -> Floats:
-        """(PERMUTATIONS,) the distance when pieces are parted at random into two such sets.
+        """(PERMUTATIONS,) the distance when all pieces are divided at random into two such sets.
 
-        At most as many samples as there are test excerpts take part.
+        At most as many samples as test excerpts take part.
         """
         rng = np.random.default_rng(0)
         n, m = min(len(made.count), len(real.count)), len(real.count)
@@ -169,13 +169,13 @@ class FeatureMmd(Compared):
     required: ClassVar[tuple[str, ...]] = ("human < jitter < noise <= silence",)
     measures: ClassVar[str] = (
         "The squared maximum mean discrepancy between the samples' and the test excerpts' windows"
-        " in the space of pca_distance: Gaussian kernel, as wide as the median distance of test"
-        " windows; windows of the same piece are not compared, so that it is 0 on average for real"
-        " music, however few pieces."
+        " in the space of pca_distance, with a Gaussian kernel as wide as the median distance of"
+        " test windows. Windows of the same piece are not compared, so that it is 0 on average for"
+        " real music, however few the pieces."
     )
     blind_to: ClassVar[str] = (
-        "Order beyond four bars, copying, which key a piece is in, and whether the windows of one"
-        " piece are alike. It may be below 0 by chance."
+        "Order beyond four bars, copying, which key a piece is in, and whether the windows of a"
+        " piece are similar. It may be below 0 by chance."
     )
     citation: ClassVar[str] = (
         "Gretton et al. 2012, A Kernel Two-Sample Test (the estimate without pairs of one cluster"
@@ -195,7 +195,7 @@ class FeatureMmd(Compared):
         within = by_piece(np.exp(-squared(x, x) / width), made, made)
         others = by_piece(np.exp(-squared(y, y) / width), real, real)
         across = by_piece(np.exp(-squared(x, y) / width), made, real).sum(axis=1)
-        sizes, test_sizes = (np.bincount(one.piece).astype(float) for one in (made, real))
+        sizes, test_sizes = (np.bincount(side.piece).astype(float) for side in (made, real))
         for block in (within, others):
             np.fill_diagonal(block, 0)
         constant = others.sum() / (test_sizes.sum() ** 2 - (test_sizes**2).sum())
@@ -215,26 +215,26 @@ class FeatureMmd(Compared):
         return Measurement(value, draws=draws, detail={"pieces_compared": float(made.pieces)})
 
 
-def few(found: Windows) -> Windows:
-    """The windows of so many pieces, chosen at random, that all pairs of windows fit in memory."""
-    if len(found.piece) <= MOST_WINDOWS:
-        return found
-    order = np.random.default_rng(0).permutation(found.pieces)
-    sizes = np.bincount(found.piece, minlength=found.pieces)
+def few(windows: Windows) -> Windows:
+    """The windows of some pieces, chosen at random: at most MOST_WINDOWS, to bound the memory."""
+    if len(windows.piece) <= MOST_WINDOWS:
+        return windows
+    order = np.random.default_rng(0).permutation(windows.pieces)
+    sizes = np.bincount(windows.piece, minlength=windows.pieces)
     fits = np.cumsum(sizes[order]) <= MOST_WINDOWS
     chosen = np.sort(order[: max(1, int(fits.sum()))])
-    kept = np.isin(found.piece, chosen)
-    piece = np.searchsorted(chosen, found.piece[kept])
-    return Windows(found.features[kept], piece, len(chosen))
+    kept = np.isin(windows.piece, chosen)
+    piece = np.searchsorted(chosen, windows.piece[kept])
+    return Windows(windows.features[kept], piece, len(chosen))
 
 
 def squared(x: Floats, y: Floats) -> Floats:
     """(x, y) squared Euclidean distances."""
-    found = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
-    return np.asarray(np.maximum(found, 0))
+    distances = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
+    return np.asarray(np.maximum(distances, 0))
 
 
 def by_piece(table: Floats, rows: Windows, columns: Windows) -> Floats:
     """(pieces, pieces) the table (windows, windows) added up by piece."""
-    starts = [np.flatnonzero(np.diff(one.piece, prepend=-1)) for one in (rows, columns)]
+    starts = [np.flatnonzero(np.diff(side.piece, prepend=-1)) for side in (rows, columns)]
     return np.asarray(np.add.reduceat(np.add.reduceat(table, starts[0], 0), starts[1], 1))

@@ -1,4 +1,4 @@
-"""Values of single pieces: their mean, and how far their distribution lies from another."""
+"""Values of single pieces: their mean, the distance of their distributions, and draws of both."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def mean(values: Sequence[float], undefined: str) -> Measurement:
     pieces = np.asarray(values, dtype=np.float64)
     if not len(pieces):
         return Measurement(None, NO_SAMPLES)
-    there = ~np.isnan(pieces)
-    detail = {"undefined_pieces": float(len(pieces) - there.sum())}
-    if not there.any():
+    defined = ~np.isnan(pieces)
+    detail = {"undefined_pieces": float(len(pieces) - defined.sum())}
+    if not defined.any():
         return Measurement(None, f"no piece has a value: {undefined}", pieces, detail=detail)
-    return Measurement(float(pieces[there].mean()), per_piece=pieces, detail=detail)
+    return Measurement(float(pieces[defined].mean()), per_piece=pieces, detail=detail)
 
 
 def weights(rows: NDArray[np.int64], pieces: int) -> Floats:
-    """(resamples, pieces) the share of each piece in each row of piece indices."""
+    """(rows, pieces) the share of each piece in each row of piece indices."""
     counts = np.zeros((len(rows), pieces))
     np.add.at(counts, (np.arange(len(rows))[:, None], rows), 1)
     return np.asarray(counts / rows.shape[1])
 
 
 def wasserstein(values: Floats, share: Floats, reference: Floats) -> Floats:
-    """(resamples,) the 1-Wasserstein distance of weighted values to the reference's equal ones.
+    """(rows,) the 1-Wasserstein distance of values with the weights `share` to the reference's.
 
-    It is the area between the two distribution functions.
+    It is the area between the two distribution functions. `share` is (rows, values).
     """
     points = np.concatenate([values, reference])
     order = np.argsort(points, kind="stable")
@@ -49,12 +49,12 @@ def wasserstein(values: Floats, share: Floats, reference: Floats) -> Floats:
 def halves(n: int) -> NDArray[np.bool_]:
     """(RESAMPLES, n) halves of the pieces, drawn without replacement: the same for every system.
 
-    A statistic that suffers from repeated pieces (distances between distributions, coverage) is
-    not resampled with replacement: it would see fewer different pieces and come out too large. A
-    half has no repetitions, and the mean over half of the pieces varies over the halves exactly
-    as the mean over all varies over bootstrap resamples. Half number i holds the pieces that row i
-    of `bench.protocol.statistics.resamples` holds most often, so that metrics that are resampled either
-    way move together, as they must where skills are averaged.
+    A statistic that repeated pieces distort (distances between distributions, coverage) is not
+    resampled with replacement: with fewer different pieces it would be too large. A half has no
+    repetitions, and the mean over half of the pieces varies over the halves exactly as the mean
+    over all varies over bootstrap resamples. Half number i holds the pieces that occur most often
+    in row i of `bench.protocol.statistics.resamples`, so that metrics that are resampled in either
+    way vary together, as they must where skills are averaged.
     """
     chosen = np.zeros((RESAMPLES, n), dtype=bool)
     if n < 2:
@@ -68,10 +68,10 @@ def halves(n: int) -> NDArray[np.bool_]:
 
 
 def around(value: float, of_halves: Floats, pieces: int) -> Floats:
-    """(RESAMPLES,) draws of a value from what it is on the `halves` of its pieces.
+    """(RESAMPLES,) draws of a value, made from its values on the `halves` of its pieces.
 
-    On half of the pieces a distance is also larger on the whole; only how it varies counts, so
-    the draws are centred on the value. The factor is 1 for an even number of pieces.
+    On half of the pieces a distance is larger on average; only its variation is used, so the draws
+    are centred on the value. The factor is 1 for an even number of pieces.
     """
     if pieces < 2:
         return np.full(len(of_halves), value)
@@ -81,7 +81,7 @@ def around(value: float, of_halves: Floats, pieces: int) -> Floats:
 
 
 def distance_draws(value: float, of_halves: Floats, pieces: int) -> Floats:
-    """(RESAMPLES,) the same of a distance, which is never below 0."""
+    """(RESAMPLES,) the same for a distance, which is never below 0."""
     return np.maximum(around(value, of_halves, pieces), 0)
 
 
@@ -92,9 +92,9 @@ def half_shares(pieces: int) -> Floats:
 
 
 def jackknife(value: float, without: Floats) -> Floats:
-    """(RESAMPLES,) draws of a value from what it is `without` each of its pieces.
+    """(RESAMPLES,) draws of a value, made from its values `without` each of its pieces.
 
-    For what even halves are too few for, as where most pieces add little to what others have.
+    For values that halves distort too, because most pieces add little to what the others have.
     """
     part = (len(without) - 1) * (value - without)
     rows = resamples(len(without))
@@ -102,41 +102,42 @@ def jackknife(value: float, without: Floats) -> Floats:
 
 
 PAIRS = 1000  # of pieces, left out two at a time
-ROWS = 500  # of kept pieces at a time: the memory for them is bounded
+ROWS = 500  # of weights at a time, to bound the memory
 
 
 def jackknife_2(value: float, of: Callable[[Floats], Floats], pieces: int) -> Floats:
-    """(RESAMPLES,) the same for what several pieces do together, from leaving out one and two.
+    """(RESAMPLES,) the same for a value with interactions of pieces, from leaving out one and two.
 
-    `of` gives the values (rows,) where so much is kept of each piece (rows, pieces). Let v_k be
-    the variance of what sets of k pieces add to what their parts do. The value's is the sum of
-    all v_k. The jackknife's is the sum of k v_k: too much (Efron & Stein 1981). Leaving out pairs
-    tells the sum of k (k - 1) / 2 v_k, and so, by Cauchy and Schwarz, a variance that is too
-    little. The draws have the geometric mean of the two.
+    `of` gives the values (rows,) for weights of the pieces (rows, pieces). Let v_k be the variance
+    of what sets of k pieces add to what their subsets add. The value's variance is the sum of all
+    v_k. The jackknife's is the sum of k v_k, which is too large (Efron & Stein 1981). Leaving out
+    pairs gives the sum of k (k - 1) / 2 v_k, and from it, by Cauchy and Schwarz, a variance that is
+    too small. The draws have the geometric mean of the two.
     """
     if pieces < 2:
         return np.full(RESAMPLES, value)
 
     def without(left_out: NDArray[np.int64]) -> Floats:
         """(rows,) the values without the pieces of each row."""
-        found = []
+        values = []
         for begin in range(0, len(left_out), ROWS):
             rows = left_out[begin : begin + ROWS]
             kept = np.ones((len(rows), pieces))
             np.put_along_axis(kept, rows, 0.0, axis=1)
-            found.append(of(kept))
-        return np.concatenate(found)
+            values.append(of(kept))
+        return np.concatenate(values)
 
     each = np.arange(pieces)
-    one = without(each[:, None])
-    draws = jackknife(value, one)
+    singles = without(each[:, None])
+    draws = jackknife(value, singles)
     if pieces < 3:
         return draws
     rng = np.random.default_rng(pieces)
     first = rng.integers(pieces, size=PAIRS)
     second = (first + rng.integers(1, pieces, size=PAIRS)) % pieces
-    together = value - one[first] - one[second] + without(np.stack([first, second], axis=1))
-    part = one - one.mean()
+    pairs = without(np.stack([first, second], axis=1))
+    together = value - singles[first] - singles[second] + pairs
+    part = singles - singles.mean()
     single = (pieces - 1) / pieces * float(part @ part)  # the jackknife's variance
     paired = pieces * (pieces - 1) / 2 * float((together**2).mean())
     if single == 0:

@@ -1,4 +1,4 @@
-"""How far pieces keep to one scale."""
+"""How consistently pieces keep to one scale."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class ScaleConsistency:
         "averaged over the pieces that have notes."
     )
     blind_to: ClassVar[str] = (
-        "Order, rhythm and how long notes last; it rises as notes disappear (one note alone "
-        "scores 1), and harmonic minor scores below 1. Neither more nor less is better."
+        "Order, rhythm and how long notes last. It rises as notes disappear (a single note scores "
+        "1), and harmonic minor scores below 1. Neither more nor less is better."
     )
     citation: ClassVar[str] = (
         "Mogren 2016, C-RNN-GAN; as defined in Dong et al. 2020, MusPy: A Toolkit for Symbolic "
@@ -46,7 +46,7 @@ class ScaleConsistency:
     )
 
     def prepare(self, reference: Reference) -> None:
-        """Nothing of the reference is needed."""
+        """The reference is not needed."""
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The mean over pieces with notes; `undefined_pieces` counts the others."""
@@ -54,11 +54,11 @@ class ScaleConsistency:
 
 
 class ScaleConsistencyGap:
-    """How far the distribution of the pieces' scale consistency lies from that of real pieces.
+    """The distance of the distribution of scale consistency from that of real pieces.
 
-    Scale consistency rises as notes disappear, so that one note a piece would pass for music.
-    Here a piece with fewer notes than nearly all real ones is read as if those that it lacks were
-    out of the scale: its value shrinks with each, down to 0 for silence.
+    Scale consistency rises as notes disappear, so that a single note per piece would look like
+    music. So where a piece has fewer notes than nearly all real ones, the missing notes count as
+    notes out of the scale: its value falls with each of them, down to 0 for silence.
     """
 
     name: ClassVar[str] = "scale_consistency_gap"
@@ -68,20 +68,20 @@ class ScaleConsistencyGap:
     headline: ClassVar[bool] = True
     measures: ClassVar[str] = (
         "The 1-Wasserstein distance between the scale consistency of the samples and that of test "
-        "excerpts of the same length. Notes that a piece has fewer than the 5th percentile of "
-        "real excerpts count as notes out of the scale; silence is 0."
+        "excerpts of the same length. Where a piece has fewer notes than the 5th percentile of "
+        "real excerpts, the missing notes count as notes out of the scale; silence has 0."
     )
     blind_to: ClassVar[str] = (
-        "Everything but the pitch classes of a piece taken together: order, rhythm, octave, which "
-        "scale it is, how many notes beyond the fewest that are usual. It is above 0 for real "
-        "music too, the more the fewer the pieces."
+        "Everything but the pitch classes of a whole piece: order, rhythm, octave, which scale it "
+        "is, the number of notes above the usual minimum. It is above 0 for real music too, and "
+        "more so with fewer pieces."
     )
     citation: ClassVar[str] = (
         "Mogren 2016, C-RNN-GAN (scale consistency); Villani 2009, Optimal Transport (distance)"
     )
 
     def prepare(self, reference: Reference) -> None:
-        """Learn how few notes are usual, and take the values of the test excerpts."""
+        """Find the fewest notes that are usual, and the values of the test excerpts."""
         counts = [len(piece) for piece in reference.tuning or reference.test]
         self._fewest = max(1, int(np.quantile(counts, 0.05))) if counts else 1
         self._reference = self._values(reference.test)

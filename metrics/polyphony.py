@@ -24,13 +24,13 @@ def keys_per_step(score: Score) -> NDArray[np.int64]:
 
 
 def polyphony(score: Score) -> float:
-    """The mean number of sounding keys where any sounds; NaN without notes."""
+    """The mean number of sounding keys over the steps where any sounds; NaN without notes."""
     keys = keys_per_step(score)
     return float(keys.sum() / np.count_nonzero(keys)) if len(score) else math.nan
 
 
 def polyphony_rate(score: Score) -> float:
-    """The share of all steps with two or more sounding keys; NaN for a piece of no length."""
+    """The share of all steps with two or more sounding keys; NaN for a piece without length."""
     return float(np.mean(keys_per_step(score) >= 2)) if score.length else math.nan
 
 
@@ -43,17 +43,17 @@ class Polyphony:
     direction: ClassVar[Direction] = "none"
     headline: ClassVar[bool] = False
     measures: ClassVar[str] = (
-        "The mean number of keys that sound at the steps where any sounds, averaged over the "
-        "pieces that have notes."
+        "The mean number of sounding keys over the steps at which any key sounds, averaged over "
+        "the pieces that have notes."
     )
     blind_to: ClassVar[str] = (
-        "Silence: a solo line and one note an hour both score 1; which keys, and when they are "
-        "struck. Neither more nor less is better."
+        "Silence: a solo line and one note per hour both score 1. Which keys sound, and when they "
+        "are struck. Neither more nor less is better."
     )
     citation: ClassVar[str] = _CITATION
 
     def prepare(self, reference: Reference) -> None:
-        """Nothing of the reference is needed."""
+        """The reference is not needed."""
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The mean over pieces with notes; `undefined_pieces` counts the others."""
@@ -72,13 +72,13 @@ class PolyphonyRate:
         "The share of all of a piece's steps, silent ones too, at which two or more keys sound."
     )
     blind_to: ClassVar[str] = (
-        "How many more than two keys sound, which, and when they are struck. Neither more nor "
-        "less is better."
+        "How many keys beyond two sound, which keys they are, and when they are struck. Neither "
+        "more nor less is better."
     )
     citation: ClassVar[str] = _CITATION
 
     def prepare(self, reference: Reference) -> None:
-        """Nothing of the reference is needed."""
+        """The reference is not needed."""
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The mean over pieces."""
@@ -86,11 +86,11 @@ class PolyphonyRate:
 
 
 class PolyphonyGap:
-    """How far the number of keys per step is distributed from that of real pieces.
+    """The distance of the distribution of sounding keys per step from that of real pieces.
 
-    The distribution is over steps and not over pieces' means: silence, solo lines and chords then
-    each have their place, silent pieces need no rule of their own, and a mixture of silence and
-    clusters does not pass for four voices.
+    The distribution is over steps and not over pieces' means: so silence, solo lines and chords are
+    told apart, silent pieces need no special rule, and a mixture of silence and clusters does not
+    look like four voices.
     """
 
     name: ClassVar[str] = "polyphony_gap"
@@ -99,17 +99,17 @@ class PolyphonyGap:
     direction: ClassVar[Direction] = "lower"
     headline: ClassVar[bool] = True
     measures: ClassVar[str] = (
-        "The 1-Wasserstein distance between the number of keys sounding at a step of the samples "
-        "and at a step of test excerpts of the same length, all pieces' steps taken together."
+        "The 1-Wasserstein distance between the number of sounding keys per step in the samples "
+        "and in test excerpts of the same length; the steps of all pieces are pooled."
     )
     blind_to: ClassVar[str] = (
         "Which keys sound, their order in time, when they are struck, and whether pieces differ "
-        "from each other as real ones do."
+        "from each other as much as real ones do."
     )
     citation: ClassVar[str] = "Villani 2009, Optimal Transport (distance)"
 
     def prepare(self, reference: Reference) -> None:
-        """Take the numbers of keys of the test excerpts."""
+        """Count the sounding keys of the test excerpts."""
         self._reference = _histograms(reference.test).sum(axis=0, keepdims=True)
 
     def score(self, samples: Sequence[Score]) -> Measurement:
@@ -131,9 +131,9 @@ class PolyphonyGap:
 
 
 def _histograms(pieces: Sequence[Score]) -> Floats:
-    """(pieces, 89) at how many steps of each piece so many keys sound."""
-    found = [np.bincount(keys_per_step(piece), minlength=KEYS + 1) for piece in pieces]
-    return np.array(found, dtype=np.float64).reshape(-1, KEYS + 1)
+    """(pieces, 89) the number of steps of each piece at which 0, 1, ... 88 keys sound."""
+    counts = [np.bincount(keys_per_step(piece), minlength=KEYS + 1) for piece in pieces]
+    return np.array(counts, dtype=np.float64).reshape(-1, KEYS + 1)
 
 
 def _distance(steps: Floats, reference: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Whether samples do what was asked: go on from the prompt, and go on to the end."""
+"""Whether samples do what the protocol asks: continue the prompt, and continue to the end."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class PromptCopy:
     direction: ClassVar[Direction] = "none"
     headline: ClassVar[bool] = False
     measures: ClassVar[str] = (
-        "The share of a sample's bars in which anything sounds that repeat its prompt's last bar"
+        "Of a sample's bars in which anything sounds, the share that repeat its prompt's last bar"
         " note for note."
     )
     blind_to: ClassVar[str] = (
-        "Repetition in another key or with one note changed. People repeat a bar now and then:"
+        "Repetition in another key or with one note changed. Human music sometimes repeats a bar:"
         " compare with the human row."
     )
     citation: ClassVar[str] = _OURS
 
     def prepare(self, reference: Reference) -> None:
-        """Take the prompts."""
+        """Keep the last bar of every prompt."""
         self._bar = reference.bar
         ends = [
             prompt.slice(prompt.length - reference.bar, prompt.length)
@@ -53,14 +53,14 @@ class PromptCopy:
         shares = []
         for prompt, sample in zip(self._prompts, samples, strict=False):
             bars = bar_contents(sample, self._bar)
-            there = bool(prompt and bars)
-            shares.append(float(np.mean([bar in prompt for bar in bars])) if there else math.nan)
+            defined = bool(prompt and bars)
+            shares.append(float(np.mean([bar in prompt for bar in bars])) if defined else math.nan)
         shares += [math.nan] * (len(samples) - len(shares))
         return mean(shares, "nothing sounds in a whole bar")
 
 
 class LengthProduced:
-    """How far samples go on before they fall silent for good."""
+    """How far samples go before they fall silent to the end."""
 
     name: ClassVar[str] = "length_produced"
     version: ClassVar[int] = 1
@@ -68,13 +68,14 @@ class LengthProduced:
     direction: ClassVar[Direction] = "none"
     headline: ClassVar[bool] = False
     measures: ClassVar[str] = (
-        "The share of the steps asked for at which a piece's last note ends; 0 for silence."
+        "The step at which a piece's last note ends, as a share of the steps asked for; 0 for"
+        " silence."
     )
-    blind_to: ClassVar[str] = "All that happens before. Real excerpts may end in a rest."
+    blind_to: ClassVar[str] = "Everything before the end. Real excerpts may end with a rest."
     citation: ClassVar[str] = _OURS
 
     def prepare(self, reference: Reference) -> None:
-        """Nothing of the reference is needed."""
+        """The reference is not needed."""
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The mean over pieces."""
@@ -91,13 +92,13 @@ class SilentShare:
     direction: ClassVar[Direction] = "none"
     headline: ClassVar[bool] = False
     measures: ClassVar[str] = (
-        "The share of a piece's steps at which nothing sounds, its end included."
+        "The share of a piece's steps at which nothing sounds, including those at its end."
     )
-    blind_to: ClassVar[str] = "What sounds otherwise. Neither more nor less is better."
+    blind_to: ClassVar[str] = "What sounds at the other steps. Neither more nor less is better."
     citation: ClassVar[str] = _OURS
 
     def prepare(self, reference: Reference) -> None:
-        """Nothing of the reference is needed."""
+        """The reference is not needed."""
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The mean over pieces."""

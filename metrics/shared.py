@@ -1,4 +1,4 @@
-"""What several metrics need of the same pieces is worked out once."""
+"""Computes once what several metrics need of the same pieces."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ R = TypeVar("R")
 
 
 def shared(function: Callable[..., R]) -> Callable[..., R]:
-    """Keep the function's last results and give them again for the very same pieces.
+    """Keep the function's last results, and return them for the same objects.
 
-    Pieces and references are told apart by identity, not by content: a `Score` never changes, and
-    a list counts as the pieces it holds at the moment. What comes back must not be changed.
+    Pieces and references are compared by identity, not by content: a `Score` never changes, and a
+    list stands for the pieces it holds at the time of the call. Callers must not change the result.
     """
-    # The arguments are kept beside their result, so that no new object can have their identity.
+    # The arguments are kept with their result, so that no new object can get their identity.
     kept: OrderedDict[Hashable, tuple[tuple[Any, ...], R]] = OrderedDict()
 
     @wraps(function)
@@ -40,7 +40,7 @@ def shared(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def identity(argument: Any) -> Hashable:
-    """What tells an argument from all others that exist at the same time."""
+    """A key that no other argument alive at the same time has."""
     if isinstance(argument, Reference):
         return id(argument)
     if isinstance(argument, Sequence) and not isinstance(argument, str):

@@ -1,4 +1,4 @@
-"""What returns from bar to bar, and how much like real music that is."""
+"""What repeats from bar to bar, and how similar that is to real music."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bars_of(score: Score, bar: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_
 
 
 def alike(rows: NDArray[np.bool_]) -> Floats:
-    """(rows, rows) what each two have in common over what either has; 0 for two empty ones."""
+    """(rows, rows) what two rows have in common over what either has; 0 for two empty ones."""
     rolls = rows.astype(np.float32)
     both = rolls @ rolls.T
     size = rolls.sum(axis=1)
@@ -38,11 +38,11 @@ def alike(rows: NDArray[np.bool_]) -> Floats:
 
 @shared
 def similarities(pieces: Sequence[Score], bar: int, lags: int) -> Floats:
-    """(pieces, 2, lags) how alike bars 1, 2, ... apart are on average: keys, and attacks.
+    """(pieces, 2, lags) how similar bars 1, 2, ... apart are on average: their keys, and attacks.
 
     NaN where a piece is too short for a lag. Two silent bars have nothing in common.
     """
-    found = np.full((len(pieces), 2, lags), np.nan)
+    profile = np.full((len(pieces), 2, lags), np.nan)
     for number, piece in enumerate(pieces):
         bars = piece.length // bar
         if bars < 2:
@@ -50,17 +50,17 @@ def similarities(pieces: Sequence[Score], bar: int, lags: int) -> Floats:
         for kind, rows in enumerate(bars_of(piece, bar)):
             table = alike(rows)
             for lag in range(1, min(lags, bars - 1) + 1):
-                found[number, kind, lag - 1] = np.diagonal(table, lag).mean()
-    return found
+                profile[number, kind, lag - 1] = np.diagonal(table, lag).mean()
+    return profile
 
 
 def lags_of(reference: Reference) -> int:
-    """The lags that samples of the reference's length have, at most MOST_LAGS."""
+    """The number of lags in samples of the reference's length, at most MOST_LAGS."""
     return min(MOST_LAGS, reference.steps // reference.bar - 1)
 
 
 def groove_consistency(score: Score, bar: int) -> float:
-    """The share of a bar's steps at which neighbouring bars agree whether a note begins.
+    """The share of a bar's steps at which neighbouring bars agree on whether a note begins.
 
     Whole bars only; NaN with fewer than two of them.
     """
@@ -69,20 +69,21 @@ def groove_consistency(score: Score, bar: int) -> float:
 
 
 class StructureGap(Gap):
-    """How far repetition at 1 to 16 bars lies from that of real music."""
+    """The distance of repetition at 1 to 16 bars from that of real music."""
 
     name: ClassVar[str] = "structure_gap"
     unit: ClassVar[str] = "share in common"
     headline: ClassVar[bool] = True
     measures: ClassVar[str] = (
-        "How alike bars are that lie 1, 2, ... up to 16 bars apart: what sounds, and where notes"
-        " begin, in common over what is in either. The 1-Wasserstein distance between its"
-        " distribution over the samples and over the test excerpts, averaged over distances."
+        "How similar bars are that are 1, 2, ... up to 16 bars apart: what both have in common over"
+        " what either has, for sounding keys and for the steps at which notes begin. The value is"
+        " the 1-Wasserstein distance between its distributions over the samples and over the test"
+        " excerpts, averaged over the distances between bars."
     )
     blind_to: ClassVar[str] = (
         "What is repeated, repetition in another key or shifted within the bar, and repetition"
-        " beyond 16 bars or a sample's length. It is above 0 for real music too, the more the fewer"
-        " the pieces."
+        " beyond 16 bars or a sample's length. It is above 0 for real music too, and more so with"
+        " fewer pieces."
     )
     citation: ClassVar[str] = (
         "Foote 1999, Visualizing Music and Audio using Self-Similarity (principle); Villani 2009,"
@@ -92,12 +93,11 @@ class StructureGap(Gap):
     def values(self, pieces: Sequence[Score]) -> Floats:
         """(pieces, 2 * lags)."""
         lags = max(1, lags_of(self._reference))
-        found = similarities(pieces, self._reference.bar, lags)
-        return found.reshape(len(pieces), -1)
+        return similarities(pieces, self._reference.bar, lags).reshape(len(pieces), -1)
 
 
 class Repetition:
-    """How much of what sounds in a bar returns in later ones."""
+    """How much of what sounds in a bar is repeated in later ones."""
 
     name: ClassVar[str] = "repetition"
     version: ClassVar[int] = 1
@@ -105,8 +105,8 @@ class Repetition:
     direction: ClassVar[Direction] = "none"
     headline: ClassVar[bool] = False
     measures: ClassVar[str] = (
-        "What two bars of a piece, up to 16 bars apart, have in common of what sounds in either,"
-        " averaged over distances and pieces; the details give every distance."
+        "What sounds in both of two bars of a piece as a share of what sounds in either, for bars"
+        " up to 16 bars apart, averaged over distances and pieces; the details give every distance."
     )
     blind_to: ClassVar[str] = (
         "What is repeated, and repetition in another key or shifted within the bar. One held chord"
@@ -115,21 +115,21 @@ class Repetition:
     citation: ClassVar[str] = StructureGap.citation
 
     def prepare(self, reference: Reference) -> None:
-        """Take the length of a bar, and of the samples."""
+        """Keep the length of a bar, and the number of lags."""
         self._bar, self._lags = reference.bar, max(1, lags_of(reference))
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The mean over pieces with two bars."""
-        found = similarities(list(samples), self._bar, self._lags)[:, 0]
-        there = ~np.isnan(found)
-        count = there.sum(axis=1)
-        total = np.where(there, found, 0).sum(axis=1)
+        profile = similarities(list(samples), self._bar, self._lags)[:, 0]
+        defined = ~np.isnan(profile)
+        count = defined.sum(axis=1)
+        total = np.where(defined, profile, 0).sum(axis=1)
         per_piece = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         result = mean(list(per_piece), NO_BARS)
         lags = {
-            f"lag_{lag + 1}": float(found[there[:, lag], lag].mean())
+            f"lag_{lag + 1}": float(profile[defined[:, lag], lag].mean())
             for lag in range(self._lags)
-            if there[:, lag].any()
+            if defined[:, lag].any()
         }
         return Measurement(
             result.value, result.reason, result.per_piece, detail={**result.detail, **lags}
@@ -137,7 +137,7 @@ class Repetition:
 
 
 class GrooveConsistency:
-    """How alike the rhythms of neighbouring bars are."""
+    """How similar the rhythms of neighbouring bars are."""
 
     name: ClassVar[str] = "groove_consistency"
     version: ClassVar[int] = 1
@@ -145,12 +145,12 @@ class GrooveConsistency:
     direction: ClassVar[Direction] = "none"
     headline: ClassVar[bool] = False
     measures: ClassVar[str] = (
-        "The share of a bar's steps at which neighbouring bars agree whether a note begins; whole"
-        " bars only, so that equal bars have 1."
+        "The share of a bar's steps at which neighbouring bars agree on whether a note begins;"
+        " whole bars only, so that equal bars have 1."
     )
     blind_to: ClassVar[str] = (
-        "Pitch; steps at which neither begins a note agree, so that silence has 1 and finer grids"
-        " more. Neither more nor less is better."
+        "Pitch. Steps at which no note begins in either bar agree, so that silence has 1 and finer"
+        " grids give higher values. Neither more nor less is better."
     )
     citation: ClassVar[str] = (
         "Wu and Yang 2020, The Jazz Transformer on the Front Line; Dong et al. 2020, MusPy"
@@ -158,7 +158,7 @@ class GrooveConsistency:
     )
 
     def prepare(self, reference: Reference) -> None:
-        """Take the length of a bar."""
+        """Keep the length of a bar."""
         self._bar = reference.bar
 
     def score(self, samples: Sequence[Score]) -> Measurement:

@@ -1,4 +1,4 @@
-"""Can the samples be told from real music, and do they reach all of it?"""
+"""Whether a classifier can tell the samples from real music, and how much of it they cover."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from metrics.pca_distance import Compared, by_piece, few, squared
 from metrics.per_piece import jackknife, weights
 
 FOLDS, REPEATS = 5, 4
-MOST = 512  # samples, and as many test excerpts, that a classifier is shown
+MOST = 512  # samples, and as many test excerpts, for a classifier
 FEW_PIECES = "it takes samples and test excerpts of two pieces each to learn from"
-NEIGHBOURS = 3  # covers 0.88 of real music by 50 pieces, at most 0.13 by one
+NEIGHBOURS = 3  # so 50 real pieces cover 0.88 of real music, and one piece at most 0.13
 
 
 class TwoSample(Compared):
@@ -32,28 +32,28 @@ class TwoSample(Compared):
     required: ClassVar[tuple[str, ...]] = ("0.4 <= human <= 0.6", "silence > 0.95")
     measures: ClassVar[str] = (
         "How well a logistic regression on the 59 features tells the samples' windows from the test"
-        " excerpts', on pieces it has not seen: the mean area under the ROC curve over folds, 0.5"
-        " when it cannot, 1 when it always can. As many samples as test excerpts take part;"
-        " excerpts of one piece, and samples that continue one piece, are in one fold."
+        " excerpts', on pieces that it was not trained on: the mean area under the ROC curve over"
+        " folds, 0.5 when it cannot, 1 when it always can. As many samples as test excerpts take"
+        " part; excerpts of one piece, and samples that continue one piece, are in one fold."
     )
     blind_to: ClassVar[str] = (
-        "How far apart they are once they can be told apart at all; order beyond four bars;"
-        " copying. For real music it is 0.5 only on average: between 26 pieces and 54 others,"
-        " parted at random, it varies by 0.06 (standard deviation), which its interval does not"
-        " show, as that is for these very test pieces."
+        "How large the difference is once it can be seen at all; order beyond four bars; copying."
+        " For real music it is 0.5 only on average: between 26 pieces and 54 others, chosen at"
+        " random, it varies by 0.06 (standard deviation). Its interval does not include this, as it"
+        " holds for these test pieces only."
     )
     citation: ClassVar[str] = (
         "Lopez-Paz and Oquab 2017, Revisiting Classifier Two-Sample Tests; folds by piece: ours"
     )
 
     def score(self, samples: Sequence[Score]) -> Measurement:
-        """The mean area over folds and repetitions; draws by what it is without each sample."""
+        """The mean area over folds and repetitions; draws from its values without each sample."""
         if reason := self.missing(samples):
             return Measurement(None, reason)
         assert self._space is not None  # noqa: S101
         made, real = self._space.windows(list(samples)), self._test
         count = min(made.pieces, real.pieces, MOST)
-        sides = [(self._space.standard(one.features), one.piece) for one in (made, real)]
+        sides = [(self._space.standard(side.features), side.piece) for side in (made, real)]
         sources = [
             origins(made.pieces, self._reference.prompt_pieces),
             origins(real.pieces, self._reference.test_pieces),
@@ -68,8 +68,8 @@ class TwoSample(Compared):
                 return Measurement(None, FEW_PIECES)
             several = min(several, FOLDS)
             folds = [
-                parts(source, some, several, rng)[one.piece]
-                for source, some, one in zip(sources, chosen, (made, real), strict=True)
+                parts(source, part, several, rng)[side.piece]
+                for source, part, side in zip(sources, chosen, (made, real), strict=True)
             ]
             for fold in range(several):
                 (x, held), (y, others) = (
@@ -77,18 +77,18 @@ class TwoSample(Compared):
                     for (points, _), own in zip(sides, folds, strict=True)
                 )
                 fit = logistic(x, y)
-                found = places(held @ fit[:-1], others @ fit[:-1])
-                areas.append(float(found.mean()))
-                np.add.at(placed, made.piece[folds[0] == fold], found)
+                ranks = places(held @ fit[:-1], others @ fit[:-1])
+                areas.append(float(ranks.mean()))
+                np.add.at(placed, made.piece[folds[0] == fold], ranks)
                 np.add.at(times, made.piece[folds[0] == fold], 1)
                 teachers = made.piece[(folds[0] >= 0) & (folds[0] != fold)]
-                for one, other in zip(
+                for sample, without in zip(
                     np.unique(teachers), left_out(x, y, fit, teachers), strict=True
                 ):
-                    less = places(held @ other[:-1], others @ other[:-1]).mean()
-                    taught[one] += areas[-1] - less
+                    less = places(held @ without[:-1], others @ without[:-1]).mean()
+                    taught[sample] += areas[-1] - less
         value, used = float(np.mean(areas)), np.flatnonzero(times)
-        # A sample's part in the value: where it stands itself, and what the classifiers learnt of it.
+        # A sample's part in the value: its own place, and what the classifiers learnt from it.
         stands = (placed - times * placed.sum() / times.sum()) / times[used].mean()
         part = (stands + (len(used) - 1) * taught / len(areas))[used]
         drawn = weights(resamples(len(used)), len(used)) @ (part - part.mean())
@@ -100,7 +100,7 @@ class TwoSample(Compared):
 
 
 def origins(count: int, pieces: Sequence[str]) -> NDArray[np.int64]:
-    """(count,) the number of the piece that each is from; one of its own where that is not said."""
+    """(count,) the number of the piece that each is from; without `pieces`, one for each."""
     if len(pieces) != count:
         return np.arange(count)
     return np.unique(np.array(pieces), return_inverse=True)[1].reshape(-1)
@@ -109,23 +109,23 @@ def origins(count: int, pieces: Sequence[str]) -> NDArray[np.int64]:
 def parts(
     source: NDArray[np.int64], chosen: NDArray[np.int64], folds: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """(excerpts,) the fold of each chosen excerpt, -1 for the others; one source is in one fold.
+    """(excerpts,) the fold of each chosen excerpt, -1 for the others; a source is in one fold only.
 
-    Sources come in random order, each where there are fewest excerpts yet.
+    Sources come in random order; each joins the fold that has the fewest excerpts so far.
     """
-    found = np.full(len(source), -1)
+    fold = np.full(len(source), -1)
     sizes = np.zeros(folds)
-    for one in rng.permutation(np.unique(source[chosen])):
-        members = chosen[source[chosen] == one]
-        found[members] = sizes.argmin()
+    for number in rng.permutation(np.unique(source[chosen])):
+        members = chosen[source[chosen] == number]
+        fold[members] = sizes.argmin()
         sizes[sizes.argmin()] += len(members)
-    return found
+    return fold
 
 
 def logistic(x: Floats, y: Floats) -> Floats:
-    """(d + 1,) an L2-penalised logistic regression of x against y, the intercept last.
+    """(d + 1,) the weights of an L2-penalised logistic regression of x against y, intercept last.
 
-    That of scikit-learn's LogisticRegression with C=1, by Newton's method.
+    Those of scikit-learn's LogisticRegression with C=1, by Newton's method.
     """
     points, target, penalty = problem(x, y)
     fit = np.zeros(points.shape[1])
@@ -141,17 +141,18 @@ def logistic(x: Floats, y: Floats) -> Floats:
 
 
 def problem(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Points with a column of ones, what they are (1 for x), and how much each weight is held back."""
+    """The points with a column of ones, their labels (1 for x), and the penalty of each weight."""
     points = np.vstack([x, y])
     points = np.hstack([points, np.ones((len(points), 1))])
     target = np.repeat([1.0, 0.0], [len(x), len(y)])
-    return points, target, np.append(np.ones(x.shape[1]), 1e-9)  # the intercept is free
+    return points, target, np.append(np.ones(x.shape[1]), 1e-9)  # the intercept has none
 
 
 def left_out(x: Floats, y: Floats, fit: Floats, owner: NDArray[np.int64]) -> Floats:
-    """(owners, d + 1) the regression without each owner's rows of x, by one step of Newton's.
+    """(owners, d + 1) the weights without each owner's rows of x, by one step of Newton's method.
 
-    Owners are in order. Exact for a quadratic; the rows of one sample are few among all.
+    The owners must be sorted. One step is exact for a quadratic, and close enough here, as one
+    owner has few of the rows.
     """
     points, target, penalty = problem(x, y)
     chance = 1 / (1 + np.exp(-np.clip(points @ fit, -50, 50)))
@@ -165,9 +166,9 @@ def left_out(x: Floats, y: Floats, fit: Floats, owner: NDArray[np.int64]) -> Flo
 
 
 def in_unit(value: float, drawn: Floats) -> Floats:
-    """The value moved by so much, on the scale of its log odds: it stays between 0 and 1.
+    """The value moved by these amounts on the scale of its log odds, so that it stays in 0 to 1.
 
-    An area near 1 has less room above than below, and so has its interval.
+    An area near 1 has less room above than below, and so does its interval.
     """
     odds, room = value / max(1 - value, 1e-12), value * (1 - value)
     if room < 1e-12:
@@ -176,18 +177,18 @@ def in_unit(value: float, drawn: Floats) -> Floats:
 
 
 def places(x: Floats, y: Floats) -> Floats:
-    """(x,) the share of y that each x exceeds, ties counting half; their mean is the area."""
-    order = np.sort(np.round(y, 9))  # equal windows must tie, whatever the rounding
+    """(x,) the share of y that each x exceeds, ties counted half; the mean is the area."""
+    order = np.sort(np.round(y, 9))  # equal windows must tie in spite of rounding
     x = np.round(x, 9)
     below, up_to = (np.searchsorted(order, x, side) for side in ("left", "right"))
     return np.asarray((below + up_to) / (2 * len(y)))
 
 
 class _Neighbourhoods(Compared):
-    """Which samples fall into the neighbourhoods of the test excerpts' windows.
+    """Which samples are in the neighbourhoods of the test excerpts' windows.
 
     A neighbourhood is a ball around a test window that reaches to the third nearest window of
-    other test excerpts. Windows of the same excerpt do not count: no sample is that close.
+    other test excerpts. Windows of the same excerpt do not count, as no sample is so close.
     """
 
     def prepare(self, reference: Reference) -> None:
@@ -203,7 +204,10 @@ class _Neighbourhoods(Compared):
             self._reach = np.sort(apart, axis=1)[:, NEIGHBOURS - 1]
 
     def falls_into(self, samples: Sequence[Score]) -> tuple[Floats, Windows] | str:
-        """(test windows, samples) how many of a sample's windows do; or why that is not known."""
+        """(test windows, samples) how many of a sample's windows are in each neighbourhood.
+
+        A text says why that cannot be told.
+        """
         if reason := self.missing(samples):
             return reason
         if self._real.pieces <= NEIGHBOURS:
@@ -212,7 +216,7 @@ class _Neighbourhoods(Compared):
         made = few(self._space.windows(list(samples)))
         apart = squared(self._points, self._space.project(made.features))
         rows = Windows(self._points, np.arange(len(self._points)), len(self._points))
-        inside = apart <= self._reach[:, None] + 1e-9  # at the very edge is inside
+        inside = apart <= self._reach[:, None] + 1e-9  # the edge is inside
         return by_piece(inside.astype(float), rows, made), made
 
 
@@ -230,8 +234,9 @@ class Coverage(_Neighbourhoods):
         " nearer, in the space of pca_distance, than the 3rd nearest window of other test excerpts."
     )
     blind_to: ClassVar[str] = (
-        "Samples that are near nothing, as long as others are; copying; order beyond four bars."
-        " It grows with the number of samples: compare rows of the same protocol only."
+        "Samples that are far from all real music, as long as other samples are near; copying;"
+        " order beyond four bars. It grows with the number of samples: compare only rows of the"
+        " same protocol."
     )
     citation: ClassVar[str] = (
         "Naeem et al. 2020, Reliable Fidelity and Diversity Metrics for Generative Models"
@@ -239,18 +244,18 @@ class Coverage(_Neighbourhoods):
     )
 
     def score(self, samples: Sequence[Score]) -> Measurement:
-        """The share; draws by what it is without each sample."""
-        found = self.falls_into(samples)
-        if isinstance(found, str):
-            return Measurement(None, found)
-        near = found[0] > 0  # (test windows, samples)
+        """The share; draws from its values without each sample."""
+        neighbours = self.falls_into(samples)
+        if isinstance(neighbours, str):
+            return Measurement(None, neighbours)
+        near = neighbours[0] > 0  # (test windows, samples)
         value = float(near.any(axis=1).mean())
         alone = near & (near.sum(axis=1) == 1)[:, None]  # no other sample is near that window
         return Measurement(value, draws=np.clip(jackknife(value, value - alone.mean(axis=0)), 0, 1))
 
 
 class Density(_Neighbourhoods):
-    """How many samples there are where real music is."""
+    """How many samples are near real music."""
 
     name: ClassVar[str] = "density"
     version: ClassVar[int] = 1
@@ -259,20 +264,20 @@ class Density(_Neighbourhoods):
     headline: ClassVar[bool] = False
     required: ClassVar[tuple[str, ...]] = ("human > jitter",)
     measures: ClassVar[str] = (
-        "The mean number of test windows in whose neighbourhood (see coverage) a sample's window"
-        " falls, over the number of neighbours: near 1 for real music, 0 far from it."
+        "The mean number of test windows whose neighbourhood (see coverage) contains a sample's"
+        " window, over the number of neighbours: near 1 for real music, 0 far from it."
     )
     blind_to: ClassVar[str] = (
-        "Variety: many samples like one dense place exceed 1; copying; order beyond four bars."
+        "Variety: many samples near one dense region exceed 1; copying; order beyond four bars."
     )
     citation: ClassVar[str] = Coverage.citation
 
     def score(self, samples: Sequence[Score]) -> Measurement:
         """The mean over the samples' windows."""
-        found = self.falls_into(samples)
-        if isinstance(found, str):
-            return Measurement(None, found)
-        inside, made = found
+        neighbours = self.falls_into(samples)
+        if isinstance(neighbours, str):
+            return Measurement(None, neighbours)
+        inside, made = neighbours
         sizes = np.bincount(made.piece)
         per_piece = inside.sum(axis=0) / (NEIGHBOURS * sizes)
         share = weights(resamples(made.pieces), made.pieces)

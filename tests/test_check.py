@@ -56,11 +56,17 @@ def test_an_honest_system_keeps_all_promises():
     assert broken(Honest) == {}
 
 
-def test_every_installed_system_keeps_the_contract(installed_variant):
+def test_every_installed_system_keeps_the_contract_and_its_settings(installed_variant, monkeypatch):
     system, variant = installed_variant
-    findings = list(check.check_system(registry.systems()[system], variant, "small"))
+    spec = registry.systems()[system]
+    cls, loaded = registry.load_object(spec.class_path), []
+    load = cls.load
+    monkeypatch.setattr(cls, "load", lambda folder: loaded.append(load(folder)) or loaded[-1])
+    findings = list(check.check_system(spec, variant, "small"))
     assert len(findings) == (2 if system == "human" else len(check.SYSTEM_CHECKS))
     assert [finding for finding in findings if not finding.kept] == []
+    if spec.kind != "ceiling":  # which is not saved
+        assert [own.settings for own in loaded] == [spec.build(variant, "small").settings]
 
 
 def pytest_generate_tests(metafunc):

@@ -108,7 +108,7 @@ def affordable(text):
 def run(arguments, home):
     """Run the command; what it printed. Only runs of jobs take a process of their own."""
     if arguments[0] == "all":
-        done = home.bench(*arguments, timeout=240)
+        done = home.process(*arguments, timeout=240)
         assert done.returncode == 0, f"bench {shlex.join(arguments)}\n{done.stdout}{done.stderr}"
         return done.stdout
     done = CliRunner().invoke(app, arguments)

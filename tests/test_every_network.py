@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import registry, training
+from bench import registry
 from bench.check import NoLog, toy_dataset
 from bench.contract import Budget
+from bench.training import loop
 
 UPDATES = 15
 # Contrastive divergence is a difference of two free energies: its level says nothing.
@@ -31,14 +32,14 @@ class Trained:
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Trained]:
     """All trainings from here on, looked at from outside."""
     seen: list[Trained] = []
-    train = training.train
+    train = loop.train
 
     def spy(model: nn.Module, loss: Callable[[int], Tensor], *rest: Any, **named: Any) -> Any:
         if not named["steps"]:  # the first look of a training in stages
             return train(model, loss, *rest, **named)
 
         def level() -> Tensor:
-            with training.seeded(0):
+            with loop.seeded(0):
                 return torch.stack([loss(step) for step in range(3)]).mean()
 
         model.train()
@@ -56,7 +57,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Trained]:
         model.eval()
         return outcome
 
-    monkeypatch.setattr(training, "train", spy)
+    monkeypatch.setattr(loop, "train", spy)
     return seen
 
 

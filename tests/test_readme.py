@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from bench.board import build as board
+from bench.board.rows import read_csv
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -38,9 +38,9 @@ def test_the_readmes_figures_are_those_of_the_board_and_of_the_catalogue():
         re.MULTILINE,
     )
     rows = {
-        (row["system"], row["dataset"]): row
-        for row in board.read_csv(ROOT / "leaderboard.csv")
-        if row["preset"] == "standard"
+        (row.system, row.dataset): row
+        for row in read_csv(ROOT / "leaderboard.csv").rows
+        if row.preset == "standard"
     }
     catalogue = ROOT / "bench" / "papers" / "boulanger_lewandowski_2012.toml"
     nade = tomllib.loads(catalogue.read_text())["systems"]["rnn-nade"]["published"]
@@ -48,5 +48,5 @@ def test_the_readmes_figures_are_those_of_the_board_and_of_the_catalogue():
     for data, reference, published, reproduced in table:
         for system, figure in (("axial-transformer", reference), ("rnn-nade", reproduced)):
             row = rows[system, data]
-            assert (row["likelihood_kind"], f"{row['nats_per_step']:.2f}") == ("exact", figure)
+            assert (row.likelihood_kind, f"{row.nats_per_step:.2f}") == ("exact", figure)
         assert float(published) == nade["nats_per_step"][data]

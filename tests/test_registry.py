@@ -148,8 +148,17 @@ def test_a_users_file_that_cannot_be_used_says_why(tmp_path, content, name, mess
 def test_settings_that_do_not_fit_the_class_are_named(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("class Mine:\n    def __init__(self, *, size): pass\n")
-    with pytest.raises(BenchError, match="unexpected keyword argument 'width'"):
-        registry.build(f"{file}:Mine", {"width": 3}, "mine")
+    with pytest.raises(BenchError, match=r"unexpected keyword argument 'width'.*Mine are: size"):
+        registry.build(f"{file}:Mine", {"size": 1, "width": 3}, "mine")
+    with pytest.raises(BenchError, match="missing a required argument: 'size'"):
+        registry.build(f"{file}:Mine", {}, "mine")
+
+
+def test_what_a_constructor_raises_itself_is_not_taken_for_a_wrong_setting(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("class Mine:\n    def __init__(self, size=1): size + 'steps'\n")
+    with pytest.raises(TypeError, match="unsupported operand"):
+        registry.build(f"{file}:Mine", {}, "mine")
 
 
 def test_a_name_may_carry_other_settings_which_no_preset_takes_back():
@@ -188,9 +197,9 @@ def test_a_treatment_may_be_given_any_other_system(tmp_path):
         ("chord-lstm+sampler=best", "choose softmax, argmax or mixed"),
         ("chord-lstm+samplr=argmax", "no setting of chord-lstm called 'samplr'.*sampler"),
         ("axial-transformer+blok=3", "no setting of axial-transformer called 'blok'.*blocks"),
-        ("chord-lstm+hidden=many", "hidden cannot be 'many'; else it is 128"),
+        ("chord-lstm+hidden=many", "hidden cannot be 'many'; by default it is 128"),
         ("chord-lstm+hidden=12.5", "hidden cannot be 12.5"),
-        ("rnn-nade+dropout=true", "dropout cannot be True; else it is 0.5"),
+        ("rnn-nade+dropout=true", "dropout cannot be True; by default it is 0.5"),
         ("rbm-window+wrapped=3", "no setting of rbm-window called 'wrapped'"),
         ("chord-lstm+wraps=noise", "treats no other system"),
         ("rbm-window+wraps=nobody", "no system called 'nobody'"),

@@ -1,5 +1,5 @@
 from bench.music import Score
-from bench.seeds import generators, step_seed
+from bench.seeds import generators, named_generator, step_seed
 
 A, B = Score.from_notes([0], [4], [60]), Score.from_notes([0], [4], [62])
 
@@ -20,6 +20,15 @@ def test_equal_prompts_get_different_streams_and_keep_them_when_more_are_asked_f
 
 def test_the_seed_changes_every_stream() -> None:
     assert set(draws([A, B], 0)).isdisjoint(draws([A, B], 1))
+
+
+def test_a_named_stream_depends_on_the_seed_and_on_every_name() -> None:
+    streams = [
+        named_generator(*names).random()
+        for names in [(0, "ab", 1), (1, "ab", 1), (0, "ba", 1), (0, "ab", 2), (0, "ab", "1"), (0,)]
+    ]
+    assert len(set(streams)) == len(streams)
+    assert named_generator(0, "ab", 1).random() == streams[0]
 
 
 def test_steps_and_seeds_have_seeds_of_their_own() -> None:

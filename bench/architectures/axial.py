@@ -1,12 +1,12 @@
-"""The reference of frames: attention along time, autoregressive along notes.
+"""The reference model of frames: attention along time, autoregressive along notes.
 
     frame before -> a view of it from each of the 88 keys -> blocks of causal attention along time
     -> key by key from the bottom: the view of the keys already decided -> sounds or not
 
-Every key has its own view of the frames and of the past, by weights that all keys share: a piece
-looks the same in any key, and what is learnt of one interval holds everywhere. What is not so,
-the absolute pitch, enters as one vector per key. The likelihood is exact: each key of a frame is
-predicted from all frames before and from the keys below it.
+Every key sees the frames relative to itself, through weights that all keys share: a transposed
+piece looks the same, and what is learnt of an interval holds at every pitch. Absolute pitch enters
+as one vector per key. The likelihood is exact: each key of a frame is predicted from all frames
+before it and from the keys below it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from bench.training.frame_system import (
     starts,
 )
 
-PERIODS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # steps: of beats and bars, on any grid
+PERIODS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # in steps: beats and bars on any grid
 
 
 class View(nn.Module):
-    """What keys see of a frame: every sounding key, by its distance."""
+    """What each key sees of a frame: the sounding keys, each by its distance."""
 
     def __init__(self, keys: int, size: int, below: bool) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class View(nn.Module):
         self.weight = nn.Parameter(0.3 * torch.randn(2 * keys - 1, size))  # from -(keys - 1) up
 
     def table(self, keys: int) -> Tensor:
-        """(keys, keys, size) what the second of so many keys sees of the first."""
+        """(keys, keys, size) what the second key sees of the first."""
         places = torch.arange(keys, device=self.weight.device)
         distance = places[None, :] - places[:, None]
         table = self.weight[distance + self.keys - 1]
@@ -59,7 +59,7 @@ class View(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Drops features (..., size) of all keys of a step alike: the keys' weights are shared, too."""
+    """Dropout with one mask for all keys of a step, since the keys share their weights too."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Dropout(nn.Module):
 def rotate(x: Tensor, place: Tensor) -> Tensor:
     """Rotary positions: x (keys, batch, heads, time, size) at places (batch, time)."""
     half = x.shape[-1] // 2
-    # In the places' precision: with bfloat16 a far place would turn by another angle.
+    # In the precision of `place`: bfloat16 would round the angles of later steps too much.
     speed = torch.arange(half, device=x.device, dtype=place.dtype) / half
     angle = place[:, None, :, None] * torch.exp(-math.log(1000.0) * speed)  # (batch, 1, time, half)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
@@ -87,7 +87,7 @@ def rotate(x: Tensor, place: Tensor) -> Tensor:
 class Block(nn.Module):
     """Causal attention along time within a key, then a feed-forward layer.
 
-    The heads share their keys and values, so that what generation carries along stays small.
+    The heads share keys and values, which keeps the state of generation small.
     """
 
     def __init__(self, size: int, heads: int, span: int, dropout: float) -> None:
@@ -111,7 +111,7 @@ class Block(nn.Module):
         steps = seen.shape[2]
         key, value = (part.flatten(0, 1)[:, None] for part in seen.chunk(2, dim=-1))
         q = q.flatten(0, 1)
-        if t == 1:  # nothing to hide, and small products: faster by hand
+        if t == 1:  # no mask is needed and the products are small: faster by hand
             odds = q[:, :, 0] @ key[:, 0].transpose(1, 2) / math.sqrt(q.shape[-1])
             out = (odds.softmax(dim=-1) @ value[:, 0])[:, :, None]  # (.., heads, 1, size)
         else:
@@ -147,18 +147,18 @@ class AxialNetwork(FrameNetwork):
         self.hidden = nn.Linear(size, 2 * size)
         self.out = nn.Linear(2 * size, 1)
         self.rate = nn.Parameter(torch.full((keys,), -3.0))
-        self.inside = slice(0, keys)  # predicted; those outside sound independently of everything
+        self.inside = slice(0, keys)  # predicted keys; the others sound at a fixed rate
 
     def get_extra_state(self) -> Tensor:
-        """(2,) the keys inside. No buffer: to read it back, a GPU would be waited for."""
+        """(2,) the range of predicted keys; no buffer, since reading it would wait for the GPU."""
         return torch.tensor([self.inside.start, self.inside.stop])
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take the keys inside from what was saved."""
+        """Restore the range of predicted keys."""
         self.inside = slice(*state.tolist())
 
     def start(self, steps: Tensor) -> State:
-        """The place in the piece, and for each block the keys and values of no step."""
+        """The step, and for each block empty keys and values."""
         keys = self.inside.stop - self.inside.start
         nothing = self.rate.new_zeros(keys, len(steps), 0, 2 * self.size // self.heads)
         return (steps[None].clone(), *(nothing for _ in self.blocks))
@@ -198,43 +198,42 @@ class AxialNetwork(FrameNetwork):
         return frame
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Chosen on the validation pieces of jsb."""
-
-    size: int = 64
-    heads: int = 4
-    blocks: int = 2
-    span: int = 128
-    dropout: float = 0.15
-    batch: int = 2
-    sequence: int = 128
-    rate: float = 0.003
-    decay: float = 0.05
-    warm_up: int = 10
-    clip: float = 1.0
-    passes: int = 40  # at most, however large the budget: the small sets are learnt by heart
-    patience: int | None = 10
-
-
-class AxialTransformer(FrameSystem[Settings]):
+class AxialTransformer(FrameSystem):
     """Causal over time, autoregressive over notes."""
 
-    Settings = Settings
+    @dataclass(frozen=True)
+    class Settings:
+        """Chosen on the validation pieces of jsb."""
+
+        size: int = 64  # width of a key's features
+        heads: int = 4  # of attention
+        blocks: int = 2  # of attention and feed-forward layers
+        span: int = 128  # steps that attention reaches back
+        dropout: float = 0.15  # of features
+        batch: int = 2  # windows of an update
+        sequence: int = 128  # steps of a window
+        rate: float = 0.003  # learning rate of AdamW
+        decay: float = 0.05  # weight decay of AdamW
+        warm_up: int = 10  # updates until the full learning rate
+        clip: float = 1.0  # largest norm of the gradient
+        passes: int = 40  # over the data at most, whatever the budget: small sets are overfit
+        patience: int | None = 10  # validations without a gain after which training ends
+
+    settings: Settings
     PIECES = 64
     STEPS = 16
     network: AxialNetwork
-    PRECISION = torch.float32  # so large a network would take twice as long
+    PRECISION = torch.float32  # double precision takes twice as long in a network of this size
 
     def build(self) -> AxialNetwork:
-        """The network, freshly drawn."""
+        """The network, newly initialised."""
         s = self.settings
         return AxialNetwork(self.keys, s.size, s.heads, s.blocks, s.span, s.dropout)
 
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Windows in any order, AdamW, the rate rising and then falling to nothing."""
+        """Train on windows in random order, by AdamW; the rate rises, then falls to 0."""
         s = self.settings
         rows = starts(train, s.sequence)
         self.network.rate.data.copy_(log_odds(train))

@@ -3,14 +3,14 @@
     chord before -> embedding 128 -> LSTM 2 x 128 -> softmax over chords and the escape
 
 The paper's network knows only the chords of its training pieces. Here one more token, the
-escape, stands for all others: as output it is followed by spelling the frame key by key
-(`bench.encodings.escape`), as input it says that an unknown chord sounded.
+escape, stands for all others. As output it means that the frame is spelled out key by key
+(`bench.encodings.escape`), as input that an unknown chord sounded.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -23,23 +23,23 @@ from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.chords import ChordVocabulary
 from bench.encodings.escape import Spelling, likeliest_bias, mixture
-from bench.errors import BenchError
 from bench.music import Score
 from bench.music.key import note_name
 from bench.music.score import Roll
 from bench.seeds import generators
-from bench.training import saved
+from bench.training import saved, token_model
 from bench.training.large_softmax import rows_at_once, surprise
+from bench.training.settings import Configured
 
 STEPS, PIECES = 64, 256  # of one forward pass
-MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch: the rate decays by it
+MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch size
 
 Ints = NDArray[np.int64]
 State = tuple[Tensor, Tensor]  # (layers, batch, hidden) each
 
 
 class ChordNetwork(nn.Module):
-    """Chords 0..n-1, then the escape; as input also the beginning of a piece."""
+    """Chords 0..n-1, then the escape; its input has one more token, the beginning of a piece."""
 
     def __init__(self, chords: int, embedding: int, hidden: int, layers: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class ChordNetwork(nn.Module):
         self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
         self.out = nn.Linear(hidden, chords + 1)
         for layer in range(layers):
-            # TensorFlow's BasicLSTMCell: a forget bias of 1. Gates: input, forget, cell, output.
+            # A forget bias of 1, as TensorFlow's BasicLSTMCell. Gates: input, forget, cell, output.
             for name, value in (("bias_ih", 1.0), ("bias_hh", 0.0)):
                 bias = getattr(self.lstm, f"{name}_l{layer}")
                 nn.init.constant_(bias[hidden : 2 * hidden], value)
@@ -59,66 +59,41 @@ class ChordNetwork(nn.Module):
         return hidden, state
 
     def loss(self, windows: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token."""
+        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is padding."""
         hidden, _ = self(windows[:, :-1].clamp(min=0))
         targets = windows[:, 1:]
         hidden, targets = hidden[targets >= 0], targets[targets >= 0]  # (tokens, hidden)
         return surprise(self.out, hidden, targets) / len(targets)
 
 
-class ChordLSTM:
-    """The network, its vocabulary, and what an unknown chord costs.
+class ChordLSTM(Configured):
+    """The network, its vocabulary, and what an unknown chord costs."""
 
-    `sampler`: a draw from the `softmax`, its `argmax`, or `mixed`: either, by the toss of a coin.
-    With `train` off the weights stay as they were drawn: the paper's untrained network. Where more
-    than `most` keys of a training piece sound, three of them are learnt, drawn at random.
-    """
+    @dataclass(frozen=True)
+    class Settings:
+        """The paper's network, trained as char-rnn trains."""
 
+        hidden: int = 128  # units of an LSTM layer
+        layers: int = 2  # LSTM layers
+        embedding: int = 128  # size of a chord's embedding
+        batch: int = 50  # windows of an update
+        sequence: int = 50  # steps of a window
+        rate: float = 0.002  # learning rate of Adam
+        decay: float = 0.97  # factor of the learning rate after each MUSE_PASS updates
+        clip: float = 5.0  # largest norm of the gradient
+        patience: int | None = 5  # validations without a gain after which training ends
+        smoothing: float = 0.5  # added to the counts of how often each key sounds and rests
+        # A sample's chords: drawn from the softmax, the most probable, or each half of the time.
+        sampler: Literal["softmax", "argmax", "mixed"] = "softmax"
+        train: bool = True  # False: the weights keep their initial values, as a baseline
+        most: int | None = None  # a training frame of more keys keeps three of them, at random
+
+    settings: Settings
     likelihood = Likelihood("exact", "frames")
     vocabulary: ChordVocabulary
     spelling: Spelling
     network: ChordNetwork
-    escape_bias: float  # added to the escape's logit, by the validation pieces
-
-    def __init__(
-        self,
-        *,
-        hidden: int = 128,
-        layers: int = 2,
-        embedding: int = 128,
-        batch: int = 50,
-        sequence: int = 50,
-        rate: float = 0.002,
-        decay: float = 0.97,
-        clip: float = 5.0,
-        patience: int | None = 5,
-        smoothing: float = 0.5,
-        sampler: Literal["softmax", "argmax", "mixed"] = "softmax",
-        train: bool = True,
-        most: int | None = None,
-    ) -> None:
-        if sampler not in ("softmax", "argmax", "mixed"):
-            raise BenchError(f"sampler = '{sampler}': choose softmax, argmax or mixed.")
-        self.settings: dict[str, Any] = {
-            "hidden": hidden,
-            "layers": layers,
-            "embedding": embedding,
-            "batch": batch,
-            "sequence": sequence,
-            "rate": rate,
-            "decay": decay,
-            "clip": clip,
-            "patience": patience,
-            "smoothing": smoothing,
-            "sampler": sampler,
-            "train": train,
-            "most": most,
-        }
-        self.hidden, self.layers, self.embedding = hidden, layers, embedding
-        self.batch, self.sequence = batch, sequence
-        self.rate, self.decay, self.clip, self.patience = rate, decay, clip, patience
-        self.smoothing, self.sampler, self.trains = smoothing, sampler, train
-        self.most = most
+    escape_bias: float  # added to the escape's logit; fitted on the validation pieces
 
     @property
     def parameter_count(self) -> int:
@@ -127,37 +102,49 @@ class ChordLSTM:
 
     # -- learning -----------------------------------------------------------------------------
 
+    def build(self) -> ChordNetwork:
+        """A network for the vocabulary, newly initialised."""
+        s = self.settings
+        return ChordNetwork(len(self.vocabulary), s.embedding, s.hidden, s.layers)
+
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Name the training chords, train the network, weigh the escape by the validation pieces."""
-        rolls = [score.sounding() for score in train], [score.sounding() for score in valid]
-        if self.most is not None:
+        """Make the vocabulary, train the network, fit the escape's bias on validation pieces."""
+        rolls, held_out = ([score.sounding() for score in scores] for scores in (train, valid))
+        if self.settings.most is not None:
             rng = np.random.default_rng(0)
-            rolls = [thinned(roll, self.most, rng) for roll in rolls[0]], rolls[1]
-        self.learn(*rolls, budget, seed, log)
+            rolls = [thinned(roll, self.settings.most, rng) for roll in rolls]
+        self.learn(rolls, held_out, budget, seed, log)
 
     def learn(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """The same from frames, with any number of keys."""
+        """As `fit`, from frames of any number of keys."""
+        s = self.settings
         self.vocabulary = ChordVocabulary.of(train)
-        self.spelling = Spelling.of(np.concatenate(list(train)), self.smoothing)
+        self.spelling = Spelling.of(np.concatenate(list(train)), s.smoothing)
         self.escape_bias = 0.0
         with training.seeded(seed):
-            self.network = self._network().to(training.device())
-        if not self.trains:
+            self.network = self.build().to(training.device())
+        if not s.train:
             return
-        windows = torch.from_numpy(self.windows(train))
-        # A chord of a single training piece would be unknown had that piece been held out. Half
-        # of the time it counts as such, so that the escape is learnt in its contexts.
+        windows = torch.from_numpy(
+            token_model.windows(
+                [self.vocabulary.encode(piece) for piece in train],
+                self.network.beginning,
+                s.sequence,
+            )
+        )
+        # A chord that only one training piece has would be unknown if that piece were held out.
+        # Half of the time it is treated as unknown, so that the escape is learnt in its contexts.
         rare = torch.from_numpy(np.append(self.vocabulary.pieces == 1, [False] * 3))
-        per_pass = training.batches_per_pass(len(windows), self.batch)
+        per_pass = training.batches_per_pass(len(windows), s.batch)
 
         def loss(step: int) -> Tensor:
-            tokens = windows[training.batch(len(windows), self.batch, seed, step)]
-            held_out = rare[tokens] & (torch.rand(tokens.shape) < 0.5)
-            tokens = tokens.masked_fill(held_out, self.vocabulary.unknown)
+            tokens = windows[training.batch(len(windows), s.batch, seed, step)]
+            masked = rare[tokens] & (torch.rand(tokens.shape) < 0.5)
+            tokens = tokens.masked_fill(masked, self.vocabulary.unknown)
             return self.network.loss(tokens.to(training.device()))
 
         def validate() -> float:
@@ -168,37 +155,18 @@ class ChordLSTM:
         training.train(
             self.network,
             loss,
-            torch.optim.Adam(self.network.parameters(), lr=self.rate),
+            torch.optim.Adam(self.network.parameters(), lr=s.rate),
             steps=training.updates(budget, per_pass),
             seed=seed,
             log=log,
-            schedule=lambda step: self.decay ** (step // MUSE_PASS),
-            clip=self.clip,
+            schedule=lambda step: s.decay ** (step // MUSE_PASS),
+            clip=s.clip,
             validate=validate if sum(map(len, valid)) else None,
             every=max(10, per_pass),
-            patience=self.patience,
+            patience=s.patience,
             music_steps=round(sum(map(len, train)) / per_pass),
         )
-        self.escape_bias = likeliest_bias(*self._codes(self._precise(), valid))
-
-    def _network(self) -> ChordNetwork:
-        return ChordNetwork(len(self.vocabulary), self.embedding, self.hidden, self.layers)
-
-    def _precise(self) -> ChordNetwork:
-        """The network in double precision: single rounds differently in batches of other sizes."""
-        return copy.deepcopy(self.network).double().eval()
-
-    def windows(self, pieces: Sequence[Roll]) -> Ints:
-        """(windows, sequence + 1) every step of every piece as target once, after its beginning."""
-        rows = []
-        for piece in pieces:
-            tokens = np.append(self.vocabulary.unknown + 1, self.vocabulary.encode(piece))
-            for start in range(0, len(piece), self.sequence):
-                row = np.full(self.sequence + 1, -1)
-                part = tokens[start : start + self.sequence + 1]
-                row[: len(part)] = part
-                rows.append(row)
-        return np.array(rows, dtype=np.int64).reshape(-1, self.sequence + 1)
+        self.escape_bias = likeliest_bias(*self._codes(token_model.precise(self.network), valid))
 
     # -- likelihood ---------------------------------------------------------------------------
 
@@ -209,7 +177,7 @@ class ChordLSTM:
 
     def log_probabilities(self, pieces: Sequence[Roll]) -> list[Floats]:
         """log p of every frame (steps,) of every piece, given the frames before it."""
-        escape, named, spelled = self._codes(self._precise(), pieces)
+        escape, named, spelled = self._codes(token_model.precise(self.network), pieces)
         ends = np.cumsum([len(piece) for piece in pieces])
         return np.split(mixture(escape + self.escape_bias, named, spelled), ends)[: len(pieces)]
 
@@ -218,12 +186,12 @@ class ChordLSTM:
     ) -> tuple[Floats, Floats, Floats]:
         """The logit of the escape, log p(chord | named) and log p(frame | spelled) of all frames.
 
-        Piece after piece, though the network reads many at once.
+        They are in the order of the pieces, although the network reads many pieces at once.
         """
         starts = np.cumsum([0] + [len(piece) for piece in pieces])
         escape, named = np.zeros(starts[-1]), np.zeros(starts[-1])
         tokens = [self.vocabulary.encode(piece) for piece in pieces]
-        # The longest first: those that have ended fall off the end of the batch.
+        # The longest first, so that pieces that have ended are the last rows of the batch.
         order = sorted(range(len(pieces)), key=lambda piece: -len(pieces[piece]))
         for group in _parts(order, PIECES):
             state, last = None, np.full(len(group), network.beginning)
@@ -267,12 +235,15 @@ class ChordLSTM:
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Chord after chord, many pieces at once. The escape is never drawn: samples hold chords
-        of the training pieces only, as the paper's do."""
-        network, continuations = self._precise(), []
+        """Continue the prompts chord by chord, many pieces at once.
+
+        The escape is never drawn: samples consist of chords of the training pieces, as in the
+        paper.
+        """
+        network, continuations = token_model.precise(self.network), []
         streams = generators(prompts, seed)
         for group in _parts(range(len(prompts)), PIECES):
-            # (pieces, steps, 2): what decides the chord, and the coin of the mixed sampler.
+            # (pieces, steps, 2): one number for the chord, one for the mixed sampler's choice.
             draws = np.stack([streams[piece].random((steps, 2)) for piece in group])
             tokens = self._continue(network, [prompts[piece] for piece in group], draws)
             frames = self.vocabulary.decode(tokens)
@@ -289,37 +260,28 @@ class ChordLSTM:
             np.append(network.beginning, self.vocabulary.encode(prompt.sounding()))
             for prompt in prompts
         ]
-        shape = (self.layers, len(prompts), self.hidden)
-        state = tuple(
-            torch.zeros(shape, dtype=torch.double, device=training.device()) for _ in "hc"
-        )
+        shape = (network.lstm.num_layers, len(prompts), network.lstm.hidden_size)
+        hidden, cell = torch.zeros((2, *shape), dtype=torch.double, device=training.device())
         for length in sorted({prompt.length for prompt in prompts}):
             rows = [row for row, prompt in enumerate(prompts) if prompt.length == length]
             # The last token is left for the first step below.
             if length:
-                _, ended = network(_tensor(np.stack([tokens[row][:-1] for row in rows])))
-                for whole, part in zip(state, ended, strict=True):
-                    whole[:, rows] = part
+                inputs = np.stack([tokens[row][:-1] for row in rows])
+                _, ended = network(_tensor(inputs))
+                hidden[:, rows], cell[:, rows] = ended
+        state = (hidden, cell)
+        choose = token_model.SAMPLERS[self.settings.sampler]
         chosen = np.zeros(draws.shape[:2], dtype=np.int64)
         last = np.array([row[-1] for row in tokens])
         for step in range(draws.shape[1]):
-            hidden, state = network(_tensor(last[:, None]), state)
-            chances = network.out(hidden[:, 0])[:, :-1].softmax(dim=1)
-            last = self._choose(chances.cpu().numpy(), draws[:, step])
+            output, state = network(_tensor(last[:, None]), state)
+            chances = network.out(output[:, 0])[:, :-1].softmax(dim=1)
+            last = choose(chances.cpu().numpy(), draws[:, step])
             chosen[:, step] = last
         return chosen
 
-    def _choose(self, chances: Floats, draws: Floats) -> Ints:
-        """(pieces,) a chord for each row of chances (pieces, chords)."""
-        ends = chances.cumsum(axis=1)
-        drawn: Ints = (ends[:, :-1] <= draws[:, :1] * ends[:, -1:]).sum(axis=1)
-        best: Ints = chances.argmax(axis=1)
-        if self.sampler == "mixed":
-            return np.where(draws[:, 1] < 0.5, best, drawn)
-        return best if self.sampler == "argmax" else drawn
-
     def note_embedding(self) -> tuple[list[str], Floats]:
-        """The most frequent chords by their notes, and (chords, size) what was learnt of them."""
+        """The notes of the most frequent chords, and (chords, size) their embeddings."""
         order = np.argsort(-self.vocabulary.counts, kind="stable")[:400]
         names = [
             "-".join(note_name(int(key)) for key in np.flatnonzero(self.vocabulary.chords[c]))
@@ -328,15 +290,16 @@ class ChordLSTM:
         weights = self.network.embed.weight.detach()[_tensor(order)]
         return [name or "silence" for name in names], weights.double().cpu().numpy()
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write settings, vocabulary, rates and weights."""
-        arrays = {f"network.{k}": v.cpu().numpy() for k, v in self.network.state_dict().items()}
+        arrays = token_model.weights(self.network)
         chords = self.vocabulary
         arrays |= {"chords": chords.chords, "counts": chords.counts, "pieces": chords.pieces}
         arrays["rates"] = self.spelling.rates
-        saved.save(folder, {"settings": self.settings, "escape_bias": self.escape_bias}, arrays)
+        values = {"settings": asdict(self.settings), "escape_bias": self.escape_bias}
+        saved.save(folder, values, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -347,15 +310,13 @@ class ChordLSTM:
         system.vocabulary = ChordVocabulary(arrays["chords"], arrays["counts"], arrays["pieces"])
         system.spelling = Spelling(arrays["rates"])
         with training.seeded(0):
-            system.network = system._network()
-        weights = {k: torch.from_numpy(v) for k, v in arrays.items() if k.startswith("network.")}
-        system.network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
-        system.network.to(training.device()).eval()
+            system.network = system.build()
+        token_model.restore(system.network, arrays)
         return system
 
 
 def thinned(roll: Roll, most: int, rng: np.random.Generator) -> Roll:
-    """The frames (steps, keys), three random keys left of those with more than `most` (3.2)."""
+    """The frames (steps, keys); those of more than `most` keys keep three at random (3.2)."""
     crowded = roll.sum(axis=1) > most
     order = np.where(roll[crowded], rng.random((int(crowded.sum()), roll.shape[1])), 2.0)
     kept = np.zeros_like(roll[crowded])

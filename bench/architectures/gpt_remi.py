@@ -1,17 +1,18 @@
-"""A decoder-only Transformer over the REMI tokens of Rao & Xie 2022: what today's means make of them.
+"""A present-day decoder-only Transformer over the REMI tokens of Rao & Xie 2022.
 
     token -> 8 x (norm, causal attention with rotary positions; norm, feed-forward) -> norm -> 218
 
-Beside the tokens, only the music is theirs. Pieces are transposed at random while it learns, by at
-most half an octave either way.
+Only the tokens are from the paper. During training, pieces are transposed at random, by at most
+half an octave up or down.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -24,12 +25,13 @@ from bench.encodings import remi
 from bench.music import Score
 from bench.training import distributed, remi_pieces, saved, token_model
 from bench.training.attention import Cache, ContextNetwork, attend
+from bench.training.settings import Configured
 
 Ints = NDArray[np.int64]
 
 
 class Layer(nn.Module):
-    """Attention and a feed-forward network, each on the norm of its input and added to it."""
+    """Attention, then a feed-forward network; each normalises its input and is added to it."""
 
     def __init__(self, width: int, heads: int, full: int, dropout: float) -> None:
         super().__init__()
@@ -41,20 +43,20 @@ class Layer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, turn: Tensor, cache: Cache | None, number: int) -> Tensor:
-        """(batch, time, width) and the positions' angles (..., time, size / 2) -> the same."""
+        """(batch, time, width) -> (batch, time, width); `turn`: angles (..., time, size / 2)."""
         q, k, v = (
             part.unflatten(-1, (self.heads, -1))
             for part in self.project(self.first_norm(x)).chunk(3, dim=-1)
         )
-        heard = attend(rotate(q, turn), rotate(k, turn), v, True, cache, number)
-        x = x + self.drop(self.join(heard.flatten(-2)))
+        mixed = attend(rotate(q, turn), rotate(k, turn), v, True, cache, number)
+        x = x + self.drop(self.join(mixed.flatten(-2)))
         inner = nn.functional.gelu(self.up(self.second_norm(x)))
         summed: Tensor = x + self.drop(self.down(inner))
         return summed
 
 
 class GPTNetwork(ContextNetwork):
-    """Shapes: tokens (batch, time), hidden numbers (batch, time, width)."""
+    """Shapes: tokens (batch, time), hidden vectors (batch, time, width)."""
 
     def __init__(
         self,
@@ -75,14 +77,14 @@ class GPTNetwork(ContextNetwork):
         self.out = nn.Linear(width, vocabulary, bias=False)
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
-                # What is added to the stream is scaled down, so that it does not grow with depth.
-                added = name.endswith(("join.weight", "down.weight"))
-                nn.init.normal_(weight, std=0.02 / (math.sqrt(2 * layers) if added else 1.0))
+                # As GPT-2: residual branches are scaled down, or their sum would grow with depth.
+                residual = name.endswith(("join.weight", "down.weight"))
+                nn.init.normal_(weight, std=0.02 / (math.sqrt(2 * layers) if residual else 1.0))
 
     def forward(self, tokens: Tensor, cache: Cache | None = None, shift: int = 0) -> Tensor:
         """(batch, time) tokens, after those in the cache -> (batch, time, width).
 
-        `shift` moves all positions; nothing depends on it but rounding.
+        `shift` moves all positions; it changes only the rounding.
         """
         places = torch.arange(tokens.shape[1], device=tokens.device) + shift
         if cache is not None:
@@ -95,65 +97,47 @@ class GPTNetwork(ContextNetwork):
         return normed
 
     def loss(self, windows: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token."""
+        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is padding."""
         return token_model.surprise(self.out, self(windows[:, :-1].clamp(min=0)), windows[:, 1:])
 
 
 def angles(places: Tensor, size: int) -> Tensor:
-    """(..., size / 2) by how much each pair of numbers is turned at the places (...)."""
+    """(..., size / 2) the rotation of each pair of numbers at the positions (...)."""
     half = torch.arange(0, size, 2, device=places.device, dtype=torch.double)
     return places[..., None] * 10000.0 ** (-half / size)
 
 
 def rotate(x: Tensor, turn: Tensor) -> Tensor:
-    """(batch, time, heads, size) with its pairs turned by the angles (..., time, size / 2)."""
+    """(batch, time, heads, size) with its pairs rotated by the angles (..., time, size / 2)."""
     cos, sin = turn.cos().to(x.dtype)[..., None, :], turn.sin().to(x.dtype)[..., None, :]
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
-class GPTRemi:
-    """The network, trained with AdamW and a cosine schedule on segments anywhere in the pieces."""
+class GPTRemi(Configured):
+    """The network, trained by AdamW with a cosine schedule on segments at random places."""
 
+    @dataclass(frozen=True)
+    class Settings:
+        """Chosen here; no paper prescribes them."""
+
+        layers: int = 8  # of attention and feed-forward network
+        width: int = 512  # of the hidden vectors
+        heads: int = 8  # of attention
+        full: int = 2048  # size of the feed-forward network
+        dropout: float = 0.2  # of embeddings and of what each layer adds
+        context: int = 512  # tokens that the network sees; tokens of a segment
+        batch: int = 8  # segments of an update
+        rate: float = 6e-4  # highest learning rate of AdamW
+        decay: float = 0.1  # weight decay of AdamW
+        warm_up: int = 100  # updates until the highest learning rate
+        clip: float = 1.0  # largest norm of the gradient
+        transpose: int = 6  # semitones by which segments are shifted at most
+        patience: int | None = 10  # validations without a gain after which training ends
+
+    settings: Settings
     likelihood = Likelihood("upper", "score")
     network: GPTNetwork
-
-    def __init__(
-        self,
-        *,
-        layers: int = 8,
-        width: int = 512,
-        heads: int = 8,
-        full: int = 2048,
-        dropout: float = 0.2,
-        context: int = 512,
-        batch: int = 8,
-        rate: float = 6e-4,
-        decay: float = 0.1,
-        warm_up: int = 100,
-        clip: float = 1.0,
-        transpose: int = 6,
-        patience: int | None = 10,
-    ) -> None:
-        self.settings: dict[str, Any] = {
-            "layers": layers,
-            "width": width,
-            "heads": heads,
-            "full": full,
-            "dropout": dropout,
-            "context": context,
-            "batch": batch,
-            "rate": rate,
-            "decay": decay,
-            "warm_up": warm_up,
-            "clip": clip,
-            "transpose": transpose,
-            "patience": patience,
-        }
-        self.shape = (layers, width, heads, full, dropout, context)
-        self.context, self.batch, self.rate, self.decay = context, batch, rate, decay
-        self.warm_up, self.clip = warm_up, clip
-        self.transpose, self.patience = transpose, patience
 
     @property
     def parameter_count(self) -> int:
@@ -162,29 +146,35 @@ class GPTRemi:
 
     # -- learning -----------------------------------------------------------------------------
 
+    def build(self) -> GPTNetwork:
+        """The network, newly initialised."""
+        s = self.settings
+        return GPTNetwork(s.layers, s.width, s.heads, s.full, s.dropout, s.context)
+
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Train the network on transposed segments, and keep what the validation pieces like."""
+        """Train the network on transposed segments; keep the best weights by validation loss."""
+        s = self.settings
         with training.seeded(seed):
-            self.network = GPTNetwork(*self.shape).to(training.device())
+            self.network = self.build().to(training.device())
         tokens = [remi.encode(score) for score in train]
         held_out = token_model.windows(
-            [remi.encode(score) for score in valid], remi.BEGINNING, self.context
+            [remi.encode(score) for score in valid], remi.BEGINNING, s.context
         )
 
         def loss(step: int) -> Tensor:
             rng = np.random.default_rng([seed, step])
-            rows = token_model.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
+            rows = token_model.random_windows(tokens, remi.BEGINNING, s.context, s.batch, rng)
             for row in rows:
-                transpose(row, int(rng.integers(-self.transpose, self.transpose + 1)))
+                transpose(row, int(rng.integers(-s.transpose, s.transpose + 1)))
             return self.network.loss(token_model.tensor(distributed.part(rows)))
 
         def validate() -> float:
-            return token_model.mean_loss(self.network, held_out, self.batch)
+            return token_model.mean_loss(self.network, held_out, s.batch)
 
-        segments = sum(-(-len(sequence) // self.context) for sequence in tokens)
-        per_pass = training.batches_per_pass(segments, self.batch)
+        segments = sum(-(-len(sequence) // s.context) for sequence in tokens)
+        per_pass = training.batches_per_pass(segments, s.batch)
         steps = training.updates(budget, per_pass)
         weights = [w for w in self.network.parameters() if w.dim() == 2]
         others = [w for w in self.network.parameters() if w.dim() != 2]
@@ -193,21 +183,21 @@ class GPTRemi:
             loss,
             torch.optim.AdamW(
                 [
-                    {"params": weights, "weight_decay": self.decay},
+                    {"params": weights, "weight_decay": s.decay},
                     {"params": others, "weight_decay": 0.0},
                 ],
-                lr=self.rate,
+                lr=s.rate,
                 betas=(0.9, 0.95),
             ),
             steps=steps,
             seed=seed,
             log=log,
-            schedule=lambda step: cosine(step, steps, self.warm_up),
-            clip=self.clip,
+            schedule=lambda step: cosine(step, steps, s.warm_up),
+            clip=s.clip,
             validate=validate if len(held_out) and steps >= per_pass else None,
             every=per_pass,
-            patience=self.patience,
-            music_steps=token_model.music_steps(train, tokens, self.batch * self.context),
+            patience=s.patience,
+            music_steps=token_model.music_steps(train, tokens, s.batch * s.context),
         )
 
     # -- likelihood ---------------------------------------------------------------------------
@@ -219,27 +209,27 @@ class GPTRemi:
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Token after token with a cache, many pieces at once."""
+        """Continue the prompts token by token, many pieces at once."""
         return remi_pieces.sample(self.network, prompts, steps, seed)
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write settings and weights."""
-        saved.save(folder, {"settings": self.settings}, token_model.weights(self.network))
+        saved.save(folder, {"settings": asdict(self.settings)}, token_model.weights(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The system as it was saved."""
         values, arrays = saved.load(folder)
         system = cls(**values["settings"])
-        system.network = GPTNetwork(*system.shape)
+        system.network = system.build()
         token_model.restore(system.network, arrays)
         return system
 
 
 def transpose(tokens: Ints, semitones: int) -> None:
-    """Shift the pitches among the tokens, unless one would leave the keyboard."""
+    """Shift the pitches among the tokens in place, unless one would leave the keyboard."""
     pitches = remi.KINDS[np.maximum(tokens, 0)] == remi.IS_PITCH
     shifted = tokens[pitches] + semitones
     if ((shifted >= remi.PITCH) & (shifted < remi.VELOCITY)).all():
@@ -247,7 +237,7 @@ def transpose(tokens: Ints, semitones: int) -> None:
 
 
 def cosine(step: int, steps: int, warm_up: int) -> float:
-    """The share of the learning rate: up over the first steps, then down to a tenth."""
+    """The factor of the learning rate: rises to 1 over `warm_up` steps, then falls to a tenth."""
     warm_up = min(warm_up, 1 + steps // 10)
     if step < warm_up:
         return (step + 1) / warm_up

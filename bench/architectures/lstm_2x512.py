@@ -2,8 +2,8 @@
 
     frame before -> LSTM 512 -> dropout 0.2 -> LSTM 512 -> 88 sigmoids
 
-"Stateful": the state after a window is where the next one begins. Corrected, the next window
-goes on in the same piece. As published, it is another window of any piece.
+"Stateful": each window begins with the state in which the window before it ended. Corrected, the
+next window continues the same piece. As published, it is a random window of any piece.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ STRIDE = 9  # of the original's windows
 def scale_free(chances: Tensor, frames: Tensor) -> Tensor:
     """(...) Keras' categorical cross-entropy of chances (..., keys), as if they were a softmax.
 
-    The chances are divided by their sum: k notes cost k ln k at best, silence nothing, and all
-    chances may shrink together.
+    The chances are divided by their sum: k notes cost at least k ln k, silence costs nothing, and
+    nothing keeps all chances from shrinking together.
     """
     shares = chances / chances.sum(dim=-1, keepdim=True)
     return -(frames * shares.clamp(EPSILON, 1 - EPSILON).log()).sum(dim=-1)
 
 
 class StatefulNetwork(FrameNetwork):
-    """Two layers and dropout between them; keeps the states in which its lanes were left."""
+    """Two layers with dropout between them. Remembers the state in which each lane ended."""
 
-    left: Tensor
+    left: Tensor  # (4, lanes, hidden)
 
     def __init__(self, keys: int, hidden: int, dropout: float, lanes: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class StatefulNetwork(FrameNetwork):
         self.upper = nn.LSTM(hidden, hidden, batch_first=True)
         self.out = nn.Linear(hidden, keys)
         for lstm in (self.lower, self.upper):
-            # Keras: Glorot, orthogonal, and a forget bias of 1. Gates: input, forget, cell, output.
+            # As Keras: Glorot, orthogonal, a forget bias of 1. Gates: input, forget, cell, output.
             inputs, recurrent, bias, second = lstm.all_weights[0]
             nn.init.xavier_uniform_(inputs)
             for gate in torch.split(recurrent.detach(), hidden):
@@ -72,7 +72,7 @@ class StatefulNetwork(FrameNetwork):
         self.register_buffer("left", torch.zeros(4, lanes, hidden))
 
     def start(self, steps: Tensor) -> State:
-        """Zeros: nothing has been read. Hidden and cell of the lower layer, then of the upper."""
+        """Zeros: hidden and cell state of the lower layer, then of the upper."""
         return tuple(self.out.weight.new_zeros(1, len(steps), self.hidden) for _ in range(4))
 
     def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
@@ -86,24 +86,24 @@ class StatefulNetwork(FrameNetwork):
         return independent(self.out(context), frames)
 
     def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
-        """(batch, keys), each key for itself."""
+        """(batch, keys), each key independently."""
         chance: Tensor = self.out(context).sigmoid()
         return (uniform < chance).to(context.dtype)
 
-    def go_on(self, windows: Windows, anew: bool) -> Tensor:
-        """Mean -log p of windows that follow, lane by lane, those before.
+    def continue_lanes(self, windows: Windows, restart: bool) -> Tensor:
+        """Mean -log p of windows, each of which continues its lane.
 
-        A piece begins from zeros, and all lanes do where they are `anew`.
+        The state is zero at the beginning of a piece, and in all lanes if `restart`.
         """
         lanes = len(windows.frames)
-        state = self.left[:, :lanes] * (windows.steps > 0)[:, None] * (not anew)
+        state = self.left[:, :lanes] * (windows.steps > 0)[:, None] * (not restart)
         context, after = self.read(windows.before, tuple(part[None] for part in state))
         self.left[:, :lanes] = torch.cat(after).detach().to(self.left.dtype)
         surprise = -self.log_probability(context, windows.frames)
         return (surprise * windows.held).sum() / windows.held.sum()
 
     def last_only(self, windows: Windows) -> Tensor:
-        """The original's loss: of the frame after each window, from whatever states were left."""
+        """The original's loss: of each window's last frame, from the state its lane was left in."""
         lanes = len(windows.frames)
         zeros = self.start(windows.steps)
         state = tuple(part[None].clone() for part in self.left[:2, :lanes])
@@ -118,8 +118,8 @@ def lane_order(
 ) -> list[NDArray[np.int64]]:
     """One pass over all windows: for each update the (lanes, 2) piece and start of its windows.
 
-    The windows of the pieces, in an order of this pass's own, are one long row, and every lane
-    reads its part of it from left to right. The last lane's may be shorter.
+    The pieces are shuffled again in each pass and their windows put in one long row. Every lane
+    reads its part of the row from left to right; the last lane's part may be shorter.
     """
     order = np.random.default_rng([seed, turn]).permutation(len(pieces))
     rows = starts([pieces[piece] for piece in order], length)
@@ -128,49 +128,48 @@ def lane_order(
     return [rows[step::updates] for step in range(updates)]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The paper's, and which of its defects are kept."""
+class LSTM2x512(FrameSystem):
+    """The paper's baseline, corrected or as published."""
 
-    hidden: int = 512
-    dropout: float = 0.2
-    batch: int = 32
-    sequence: int = 32
-    rate: float = 0.001
-    rho: float = 0.9
-    epsilon: float = 1e-6
-    clip: float | None = 5.0
-    patience: int | None = 5
-    as_published: bool = False
+    @dataclass(frozen=True)
+    class Settings:
+        """The paper's network."""
 
+        hidden: int = 512  # units of an LSTM layer
+        dropout: float = 0.2  # between the layers
+        batch: int = 32  # windows of an update; the number of lanes
+        sequence: int = 32  # steps of a window
+        rate: float = 0.001  # learning rate of RMSprop
+        rho: float = 0.9  # decay of RMSprop's mean of squares
+        epsilon: float = 1e-6  # of RMSprop
+        clip: float | None = 5.0  # largest norm of the gradient
+        patience: int | None = 5  # validations without a gain after which training ends
+        as_published: bool = False  # the original's windows, loss and initial biases
 
-class LSTM2x512(FrameSystem[Settings]):
-    """The paper's baseline, corrected or as it was published."""
-
-    Settings = Settings
+    settings: Settings
     network: StatefulNetwork
 
     def build(self) -> StatefulNetwork:
-        """The network, freshly drawn."""
+        """The network, newly initialised."""
         s = self.settings
         return StatefulNetwork(self.keys, s.hidden, s.dropout, s.batch)
 
     def begin(self, train: Sequence[Roll]) -> None:
-        """Let the keys' biases be their log-odds in the training pieces."""
+        """Set the output biases to the keys' log-odds in the training pieces."""
         if not self.settings.as_published:
             self.network.out.bias.data.copy_(log_odds(train))
 
     def go_on(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Train the network that there is: for what is learnt in stages."""
+        """Continue to train the network, for training in stages."""
         held_out = [score.sounding() for score in valid if score.length]
         self.train([score.sounding() for score in train], held_out, budget, seed, log)
 
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """RMSprop; one update per window of every lane."""
+        """Train by RMSprop; an update reads the next window of every lane."""
         s = self.settings
         overlapping = starts(train, s.sequence, STRIDE)
         lengths = np.array([len(piece) for piece in train])
@@ -189,7 +188,7 @@ class LSTM2x512(FrameSystem[Settings]):
                 passes.clear()
                 passes[turn] = lane_order(train, s.sequence, s.batch, seed, turn)
             windows = cut(train, passes[turn][place], s.sequence)
-            return self.network.go_on(windows, anew=place == 0)
+            return self.network.continue_lanes(windows, restart=place == 0)
 
         def as_published(step: int) -> Tensor:
             chosen = overlapping[training.batch(rows, s.batch, seed, step)]

@@ -3,13 +3,14 @@
     message before -> embedding 128 -> LSTM 2 x 128 -> softmax over messages and the escape
 
 The paper's network knows only the messages of its training pieces. Here one more word, the escape,
-stands for all others; what it is followed by is spelled out (`bench.encodings.midi_messages`). With
-that and the grammar every piece has a probability, and those of all pieces sum to 1.
+stands for all others; the message is then spelled out (`bench.encodings.midi_messages`). With the
+escape and the grammar every piece has a probability, and they sum to 1 over all pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -28,19 +29,19 @@ from bench.encodings.midi_messages import (
     messages,
     score_of,
 )
-from bench.errors import BenchError
 from bench.music import Score
 from bench.seeds import generators
 from bench.training import saved, token_model
+from bench.training.settings import Configured
 
-SURE = 30.0  # the logit of an escape where no known message may follow
+SURE = 30.0  # the logit of the escape where no known message may follow
 
 Ints = NDArray[np.int64]
 State = tuple[Tensor, Tensor]  # (layers, batch, hidden) each
 
 
 class MessageNetwork(nn.Module):
-    """Words 0..n-1, then the escape; as input also the beginning of a piece."""
+    """Words 0..n-1, then the escape; its input has one more word, the beginning of a piece."""
 
     def __init__(self, words: int, embedding: int, hidden: int, layers: int) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class MessageNetwork(nn.Module):
         self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
         self.project = nn.Linear(hidden, words + 1)
         for layer in range(layers):
-            # TensorFlow's BasicLSTMCell: a forget bias of 1. Gates: input, forget, cell, output.
+            # A forget bias of 1, as TensorFlow's BasicLSTMCell. Gates: input, forget, cell, output.
             for name, value in (("bias_ih", 1.0), ("bias_hh", 0.0)):
                 bias = getattr(self.lstm, f"{name}_l{layer}")
                 nn.init.constant_(bias[hidden : 2 * hidden], value)
@@ -60,7 +61,7 @@ class MessageNetwork(nn.Module):
         return hidden, state
 
     def loss(self, windows: Tensor) -> Tensor:
-        """Mean cross-entropy of the words 1.. of windows (batch, time + 1); -1 is no word."""
+        """Mean cross-entropy of the words 1.. of windows (batch, time + 1); -1 is padding."""
         hidden, _ = self(windows[:, :-1].clamp(min=0))
         return token_model.surprise(self.project, hidden, windows[:, 1:])
 
@@ -91,59 +92,38 @@ class MessageNetwork(nn.Module):
         return state[0][:, rows].contiguous(), state[1][:, rows].contiguous()
 
 
-class MidiLSTM:
-    """The network, its vocabulary, and what an unknown message costs.
+class MidiLSTM(Configured):
+    """The network, its vocabulary, and what an unknown message costs."""
 
-    `sampler`: a draw from the `softmax`, its `argmax`, or `mixed`: either, by the toss of a coin.
-    With `grammar` off any message may follow any, as in the paper. With `train` off the weights
-    stay as they were drawn: the paper's untrained network.
-    """
+    @dataclass(frozen=True)
+    class Settings:
+        """The paper's network, trained as char-rnn trains."""
 
+        hidden: int = 128  # units of an LSTM layer
+        layers: int = 2  # LSTM layers
+        embedding: int = 128  # size of a message's embedding
+        batch: int = 50  # windows of an update
+        sequence: int = 50  # messages of a window
+        rate: float = 0.002  # learning rate of Adam
+        decay: float = 0.97  # factor of the learning rate after each `decay_every` updates
+        decay_every: int = 665  # updates
+        clip: float = 5.0  # largest norm of the gradient
+        patience: int | None = 5  # validations without a gain after which training ends
+        # A sample's words: drawn from the softmax, the most probable, or each half of the time.
+        sampler: Literal["softmax", "argmax", "mixed"] = "softmax"
+        grammar: bool = True  # False: any message may follow any other, as in the paper
+        train: bool = True  # False: the weights keep their initial values, as a baseline
+
+    settings: Settings
     vocabulary: MessageVocabulary
     spelling: Spelling
     network: MessageNetwork
-    escape_bias: float  # added to the escape's logit, by the validation pieces
+    escape_bias: float  # added to the escape's logit; fitted on the validation pieces
 
-    def __init__(
-        self,
-        *,
-        hidden: int = 128,
-        layers: int = 2,
-        embedding: int = 128,
-        batch: int = 50,
-        sequence: int = 50,
-        rate: float = 0.002,
-        decay: float = 0.97,
-        decay_every: int = 665,
-        clip: float = 5.0,
-        patience: int | None = 5,
-        sampler: Literal["softmax", "argmax", "mixed"] = "softmax",
-        grammar: bool = True,
-        train: bool = True,
-    ) -> None:
-        if sampler not in token_model.SAMPLERS:
-            raise BenchError(f"sampler = '{sampler}': choose {', '.join(token_model.SAMPLERS)}.")
-        self.settings: dict[str, Any] = {
-            "hidden": hidden,
-            "layers": layers,
-            "embedding": embedding,
-            "batch": batch,
-            "sequence": sequence,
-            "rate": rate,
-            "decay": decay,
-            "decay_every": decay_every,
-            "clip": clip,
-            "patience": patience,
-            "sampler": sampler,
-            "grammar": grammar,
-            "train": train,
-        }
-        self.shape = (embedding, hidden, layers)
-        self.batch, self.sequence = batch, sequence
-        self.rate, self.decay, self.decay_every = rate, decay, decay_every
-        self.clip, self.patience = clip, patience
-        self.sampler, self.grammar, self.trains = sampler, grammar, train
-        self.likelihood = Likelihood("exact" if grammar else "upper", "score")
+    @property
+    def likelihood(self) -> Likelihood:
+        """Exact; without the grammar a bound, since messages that no piece has take probability."""
+        return Likelihood("exact" if self.settings.grammar else "upper", "score")
 
     @property
     def parameter_count(self) -> int:
@@ -152,55 +132,59 @@ class MidiLSTM:
 
     # -- learning -----------------------------------------------------------------------------
 
+    def build(self) -> MessageNetwork:
+        """A network for the vocabulary, newly initialised."""
+        s = self.settings
+        return MessageNetwork(len(self.vocabulary), s.embedding, s.hidden, s.layers)
+
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Name the training messages, train the network, weigh the escape by the validation."""
+        """Make the vocabulary, train the network, fit the escape's bias on validation pieces."""
+        s = self.settings
         rows = [messages(score) for score in train]
         self.vocabulary, self.spelling = MessageVocabulary.of(rows), Spelling.of(rows)
         self.escape_bias = 0.0
         with training.seeded(seed):
-            self.network = MessageNetwork(len(self.vocabulary), *self.shape)
+            self.network = self.build()
         self.network.to(training.device()).eval()
-        if not self.trains or not len(self.vocabulary):
+        if not s.train or not len(self.vocabulary):
             return
         words = [self.vocabulary.encode(row) for row in rows]
-        windows = torch.from_numpy(
-            token_model.windows(words, self.network.beginning, self.sequence)
-        )
+        windows = torch.from_numpy(token_model.windows(words, self.network.beginning, s.sequence))
         held_out = token_model.windows(
             [self.vocabulary.encode(messages(score)) for score in valid],
             self.network.beginning,
-            self.sequence,
+            s.sequence,
         )
-        # A message of a single training piece would be unknown had that piece been held out. Half
-        # of the time it counts as such, so that the escape is learnt in its contexts.
+        # A message that only one training piece has would be unknown if that piece were held out.
+        # Half of the time it is treated as unknown, so that the escape is learnt in its contexts.
         rare = torch.from_numpy(np.append(self.vocabulary.pieces == 1, [False] * 3))
-        per_pass = training.batches_per_pass(len(windows), self.batch)
+        per_pass = training.batches_per_pass(len(windows), s.batch)
 
         def loss(step: int) -> Tensor:
-            tokens = windows[training.batch(len(windows), self.batch, seed, step)]
-            once = rare[tokens] & (torch.rand(tokens.shape) < 0.5)
-            tokens = tokens.masked_fill(once, self.vocabulary.unknown)
+            tokens = windows[training.batch(len(windows), s.batch, seed, step)]
+            masked = rare[tokens] & (torch.rand(tokens.shape) < 0.5)
+            tokens = tokens.masked_fill(masked, self.vocabulary.unknown)
             return self.network.loss(tokens.to(training.device()))
 
         def validate() -> float:
-            return token_model.mean_loss(self.network, held_out, self.batch)
+            return token_model.mean_loss(self.network, held_out, s.batch)
 
         steps = training.updates(budget, per_pass)
         training.train(
             self.network,
             loss,
-            torch.optim.Adam(self.network.parameters(), lr=self.rate),
+            torch.optim.Adam(self.network.parameters(), lr=s.rate),
             steps=steps,
             seed=seed,
             log=log,
-            schedule=lambda step: self.decay ** (step // self.decay_every),
-            clip=self.clip,
+            schedule=lambda step: s.decay ** (step // s.decay_every),
+            clip=s.clip,
             validate=validate if len(held_out) and steps >= per_pass else None,
             every=max(10, per_pass),
-            patience=self.patience,
-            music_steps=token_model.music_steps(train, words, self.batch * self.sequence),
+            patience=s.patience,
+            music_steps=token_model.music_steps(train, words, s.batch * s.sequence),
         )
         escape, named, spelled, _ = self._codes(valid)
         self.escape_bias = likeliest_bias(escape, named, spelled)
@@ -215,47 +199,47 @@ class MidiLSTM:
 
     @torch.no_grad()
     def _codes(self, scores: Sequence[Score]) -> tuple[Floats, Floats, Floats, Ints]:
-        """For every message, and for each piece's end: the logit of the escape, log p of it among
-        the known messages that may follow, log p of it spelled out, and whose it is."""
+        """For every message and every piece's end: the logit of the escape, log p among the known
+        messages that may follow, log p when spelled out, and the number of the piece."""
         network = token_model.precise(self.network)
         rows = [messages(score) for score in scores]
         words = [self.vocabulary.encode(row) for row in rows]
-        found: list[NDArray[Any]] = [np.zeros((4, 0))]
+        codes: list[NDArray[Any]] = [np.zeros((4, 0))]
         for group in token_model.groups([len(row) + 1 for row in rows], network.width):
-            held = network.hidden([np.append(network.beginning, words[piece]) for piece in group])
+            hidden = network.hidden([np.append(network.beginning, words[piece]) for piece in group])
             lengths = [scores[piece].length for piece in group]
-            rules = Grammar(self.vocabulary, lengths, free=not self.grammar)
+            rules = Grammar(self.vocabulary, lengths, free=not self.settings.grammar)
             for place in range(max(len(rows[piece]) for piece in group) + 1):
-                here = [
-                    at
-                    for at, piece in enumerate(group)
-                    if place <= len(rows[piece]) and not rules.done[at]
+                active = [
+                    row
+                    for row, piece in enumerate(group)
+                    if place <= len(rows[piece]) and not rules.done[row]
                 ]
-                if not here:
+                if not active:
                     break
                 now = np.zeros((len(group), 3), dtype=np.int64)
-                ends = np.array([place == len(rows[group[at]]) for at in here])
-                for at, end in zip(here, ends, strict=True):
-                    now[at] = (0, 0, lengths[at]) if end else rows[group[at]][place]
+                ends = np.array([place == len(rows[group[row]]) for row in active])
+                for row, end in zip(active, ends, strict=True):
+                    now[row] = (0, 0, lengths[row]) if end else rows[group[row]][place]
                 word = [
-                    -1 if end else words[group[at]][place]
-                    for at, end in zip(here, ends, strict=True)
+                    -1 if end else words[group[row]][place]
+                    for row, end in zip(active, ends, strict=True)
                 ]
-                logits = network.project(torch.stack([held[at][place] for at in here]))
+                logits = network.project(torch.stack([hidden[row][place] for row in active]))
                 logs = logits.cpu().numpy()
-                escape, named = self._named(logs, rules, np.array(here), np.array(word))
+                escape, named = self._named(logs, rules, np.array(active), np.array(word))
                 message, end_cost = rules.spelled(now, self.spelling)
-                spelled = np.where(ends, end_cost[here], message[here])
-                found.append(np.stack([escape, named, spelled, np.array(group)[here]]))
+                spelled = np.where(ends, end_cost[active], message[active])
+                codes.append(np.stack([escape, named, spelled, np.array(group)[active]]))
                 rules.follow(now)
-        escape, named, spelled, piece = np.concatenate(found, axis=1)
+        escape, named, spelled, piece = np.concatenate(codes, axis=1)
         return escape, named, spelled, piece.astype(np.int64)
 
-    def _named(self, logs: Floats, rules: Grammar, here: Ints, word: Ints) -> tuple[Floats, Floats]:
+    def _named(self, logs: Floats, rules: Grammar, rows: Ints, word: Ints) -> tuple[Floats, Floats]:
         """(rows,) the logit of the escape and log p of the word, or of ending where it is -1."""
         if not len(self.vocabulary):
-            return np.full(len(here), SURE), np.full(len(here), -np.inf)
-        legal, late = rules.legal()[here], rules.ending()[here]
+            return np.full(len(rows), SURE), np.full(len(rows), -np.inf)
+        legal, late = rules.legal()[rows], rules.ending()[rows]
         wanted = np.where(word[:, None] < 0, late, np.arange(len(self.vocabulary)) == word[:, None])
         total = token_model.log_sum(logs[:, :-1], legal)
         possible = np.isfinite(total)
@@ -267,18 +251,19 @@ class MidiLSTM:
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Message after message, many pieces at once. The escape is never drawn: samples hold
-        messages of the training pieces only, as the paper's do. Notes that hang are released by
-        the end; how many is printed."""
+        """Continue the prompts message by message, many pieces at once.
+
+        The escape is never drawn: samples consist of messages of the training pieces, as in the
+        paper. Notes that no message releases end with the piece; their number is printed.
+        """
         network, streams = token_model.precise(self.network), generators(prompts, seed)
         continuations, hanging, idle = [], 0, 0
         for start in range(0, len(prompts), token_model.PIECES):
             group = prompts[start : start + token_model.PIECES]
             rows = [messages(prompt) for prompt in group]
             lengths = [prompt.length for prompt in group]
-            rules = Grammar(
-                self.vocabulary, [length + steps for length in lengths], free=not self.grammar
-            )
+            ends = [length + steps for length in lengths]
+            rules = Grammar(self.vocabulary, ends, free=not self.settings.grammar)
             _follow_all(rules, rows)
             rules.begin(lengths)
             drawn = token_model.draw(
@@ -286,17 +271,17 @@ class MidiLSTM:
                 [np.append(network.beginning, self.vocabulary.encode(row)) for row in rows],
                 rules,
                 streams[start : start + token_model.PIECES],
-                token_model.SAMPLERS[self.sampler],
+                token_model.SAMPLERS[self.settings.sampler],
             )
-            for prompt, said, then in zip(group, rows, drawn, strict=True):
-                whole = np.concatenate([said, self.vocabulary.rows[then]])
-                piece, hung, nothing = score_of(whole, prompt.length + steps, prompt.grid)
-                hanging, idle = hanging + hung, idle + nothing
+            for prompt, before, after in zip(group, rows, drawn, strict=True):
+                whole = np.concatenate([before, self.vocabulary.rows[after]])
+                piece, unreleased, unmatched = score_of(whole, prompt.length + steps, prompt.grid)
+                hanging, idle = hanging + unreleased, idle + unmatched
                 continuations.append(piece.slice(prompt.length, prompt.length + steps))
         print(f"{hanging} notes released by the end of {len(prompts)} pieces, {idle} idle releases")
         return continuations
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write settings, vocabulary, waits and weights."""
@@ -304,7 +289,8 @@ class MidiLSTM:
         words = self.vocabulary
         arrays |= {"rows": words.rows, "counts": words.counts, "pieces": words.pieces}
         arrays["waits"] = self.spelling.waits
-        saved.save(folder, {"settings": self.settings, "escape_bias": self.escape_bias}, arrays)
+        values = {"settings": asdict(self.settings), "escape_bias": self.escape_bias}
+        saved.save(folder, values, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -314,13 +300,13 @@ class MidiLSTM:
         system.escape_bias = values["escape_bias"]
         system.vocabulary = MessageVocabulary(arrays["rows"], arrays["counts"], arrays["pieces"])
         system.spelling = Spelling(arrays["waits"])
-        system.network = MessageNetwork(len(system.vocabulary), *system.shape)
+        system.network = system.build()
         token_model.restore(system.network, arrays)
         return system
 
 
 def _follow_all(rules: Grammar, rows: Sequence[Ints]) -> None:
-    """Let every piece go on by all of its messages."""
+    """Advance every piece by all of its messages."""
     done = rules.done
     for place in range(max((len(row) for row in rows), default=0)):
         rules.done = done | np.array([place >= len(row) for row in rows])

@@ -2,15 +2,17 @@
 
     3 notes x (pitch, velocity, wait), standardised -> LSTM 48 -> dense 24 -> dense 3
 
-The loss of the pitch is low where the prediction is consonant with the truth (`bumps`; the paper's
-own, a `polynomial`, is for the as-published variant); velocity and wait have a fifth of their mean
-squared error. The paper feeds the regression back as it is. Here its residuals on the validation
-pieces make a distribution of it, which is drawn from and which gives every score a probability.
+The loss of the pitch is low where the prediction is consonant with the true pitch (`bumps`; the
+paper's own loss, a `polynomial`, is for the as-published variant). Velocity and wait add a fifth of
+their mean squared error. The paper feeds the regression back as it is. Here the residuals on the
+validation pieces turn it into a distribution, from which notes are drawn, and which gives every
+score a probability.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -27,19 +29,20 @@ from bench.errors import BenchError
 from bench.music import HIGHEST, KEYS, LOWEST, Score
 from bench.seeds import generators
 from bench.training import saved, token_model
+from bench.training.settings import Configured
 
-GOOD = (0, 4, 7)  # semitones from the truth, modulo 12, that sound well (2.3)
+GOOD = (0, 4, 7)  # semitones from the true pitch, modulo 12, that are consonant (2.3)
 WIDTH = 0.5  # of a bump, in semitones
-DEGREE, REACH = 24, 12  # of the polynomial, and the interval it is fitted on
-NARROWEST = 0.1  # standard deviation: constant velocities leave no residuals
+DEGREE, REACH = 24, 12  # of the polynomial, and the semitones up and down that it is fitted on
+NARROWEST = 0.1  # standard deviation, since constant velocities leave no residuals
 
 Ints = NDArray[np.int64]
 
 
 class NoteNetwork(nn.Module):
-    """An LSTM as in Keras, with one bias, unrolled over the few notes it looks back at.
+    """An LSTM as in Keras, with one bias, unrolled over the few notes that it reads.
 
-    `hard` gates are Keras' of the time: 0.2 x + 0.5, cut to [0, 1].
+    `hard` gates are those of Keras at the time: 0.2 x + 0.5, clipped to [0, 1].
     """
 
     def __init__(self, hidden: int, dense: int, hard: bool) -> None:
@@ -71,7 +74,7 @@ class NoteNetwork(nn.Module):
 
 
 def bumps(distance: Tensor) -> Tensor:
-    """(...) what semitones (...) between prediction and truth cost: least at 0, bounded, smooth."""
+    """(...) the cost of a distance (...) in semitones: lowest at 0, bounded, smooth."""
     cost = 1 + 0.05 * (torch.sqrt(1 + (distance / 12) ** 2) - 1)
     for good in GOOD:
         around = torch.remainder(distance - good + 6, 12) - 6
@@ -81,7 +84,7 @@ def bumps(distance: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _coefficients() -> tuple[float, ...]:
-    """Of the Chebyshev polynomial that best fits the corners of the paper's figure 3."""
+    """The Chebyshev coefficients that best fit the corners of the paper's figure 3."""
     from numpy.polynomial import chebyshev
 
     corners = np.arange(-REACH, REACH + 1)
@@ -92,72 +95,54 @@ def _coefficients() -> tuple[float, ...]:
 
 
 def polynomial(distance: Tensor) -> Tensor:
-    """(...) the paper's cost as far as it can be told: a polynomial, beyond an octave its value
-    there and a tenth more for every octave."""
+    """(...) the paper's cost, as far as it is described.
+
+    It is a polynomial up to an octave, and beyond that rises by a tenth with every octave.
+    """
     inside = distance.clamp(-REACH, REACH) / REACH
-    after, twice = torch.zeros_like(inside), torch.zeros_like(inside)
+    next_sum, second_sum = torch.zeros_like(inside), torch.zeros_like(inside)
     first, *rest = _coefficients()
     for coefficient in reversed(rest):  # Clenshaw's recurrence
-        after, twice = coefficient + 2 * inside * after - twice, after
+        next_sum, second_sum = coefficient + 2 * inside * next_sum - second_sum, next_sum
     outside = (distance.abs() - REACH).clamp(min=0) / REACH
-    return first + inside * after - twice + 0.1 * outside
+    return first + inside * next_sum - second_sum + 0.1 * outside
 
 
 LOSSES = {"bumps": bumps, "polynomial": polynomial}
 
 
-class NoteLSTM:
-    """The network, what its numbers are scaled by, and how far it is off.
+class NoteLSTM(Configured):
+    """The network, the scaling of its inputs, and the spread of its residuals."""
 
-    `loss` and `gates` as above; `feedback`: the next note is drawn by its distribution (`draw`),
-    or is the `regression` itself, as in the paper.
-    """
+    @dataclass(frozen=True)
+    class Settings:
+        """The paper's network, with the corrected loss and feedback."""
 
+        hidden: int = 48  # units of the LSTM
+        dense: int = 24  # units of the layer after it
+        look_back: int = 3  # notes that the network reads
+        loss: Literal["bumps", "polynomial"] = "bumps"  # of the pitch; the paper's is a polynomial
+        gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid"  # hard-sigmoid: as in old Keras
+        # The next note: drawn from the distribution, or the regression itself, as in the paper.
+        feedback: Literal["draw", "regression"] = "draw"
+        share: float = 0.2  # weight of the squared errors of velocity and wait
+        batch: int = 64  # notes of an update
+        rate: float = 0.01  # learning rate of gradient descent
+        patience: int | None = 5  # validations without a gain after which training ends
+
+    settings: Settings
     network: NoteNetwork
-    centre: Floats  # (3,) pitch, velocity, wait in quarters
-    scale: Floats
+    centre: Floats  # (3,) mean of pitch, velocity, and wait in quarters
+    scale: Floats  # (3,) their standard deviations
     spread: Floats  # (3,) standard deviations of the residuals
     durations: Steps
 
-    def __init__(
-        self,
-        *,
-        hidden: int = 48,
-        dense: int = 24,
-        look_back: int = 3,
-        loss: Literal["bumps", "polynomial"] = "bumps",
-        gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid",
-        feedback: Literal["draw", "regression"] = "draw",
-        share: float = 0.2,
-        batch: int = 64,
-        rate: float = 0.01,
-        patience: int | None = 5,
-    ) -> None:
-        if loss not in LOSSES or feedback not in ("draw", "regression"):
-            raise BenchError(
-                f"loss = '{loss}', feedback = '{feedback}': choose bumps or polynomial, and draw or"
-                " regression."
-            )
-        self.settings: dict[str, Any] = {
-            "hidden": hidden,
-            "dense": dense,
-            "look_back": look_back,
-            "loss": loss,
-            "gates": gates,
-            "feedback": feedback,
-            "share": share,
-            "batch": batch,
-            "rate": rate,
-            "patience": patience,
-        }
-        self.shape = (hidden, dense, gates == "hard-sigmoid")
-        self.look_back, self.loss, self.feedback, self.share = look_back, loss, feedback, share
-        self.batch, self.rate, self.patience = batch, rate, patience
-        self.likelihood = (
-            Likelihood("upper", "score")
-            if feedback == "draw"
-            else Likelihood("none", reason="it feeds its regression back: a point, no distribution")
-        )
+    @property
+    def likelihood(self) -> Likelihood:
+        """A bound; none where the regression itself is fed back."""
+        if self.settings.feedback == "draw":
+            return Likelihood("upper", "score")
+        return Likelihood("none", reason="it feeds its regression back: a point, no distribution")
 
     @property
     def parameter_count(self) -> int:
@@ -166,22 +151,28 @@ class NoteLSTM:
 
     # -- learning -----------------------------------------------------------------------------
 
+    def build(self) -> NoteNetwork:
+        """The network, newly initialised."""
+        s = self.settings
+        return NoteNetwork(s.hidden, s.dense, hard=s.gates == "hard-sigmoid")
+
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Scale the numbers, train the network, measure its residuals on the validation pieces."""
+        """Scale the inputs, train the network, measure its residuals on the validation pieces."""
+        s = self.settings
         together = np.concatenate([features(score) for score in train])
         self.centre, deviation = together.mean(axis=0), together.std(axis=0)
         self.scale = np.where(deviation < 1e-9, 1.0, deviation)  # as scikit-learn's scaler
         self.durations = Steps.of(np.concatenate([score.duration for score in train]))
         with training.seeded(seed):
-            self.network = NoteNetwork(*self.shape).to(training.device())
+            self.network = self.build().to(training.device())
         past, target = (token_model.tensor(part) for part in self._examples(train))
         held_out = tuple(token_model.tensor(part) for part in self._examples(valid))
-        per_pass = training.batches_per_pass(len(target), self.batch)
+        per_pass = training.batches_per_pass(len(target), s.batch)
 
         def loss(step: int) -> Tensor:
-            rows = token_model.tensor(training.batch(len(target), self.batch, seed, step))
+            rows = token_model.tensor(training.batch(len(target), s.batch, seed, step))
             return self.cost(self.network(past[rows]), target[rows])
 
         def validate() -> float:
@@ -190,47 +181,47 @@ class NoteLSTM:
         training.train(
             self.network,
             loss,
-            torch.optim.SGD(self.network.parameters(), lr=self.rate),
+            torch.optim.SGD(self.network.parameters(), lr=s.rate),
             steps=training.updates(budget, per_pass),
             seed=seed,
             log=log,
             validate=validate if len(held_out[1]) else None,
             every=per_pass,
-            patience=self.patience,
-            music_steps=round(
-                self.batch * sum(score.length for score in train) / max(1, len(target))
-            ),
+            patience=s.patience,
+            music_steps=round(s.batch * sum(score.length for score in train) / max(1, len(target))),
         )
-        known = held_out if len(held_out[1]) else (past, target)
+        inputs, true = held_out if len(held_out[1]) else (past, target)
         with torch.no_grad():
-            off = (self.network(known[0]) - known[1]).cpu().double().numpy() * self.scale
-        self.spread = np.maximum(np.sqrt((off**2).mean(axis=0)), NARROWEST)
+            residuals = (self.network(inputs) - true).cpu().double().numpy() * self.scale
+        self.spread = np.maximum(np.sqrt((residuals**2).mean(axis=0)), NARROWEST)
 
     def cost(self, predicted: Tensor, target: Tensor) -> Tensor:
         """The loss of standardised notes (batch, 3)."""
         squares = ((predicted - target) ** 2).mean(dim=0)
         semitones = (predicted[:, 0] - target[:, 0]) * float(self.scale[0])
-        return LOSSES[self.loss](semitones).mean() + self.share * (squares[1] + squares[2])
+        pitch = LOSSES[self.settings.loss](semitones).mean()
+        return pitch + self.settings.share * (squares[1] + squares[2])
 
     def _examples(self, scores: Sequence[Score]) -> tuple[NDArray[np.float32], ...]:
         """(notes, look_back, 3) the notes before, (notes, 3) each note, standardised.
 
-        Before the first note there is the average one.
+        The first note of a piece comes after average notes.
         """
-        past, target = [np.zeros((0, self.look_back, 3))], [np.zeros((0, 3))]
+        look_back = self.settings.look_back
+        past, target = [np.zeros((0, look_back, 3))], [np.zeros((0, 3))]
         for score in scores:
             rows = (features(score) - self.centre) / self.scale
-            padded = np.concatenate([np.zeros((self.look_back, 3)), rows])
-            past += [padded[at : at + self.look_back][None] for at in range(len(rows))]
+            padded = np.concatenate([np.zeros((look_back, 3)), rows])
+            past += [padded[start : start + look_back][None] for start in range(len(rows))]
             target.append(rows)
         return np.concatenate(past).astype(np.float32), np.concatenate(target).astype(np.float32)
 
     # -- likelihood ---------------------------------------------------------------------------
 
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
-        """(pieces,) log p of the pieces in nats, their velocities paid for too."""
-        if self.feedback != "draw":
-            raise BenchError(f"No likelihood: {self.likelihood.reason}.")
+        """(pieces,) log p of the pieces in nats, velocities included."""
+        if self.likelihood.kind == "none":
+            raise BenchError(f"There is no likelihood: {self.likelihood.reason}.")
         network = token_model.precise(self.network)
         return np.array([self._piece(network, score) for score in scores])
 
@@ -238,10 +229,13 @@ class NoteLSTM:
     def _piece(self, network: NoteNetwork, score: Score) -> float:
         if not score.length:
             return 0.0
-        # One more note than there are: what would follow the last one.
-        rows = np.concatenate([features(score), np.zeros((1, 3))])
-        scaled = np.concatenate([np.zeros((self.look_back, 3)), (rows - self.centre) / self.scale])
-        windows = np.lib.stride_tricks.sliding_window_view(scaled, self.look_back, axis=0)
+        # One note more than the piece has: its predicted wait gives the end.
+        rows, look_back = (
+            np.concatenate([features(score), np.zeros((1, 3))]),
+            self.settings.look_back,
+        )
+        scaled = np.concatenate([np.zeros((look_back, 3)), (rows - self.centre) / self.scale])
+        windows = np.lib.stride_tricks.sliding_window_view(scaled, look_back, axis=0)
         past = token_model.tensor(windows[: len(rows)].transpose(0, 2, 1).copy())
         means = self._means(network, past, score.grid)
         clock, total = Clock(score.length), 0.0
@@ -254,7 +248,7 @@ class NoteLSTM:
                 1, 128, mean[1], self.spread[1]
             )
             left = score.length - clock.time - wait
-            at_end = duration >= left  # it may have been meant to sound on
+            at_end = duration >= left  # cut by the end of the piece: it may have been longer
             chance = self.durations.at_least(left) if at_end else self.durations.chance(duration)
             total += np.log(chance / self.durations.at_least(1))
             clock.strike(wait, key, duration)
@@ -268,13 +262,13 @@ class NoteLSTM:
         return np.asarray(predicted * [1, 1, grid])
 
     def _wait(self, mean: float, grid: int, first: float, end: float, least: int) -> float:
-        """log p of a wait of first..end-1 steps, given that it is no less than `least`."""
+        """log p of a wait of first..end-1 steps, given that it is at least `least`."""
         spread = self.spread[2] * grid
         whole = _between(least, np.inf, mean, spread)
         return float(_between(first, end, mean, spread) - whole)
 
     def _key(self, mean: float, able: NDArray[np.bool_]) -> Floats:
-        """(keys,) log p of each key, among those that may be struck."""
+        """(keys,) log p of each key, given that it is one that may be struck."""
         numbers = np.arange(LOWEST, HIGHEST + 1)
         logs = np.where(able, _between(numbers, numbers + 1, mean, self.spread[0]), -np.inf)
         return np.asarray(logs - np.logaddexp.reduce(logs))
@@ -283,7 +277,7 @@ class NoteLSTM:
 
     @torch.no_grad()
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Note after note, all pieces at once."""
+        """Continue the prompts note by note, all pieces at once."""
         network, streams = token_model.precise(self.network), generators(prompts, seed)
         pieces = [
             _Piece(self, prompt, steps, rng) for prompt, rng in zip(prompts, streams, strict=True)
@@ -299,14 +293,14 @@ class NoteLSTM:
             ]
         return [piece.score() for piece in pieces]
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write settings, weights, scales and counts."""
         arrays = token_model.weights(self.network)
         arrays |= {"centre": self.centre, "scale": self.scale, "spread": self.spread}
         arrays["durations"] = self.durations.counts
-        saved.save(folder, {"settings": self.settings}, arrays)
+        saved.save(folder, {"settings": asdict(self.settings)}, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -315,13 +309,13 @@ class NoteLSTM:
         system = cls(**values["settings"])
         system.centre, system.scale = arrays["centre"], arrays["scale"]
         system.spread, system.durations = arrays["spread"], Steps(arrays["durations"])
-        system.network = NoteNetwork(*system.shape)
+        system.network = system.build()
         token_model.restore(system.network, arrays)
         return system
 
 
 class _Piece:
-    """A piece that is being made."""
+    """A piece that is being drawn."""
 
     def __init__(
         self, system: NoteLSTM, prompt: Score, steps: int, rng: np.random.Generator
@@ -332,18 +326,20 @@ class _Piece:
         for wait, key, duration, _ in self.rows:
             self.clock.strike(wait, key, duration)
         scaled = (features(prompt) - system.centre) / system.scale
-        missing = max(0, system.look_back - len(scaled))
-        # The paper's own generation starts from random notes.
-        seeds = rng.standard_normal((missing, 3)) * (system.feedback == "regression")
-        self.past = np.concatenate([seeds, scaled])[-system.look_back :]  # (look_back, 3)
+        look_back = system.settings.look_back
+        missing = max(0, look_back - len(scaled))
+        # As in the paper, a regression that is fed back starts from random notes.
+        self.draws = system.settings.feedback == "draw"
+        seeds = rng.standard_normal((missing, 3)) * (not self.draws)
+        self.past = np.concatenate([seeds, scaled])[-look_back:]  # (look_back, 3)
 
     def go_on(self, predicted: Floats) -> bool:
-        """Add the next note by the standardised prediction (3,); False when the piece is over."""
+        """Add a note given its standardised prediction (3,); False when the piece is complete."""
         system, clock, grid = self.system, self.clock, self.prompt.grid
         mean = (predicted * system.scale + system.centre) * [1, 1, grid]
         least = max(clock.least(), self.prompt.length - clock.time)
         numbers = self.rng.random(4)
-        if system.feedback == "draw":
+        if self.draws:
             wait = max(least, _draw(numbers[0], least, mean[2], system.spread[2] * grid))
             if clock.time + wait >= clock.length:
                 return False
@@ -358,24 +354,24 @@ class _Piece:
             key = int(np.clip(round(mean[0]) - LOWEST, 0, KEYS - 1))
             able = np.flatnonzero(clock.keys(wait))
             key = int(able[np.abs(able - key).argmin()])
-            velocity, duration = round(mean[1]), 1  # how long it sounds is told by what follows
+            velocity, duration = round(mean[1]), 1  # `score` lets it last until the next onset
         velocity = int(np.clip(velocity, 1, 127))
         clock.strike(wait, key, duration)
         self.rows.append([wait, key, duration, velocity])
         note = predicted
-        if system.feedback == "draw":
+        if self.draws:
             note = np.array([key + LOWEST, velocity, wait / grid])
             note = (note - system.centre) / system.scale
         self.past = np.concatenate([self.past[1:], note[None]])
         return True
 
     def score(self) -> Score:
-        """What was made after the prompt."""
+        """The music after the prompt."""
         rows, own = np.array(self.rows, dtype=np.int64).reshape(-1, 4), len(self.prompt)
-        if self.system.feedback == "regression":
+        if not self.draws:
             onset = np.append(np.unique(np.cumsum(rows[:, 0])), self.clock.length)
-            at = np.searchsorted(onset, np.cumsum(rows[:, 0]))
-            rows[own:, 2] = (onset[at + 1 if len(at) else at] - onset[at])[own:]
+            place = np.searchsorted(onset, np.cumsum(rows[:, 0]))
+            rows[own:, 2] = (onset[place + 1 if len(place) else place] - onset[place])[own:]
         whole = score_of(rows, self.clock.length, self.prompt.grid)
         return whole.slice(self.prompt.length, self.clock.length)
 
@@ -387,22 +383,22 @@ def features(score: Score) -> Floats:
 
 
 def _between(first: Any, end: Any, mean: Any, spread: Any) -> Floats:
-    """(...) log of the normal distribution's share between first - 1/2 and end - 1/2; far out too."""
+    """(...) log of the normal probability from first - 1/2 to end - 1/2, also far from the mean."""
     from scipy.special import log_ndtr
 
     low, high = (first - 0.5 - mean) / spread, (end - 0.5 - mean) / spread
-    # Above the mean the share of the mirrored interval, where log_ndtr is precise.
+    # Above the mean, the mirrored interval, where log_ndtr is precise.
     low, high = np.where(low > 0, -high, low), np.where(low > 0, -low, high)
     upper, lower = log_ndtr(high), log_ndtr(low)
     return np.asarray(upper + np.log1p(-np.exp(lower - upper)))
 
 
 def _draw(number: float, least: int, mean: float, spread: float) -> int:
-    """A whole number of the discretised normal distribution, no less than `least`."""
+    """A number from the discretised normal distribution, given that it is at least `least`."""
     from scipy.special import ndtr, ndtri
 
     below = ndtr((least - 0.5 - mean) / spread)
     place = ndtri(below + number * (1 - below))
-    if not np.isfinite(place):  # hardly anything is left above `least`
+    if not np.isfinite(place):  # the probability above `least` is about 0
         return least
     return max(least, int(np.floor(mean + spread * place + 0.5)))

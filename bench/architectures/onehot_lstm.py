@@ -5,8 +5,8 @@
     simple:  frame -> linear 128 -> LSTM 512 -> linear 88
 
 "We stack another vector on top and compute the second vector as one minus the output vector.
-Then we obtained a matrix with shape (2, 88)": a softmax over (l, 1 - l), whose second row is
-that the key sounds, so that p(sounds) = sigmoid(1 - 2 l).
+Then we obtained a matrix with shape (2, 88)": a softmax over (l, 1 - l). The second class is that
+the key sounds, so that p(sounds) = sigmoid(1 - 2 l).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bench.training.frame_system import (
 
 
 class OneHotNetwork(FrameNetwork):
-    """With a second linear layer (`between` > 0) it is the complex network, without the simple one."""
+    """The complex network if it has a second linear layer (`between` > 0), else the simple one."""
 
     def __init__(
         self,
@@ -56,14 +56,14 @@ class OneHotNetwork(FrameNetwork):
         self.out = nn.Linear(between or hidden, keys)
 
     def start(self, steps: Tensor) -> State:
-        """Zeros: nothing has been read; and how many steps have passed."""
+        """Zeros, and the step at which each piece begins."""
         zeros = self.out.weight.new_zeros(self.layers, len(steps), self.hidden)
         return zeros, zeros, steps[None]
 
     def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
         """(batch, time, keys) -> (batch, time, between or hidden)."""
         time = frames.shape[1]
-        # Read back only where it is needed: a GPU would be waited for.
+        # Read from the GPU only where it is needed, since that waits for it.
         step = int(state[2].max()) if self.always_drops and not self.training else 0
         x = self._drop(self.embed(frames), 0, step)
         x, (hidden, cell) = self.lstm(x, (state[0], state[1]))
@@ -73,7 +73,7 @@ class OneHotNetwork(FrameNetwork):
         return x, (hidden, cell, state[2] + time)
 
     def _drop(self, x: Tensor, place: int, step: int) -> Tensor:
-        """Dropout. Where it is active in evaluation too, step and place alone decide what falls."""
+        """Dropout; in evaluation, with `always_drops`, the mask depends on step and place alone."""
         share = self.dropout[place]
         if self.training or not (share and self.always_drops):
             return nn.functional.dropout(x, share, self.training)
@@ -88,40 +88,39 @@ class OneHotNetwork(FrameNetwork):
         return independent(1 - 2 * self.out(context), frames)
 
     def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
-        """(batch, keys), each key for itself."""
+        """(batch, keys), each key independently."""
         chance: Tensor = (1 - 2 * self.out(context)).sigmoid()
         return (uniform < chance).to(context.dtype)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The complex network. Without a stride windows follow each other."""
-
-    embedding: int = 512
-    hidden: int = 1024
-    layers: int = 2
-    between: int = 512
-    dropout: tuple[float, float, float] = (0.3, 0.3, 0.5)  # before and after the LSTM, between
-    batch: int = 4
-    sequence: int = 333
-    stride: int | None = None
-    rate: float = 0.001
-    clip: float = 1.0
-    patience: int | None = 5
-    always_drops: bool = False
-    scores_padding: bool = False
-
-
-class OneHotLSTM(FrameSystem[Settings]):
+class OneHotLSTM(FrameSystem):
     """The paper's one-hot networks, by their settings."""
 
-    Settings = Settings
+    @dataclass(frozen=True)
+    class Settings:
+        """The paper's complex network; `onehot-lstm-simple` in the catalogue is the simple one."""
+
+        embedding: int = 512  # size of the first linear layer
+        hidden: int = 1024  # units of an LSTM layer
+        layers: int = 2  # LSTM layers
+        between: int = 512  # size of the linear layer after the LSTM; 0: none, and no layer norm
+        dropout: tuple[float, float, float] = (0.3, 0.3, 0.5)  # before and after the LSTM, between
+        batch: int = 4  # windows of an update
+        sequence: int = 333  # steps of a window
+        stride: int | None = None  # steps from window to window; none: a window's length
+        rate: float = 0.001  # learning rate of Adam
+        clip: float = 1.0  # largest norm of the gradient
+        patience: int | None = 5  # validations without a gain after which training ends
+        always_drops: bool = False  # dropout in evaluation too, as published
+        scores_padding: bool = False  # the loss counts padding as silence, as published
+
+    settings: Settings
     STEPS = 32
-    PRECISION = torch.float32  # so large a network would take twice as long
+    PRECISION = torch.float32  # double precision takes twice as long in a network of this size
     network: OneHotNetwork
 
     def build(self) -> OneHotNetwork:
-        """The network, freshly drawn."""
+        """The network, newly initialised."""
         s = self.settings
         return OneHotNetwork(
             self.keys, s.embedding, s.hidden, s.layers, s.between, s.dropout, s.always_drops
@@ -130,7 +129,7 @@ class OneHotLSTM(FrameSystem[Settings]):
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Windows in any order; Adam."""
+        """Train on windows in random order, by Adam."""
         s = self.settings
         rows = starts(train, s.sequence, s.stride)
         self.network.out.bias.data.copy_((1 - log_odds(train)) / 2)

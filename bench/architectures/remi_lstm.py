@@ -3,14 +3,15 @@
     complex: token -> embedding 512 -> LSTM 2 x 1024 -> layer norm -> 512, ReLU -> 218
     simple:  token -> embedding 128 -> LSTM 1 x 512 -> 218
 
-The complex one drops out 30 % before and after the LSTM and 50 % of the first full layer.
+The complex one has dropout of 30 % before and after the LSTM and of 50 % after the full layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -22,13 +23,14 @@ from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings import remi
 from bench.music import Score
 from bench.training import remi_pieces, saved, token_model
+from bench.training.settings import Configured
 
 Ints = NDArray[np.int64]
 State = tuple[Tensor, Tensor]  # (layers, batch, hidden) each
 
 
 class RemiNetwork(nn.Module):
-    """Shapes: tokens (batch, time), hidden numbers (batch, time, width)."""
+    """Shapes: tokens (batch, time), hidden vectors (batch, time, width)."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class RemiNetwork(nn.Module):
         return self.after(hidden), state
 
     def loss(self, windows: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token."""
+        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is padding."""
         hidden, _ = self(windows[:, :-1].clamp(min=0))
         return token_model.surprise(self.out, hidden, windows[:, 1:])
 
@@ -91,43 +93,28 @@ class RemiNetwork(nn.Module):
         return state[0][:, rows].contiguous(), state[1][:, rows].contiguous()
 
 
-class RemiLSTM:
-    """The network; `full` is the width of the first full layer, 0 for none (and no layer norm)."""
+class RemiLSTM(Configured):
+    """The network, trained by Adam on windows that follow each other."""
 
+    @dataclass(frozen=True)
+    class Settings:
+        """The paper's simple network; `remi-lstm-complex` in the catalogue is the complex one."""
+
+        embedding: int = 128  # size of a token's embedding
+        hidden: int = 512  # units of an LSTM layer
+        layers: int = 1  # LSTM layers
+        full: int = 0  # size of the full layer after the LSTM; 0: none, and no layer norm
+        dropout: float = 0.0  # before and after the LSTM
+        full_dropout: float = 0.0  # after the full layer
+        batch: int = 16  # windows of an update
+        sequence: int = 256  # tokens of a window
+        rate: float = 1e-3  # learning rate of Adam
+        clip: float = 1.0  # largest norm of the gradient
+        patience: int | None = 5  # validations without a gain after which training ends
+
+    settings: Settings
     likelihood = Likelihood("upper", "score")
     network: RemiNetwork
-
-    def __init__(
-        self,
-        *,
-        embedding: int = 128,
-        hidden: int = 512,
-        layers: int = 1,
-        full: int = 0,
-        dropout: float = 0.0,
-        full_dropout: float = 0.0,
-        batch: int = 16,
-        sequence: int = 256,
-        rate: float = 1e-3,
-        clip: float = 1.0,
-        patience: int | None = 5,
-    ) -> None:
-        self.settings: dict[str, Any] = {
-            "embedding": embedding,
-            "hidden": hidden,
-            "layers": layers,
-            "full": full,
-            "dropout": dropout,
-            "full_dropout": full_dropout,
-            "batch": batch,
-            "sequence": sequence,
-            "rate": rate,
-            "clip": clip,
-            "patience": patience,
-        }
-        self.shape = (embedding, hidden, layers, full, dropout, full_dropout)
-        self.batch, self.sequence = batch, sequence
-        self.rate, self.clip, self.patience = rate, clip, patience
 
     @property
     def parameter_count(self) -> int:
@@ -136,39 +123,45 @@ class RemiLSTM:
 
     # -- learning -----------------------------------------------------------------------------
 
+    def build(self) -> RemiNetwork:
+        """The network, newly initialised."""
+        s = self.settings
+        return RemiNetwork(s.embedding, s.hidden, s.layers, s.full, s.dropout, s.full_dropout)
+
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Train the network on windows of the pieces, and keep what the validation pieces like."""
+        """Train the network on windows of the pieces; keep the best weights by validation loss."""
+        s = self.settings
         with training.seeded(seed):
-            self.network = RemiNetwork(*self.shape).to(training.device())
+            self.network = self.build().to(training.device())
         tokens = [remi.encode(score) for score in train]
-        windows = token_model.windows(tokens, remi.BEGINNING, self.sequence)
+        windows = token_model.windows(tokens, remi.BEGINNING, s.sequence)
         held_out = token_model.windows(
-            [remi.encode(score) for score in valid], remi.BEGINNING, self.sequence
+            [remi.encode(score) for score in valid], remi.BEGINNING, s.sequence
         )
-        per_pass = training.batches_per_pass(len(windows), self.batch)
+        per_pass = training.batches_per_pass(len(windows), s.batch)
 
         def loss(step: int) -> Tensor:
-            rows = windows[training.batch(len(windows), self.batch, seed, step)]
+            rows = windows[training.batch(len(windows), s.batch, seed, step)]
             return self.network.loss(token_model.tensor(rows))
 
         def validate() -> float:
-            return token_model.mean_loss(self.network, held_out, self.batch)
+            return token_model.mean_loss(self.network, held_out, s.batch)
 
         steps = training.updates(budget, per_pass)
         training.train(
             self.network,
             loss,
-            torch.optim.Adam(self.network.parameters(), lr=self.rate),
+            torch.optim.Adam(self.network.parameters(), lr=s.rate),
             steps=steps,
             seed=seed,
             log=log,
-            clip=self.clip,
+            clip=s.clip,
             validate=validate if len(held_out) and steps >= per_pass else None,
             every=per_pass,
-            patience=self.patience,
-            music_steps=token_model.music_steps(train, tokens, self.batch * self.sequence),
+            patience=s.patience,
+            music_steps=token_model.music_steps(train, tokens, s.batch * s.sequence),
         )
 
     # -- likelihood ---------------------------------------------------------------------------
@@ -180,20 +173,20 @@ class RemiLSTM:
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Token after token, many pieces at once."""
+        """Continue the prompts token by token, many pieces at once."""
         return remi_pieces.sample(self.network, prompts, steps, seed)
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write settings and weights."""
-        saved.save(folder, {"settings": self.settings}, token_model.weights(self.network))
+        saved.save(folder, {"settings": asdict(self.settings)}, token_model.weights(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The system as it was saved."""
         values, arrays = saved.load(folder)
         system = cls(**values["settings"])
-        system.network = RemiNetwork(*system.shape)
+        system.network = system.build()
         token_model.restore(system.network, arrays)
         return system

@@ -4,18 +4,19 @@
 
 simple: 2 layers of 512, 4 heads. complex: 12 layers of 1024, 8 heads, segments of 512 tokens.
 
-The paper's encoder has no mask: at every place but the last it sees the token it is to predict.
-Here attention is causal; `causal = False` keeps the paper's, which is no model of music that goes
-on, and has no likelihood. How much it leaks is measured after training (`leak_ratio`) and
-said where its likelihood would stand.
+The paper's encoder has no mask: at every place but the last it sees the token it should predict.
+Here attention is causal. `causal = False` keeps the paper's version, which does not model how music
+continues and has no likelihood. How much it leaks is measured after training (`leak_ratio`) and
+shown in place of the likelihood.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -30,8 +31,9 @@ from bench.music import Score
 from bench.seeds import generators
 from bench.training import distributed, remi_pieces, saved, token_model
 from bench.training.attention import Cache, ContextNetwork, attend
+from bench.training.settings import Configured
 
-LEAK_WINDOWS, LEAK_TOKENS, COPY_TOKENS = 4, 128, 32  # that the measures of the leak look at
+LEAK_WINDOWS, LEAK_TOKENS, COPY_TOKENS = 4, 128, 32  # over which the leak is measured
 
 Ints = NDArray[np.int64]
 
@@ -49,19 +51,19 @@ class Layer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cache: Cache | None, number: int) -> Tensor:
-        """(batch, time, width) -> the same."""
+        """(batch, time, width) -> (batch, time, width)."""
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)) for part in self.project(x).chunk(3, dim=-1)
         )
-        heard = attend(q, k, v, self.causal, cache, number).flatten(-2)
-        x = self.first_norm(x + self.drop(self.join(heard)))
+        mixed = attend(q, k, v, self.causal, cache, number).flatten(-2)
+        x = self.first_norm(x + self.drop(self.join(mixed)))
         inner = self.drop(torch.relu(self.up(x)))
         normed: Tensor = self.second_norm(x + self.drop(self.down(inner)))
         return normed
 
 
 class TransformerNetwork(ContextNetwork):
-    """Shapes: tokens (batch, time), hidden numbers (batch, time, width)."""
+    """Shapes: tokens (batch, time), hidden vectors (batch, time, width)."""
 
     def __init__(
         self,
@@ -96,19 +98,19 @@ class TransformerNetwork(ContextNetwork):
         return torch.as_tensor(x)
 
     def loss(self, windows: Tensor, last: int = 0) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is no token.
+        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is padding.
 
-        With `last`, of that many tokens at the end of each window only.
+        With `last` only that many tokens at the end of each window count.
         """
         targets = windows[:, 1:]
         if last:
-            after = (targets >= 0).flip(1).cumsum(1).flip(1)  # how many are left, itself included
+            after = (targets >= 0).flip(1).cumsum(1).flip(1)  # tokens from here to the end
             targets = targets.masked_fill(after > last, -1)
         return token_model.surprise(self.out, self(windows[:, :-1].clamp(min=0)), targets)
 
 
 def sinusoids(places: Tensor, width: int) -> Tensor:
-    """(..., width) sines and cosines of the places (...)."""
+    """(..., width) sines and cosines of the positions (...)."""
     rates = torch.exp(
         torch.arange(0, width, 2, device=places.device, dtype=torch.double)
         * (-math.log(10000.0) / width)
@@ -117,69 +119,50 @@ def sinusoids(places: Tensor, width: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
-class RemiTransformer:
-    """The network. `last` scores only that many tokens of a segment, 0 all of them.
+class RemiTransformer(Configured):
+    """The network, trained by Adam on segments at random places.
 
-    Without a causal mask the window slides as in the paper (VI.A), and `stores` says what it
-    takes for music: its prediction of the window's `second` token, as the paper did, or the
-    `last` one, as it proposed.
+    Without a causal mask the window slides as in the paper (VI.A).
     """
 
+    @dataclass(frozen=True)
+    class Settings:
+        """The paper's simple network in size; the catalogue has the settings of each."""
+
+        layers: int = 2  # of attention and feed-forward network
+        width: int = 512  # of the hidden vectors
+        heads: int = 4  # of attention
+        full: int = 2048  # size of the feed-forward network
+        dropout: float = 0.1  # in every layer, and of embeddings
+        context: int = 512  # tokens that the network sees; tokens of a segment
+        causal: bool = True  # whether attention has a causal mask
+        last: int = 0  # tokens at the end of a segment that count in the loss; 0: all
+        # What a sliding window adds to the music: its prediction of the window's second token, as
+        # the paper did, or of the token after the last, as the paper proposed.
+        stores: Literal["second", "last"] = "last"
+        batch: int = 4  # segments of an update
+        rate: float = 1e-4  # learning rate of Adam
+        warm_up: int = 1000  # updates until the full learning rate
+        clip: float = 1.0  # largest norm of the gradient
+        patience: int | None = 10  # validations without a gain after which training ends
+
+    settings: Settings
     network: TransformerNetwork
-    leak_ratio: float | None = None  # how much dearer tokens are when what follows is not read
+    leak_ratio: float | None = None  # loss when the tokens that follow are hidden, over the loss
     copy_rate: float | None = None  # share of the stored tokens that repeat the prompt's
     density: float  # tokens of a step of music
 
-    def __init__(
-        self,
-        *,
-        layers: int = 2,
-        width: int = 512,
-        heads: int = 4,
-        full: int = 2048,
-        dropout: float = 0.1,
-        context: int = 512,
-        causal: bool = True,
-        last: int = 0,
-        stores: Literal["second", "last"] = "last",
-        batch: int = 4,
-        rate: float = 1e-4,
-        warm_up: int = 1000,
-        clip: float = 1.0,
-        patience: int | None = 10,
-    ) -> None:
-        if stores not in ("second", "last"):
-            raise BenchError(f"stores = '{stores}': choose second or last.")
-        self.settings: dict[str, Any] = {
-            "layers": layers,
-            "width": width,
-            "heads": heads,
-            "full": full,
-            "dropout": dropout,
-            "context": context,
-            "causal": causal,
-            "last": last,
-            "stores": stores,
-            "batch": batch,
-            "rate": rate,
-            "warm_up": warm_up,
-            "clip": clip,
-            "patience": patience,
-        }
-        self.shape = (layers, width, heads, full, dropout, context, causal)
-        self.context, self.causal, self.last, self.stores = context, causal, last, stores
-        self.batch, self.rate, self.warm_up = batch, rate, warm_up
-        self.clip, self.patience = clip, patience
-
     @property
     def likelihood(self) -> Likelihood:
-        """A bound; without a mask none, and the reason names what was measured of the leak."""
-        if self.causal:
+        """A bound; without a mask none, and the reason includes what was measured of the leak."""
+        if self.settings.causal:
             return Likelihood("upper", "score")
-        found = {"leak ratio": self.leak_ratio, "prompt-copy rate": self.copy_rate}
-        said = [f"{name} {value:.2f}" for name, value in found.items() if value is not None]
+        figures = {"leak ratio": self.leak_ratio, "prompt-copy rate": self.copy_rate}
+        measured = [f"{name} {value:.2f}" for name, value in figures.items() if value is not None]
         reason = "without a mask it is no model of p(token | past)"
-        return Likelihood("none", reason=f"{reason} ({', '.join(said)})" if said else reason)
+        return Likelihood(
+            "none", reason=f"{reason} ({', '.join(measured)})" if measured else reason
+        )
 
     @property
     def parameter_count(self) -> int:
@@ -188,94 +171,102 @@ class RemiTransformer:
 
     # -- learning -----------------------------------------------------------------------------
 
+    def build(self) -> TransformerNetwork:
+        """The network, newly initialised."""
+        s = self.settings
+        return TransformerNetwork(
+            s.layers, s.width, s.heads, s.full, s.dropout, s.context, s.causal
+        )
+
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
         """Train the network on segments of the pieces, then measure how much it leaks."""
+        s = self.settings
         with training.seeded(seed):
-            self.network = TransformerNetwork(*self.shape).to(training.device())
+            self.network = self.build().to(training.device())
         tokens = [remi.encode(score) for score in train]
         self.density = sum(map(len, tokens)) / max(1, sum(score.length for score in train))
         held_out = token_model.windows(
-            [remi.encode(score) for score in valid], remi.BEGINNING, self.context
+            [remi.encode(score) for score in valid], remi.BEGINNING, s.context
         )
 
         def loss(step: int) -> Tensor:
             rng = np.random.default_rng([seed, step])
-            rows = token_model.random_windows(tokens, remi.BEGINNING, self.context, self.batch, rng)
-            return self.network.loss(token_model.tensor(distributed.part(rows)), self.last)
+            rows = token_model.random_windows(tokens, remi.BEGINNING, s.context, s.batch, rng)
+            return self.network.loss(token_model.tensor(distributed.part(rows)), s.last)
 
-        segments = sum(-(-len(sequence) // self.context) for sequence in tokens)
-        per_pass = training.batches_per_pass(segments, self.batch)
+        segments = sum(-(-len(sequence) // s.context) for sequence in tokens)
+        per_pass = training.batches_per_pass(segments, s.batch)
         steps = training.updates(budget, per_pass)
-        warm_up = min(self.warm_up, 1 + steps // 10)
+        warm_up = min(s.warm_up, 1 + steps // 10)
 
         def validate() -> float:
-            return token_model.mean_loss(self.network, held_out, self.batch)
+            return token_model.mean_loss(self.network, held_out, s.batch)
 
         training.train(
             self.network,
             loss,
-            torch.optim.Adam(self.network.parameters(), lr=self.rate),
+            torch.optim.Adam(self.network.parameters(), lr=s.rate),
             steps=steps,
             seed=seed,
             log=log,
             schedule=lambda step: min(1.0, (step + 1) / warm_up),
-            clip=self.clip,
+            clip=s.clip,
             validate=validate if len(held_out) and steps >= per_pass else None,
             every=per_pass,
-            patience=self.patience,
-            music_steps=token_model.music_steps(train, tokens, self.batch * self.context),
+            patience=s.patience,
+            music_steps=token_model.music_steps(train, tokens, s.batch * s.context),
         )
         self.network.eval()
         self.leak_ratio = leak_ratio(self.network, held_out[:LEAK_WINDOWS])
         if self.leak_ratio is not None:
             log.record(steps, leak_ratio=self.leak_ratio)
-        self.copy_rate = None if self.causal else self._copy_rate(valid, seed)
+        self.copy_rate = None if s.causal else self._copy_rate(valid, seed)
         if self.copy_rate is not None:
             log.record(steps, prompt_copy_rate=self.copy_rate)
 
     def _copy_rate(self, valid: Sequence[Score], seed: int) -> float | None:
-        """How much of what is stored repeats the prompt, begun by the validation pieces."""
-        begun = [remi.encode(score)[:COPY_TOKENS] for score in valid[:LEAK_WINDOWS]]
-        begun = [tokens for tokens in begun if len(tokens) == COPY_TOKENS]
-        if not begun:
+        """The share of stored tokens that repeat the prompt; prompts are from validation pieces."""
+        beginnings = [remi.encode(score)[:COPY_TOKENS] for score in valid[:LEAK_WINDOWS]]
+        beginnings = [tokens for tokens in beginnings if len(tokens) == COPY_TOKENS]
+        if not beginnings:
             return None
-        streams = [np.random.default_rng([seed, number]) for number in range(len(begun))]
+        streams = [np.random.default_rng([seed, number]) for number in range(len(beginnings))]
         stored = self._slide(
-            token_model.precise(self.network), np.stack(begun), streams, COPY_TOKENS
+            token_model.precise(self.network), np.stack(beginnings), streams, COPY_TOKENS
         )
-        return float(np.mean(stored[:, :-1] == np.stack(begun)[:, 1:]))
+        return float(np.mean(stored[:, :-1] == np.stack(beginnings)[:, 1:]))
 
     # -- likelihood ---------------------------------------------------------------------------
 
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
         """(pieces,) log p of the pieces' tokens in nats."""
-        if not self.causal:
-            raise BenchError(f"No likelihood: {self.likelihood.reason}.")
+        if not self.settings.causal:
+            raise BenchError(f"There is no likelihood: {self.likelihood.reason}.")
         return remi_pieces.log_likelihood(self.network, scores)
 
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Token after token with a cache; without a mask as in the paper."""
-        if self.causal:
+        """Continue the prompts token by token; without a mask by a sliding window."""
+        if self.settings.causal:
             return remi_pieces.sample(self.network, prompts, steps, seed)
-        exact, streams = token_model.precise(self.network), generators(prompts, seed)
-        count = math.ceil(steps * self.density)  # as many tokens as such music has
-        windows = [remi.encode(prompt)[-self.context :] for prompt in prompts]
+        network, streams = token_model.precise(self.network), generators(prompts, seed)
+        count = math.ceil(steps * self.density)  # tokens, as many as the training pieces have
+        windows = [remi.encode(prompt)[-self.settings.context :] for prompt in prompts]
         windows = [w if len(w) else np.array([remi.BEGINNING]) for w in windows]
         pieces: dict[int, Score] = {}
         for size in sorted({len(window) for window in windows}):
             alike = [place for place, window in enumerate(windows) if len(window) == size]
             stored = self._slide(
-                exact,
+                network,
                 np.stack([windows[place] for place in alike]),
                 [streams[place] for place in alike],
                 count,
             )
             for place, tokens in zip(alike, stored, strict=True):
-                music = np.append(remi.BAR, tokens)  # the prompt's first event is never stored
+                music = np.append(remi.BAR, tokens)  # the window's first token is never stored
                 pieces[place] = remi.decode(music, steps, prompts[place].grid)
         return [pieces[place] for place in range(len(prompts))]
 
@@ -287,24 +278,24 @@ class RemiTransformer:
         streams: Sequence[np.random.Generator],
         count: int,
     ) -> Ints:
-        """(pieces, count) what is stored while the window moves on by one token at a time."""
+        """(pieces, count) the tokens stored while the window moves on, one token at a time."""
         stored = np.zeros((len(windows), count), dtype=np.int64)
         for place in range(count):
             numbers = np.stack([rng.random((2, 2)) for rng in streams])
-            held = network(token_model.tensor(windows))[:, [0, -1]]
-            chances = network.out(held).softmax(dim=-1).cpu().numpy()  # (pieces, 2, tokens)
+            hidden = network(token_model.tensor(windows))[:, [0, -1]]
+            chances = network.out(hidden).softmax(dim=-1).cpu().numpy()  # (pieces, 2, tokens)
             second = token_model.softmax(chances[:, 0], numbers[:, 0])
             last = token_model.softmax(chances[:, 1], numbers[:, 1])
             windows = np.column_stack([windows[:, 1:], last])
-            stored[:, place] = second if self.stores == "second" else last
+            stored[:, place] = second if self.settings.stores == "second" else last
         return stored
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
-        """Write settings, weights and what was found of the leak."""
+        """Write settings, weights and what was measured of the leak."""
         values = {
-            "settings": self.settings,
+            "settings": asdict(self.settings),
             "density": self.density,
             "leak_ratio": self.leak_ratio,
             "copy_rate": self.copy_rate,
@@ -318,16 +309,16 @@ class RemiTransformer:
         system = cls(**values["settings"])
         system.density = values["density"]
         system.leak_ratio, system.copy_rate = values["leak_ratio"], values["copy_rate"]
-        system.network = TransformerNetwork(*system.shape)
+        system.network = system.build()
         token_model.restore(system.network, arrays)
         return system
 
 
 @torch.no_grad()
 def leak_ratio(network: TransformerNetwork, windows: Ints) -> float | None:
-    """The loss of tokens when nothing after them is read, over that when the rest is: 1 is no leak.
+    """The loss of tokens with the later tokens hidden, over the loss with them visible; 1: no leak.
 
-    The same tokens both times, spread over the beginnings of the windows.
+    Both are of the same tokens, spread over the beginnings of the windows.
     """
     rows = windows[(windows[:, :LEAK_TOKENS] >= 0).all(axis=1), :LEAK_TOKENS]
     if not len(rows):

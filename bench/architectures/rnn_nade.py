@@ -5,8 +5,8 @@
     frames before -> LSTM 2 x 128 -> b(t), c(t)
     h_i = sigmoid(c(t) + sum over j < i of v_j W_j),  p(v_i | v_<i, past) = sigmoid(b_i(t) + V_i h_i)
 
-The keys of a frame are decided one after the other, from the lowest up, so that the likelihood of
-a frame is exact, and what sounds above fits what sounds below.
+The keys of a frame are decided one after the other, from the lowest up. The likelihood of a frame
+is therefore exact, and a higher note depends on the notes below it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bench.training.frame_system import (
     starts,
 )
 
-FRAMES = 4096  # whose hidden units are held at a time: bounds the memory
+FRAMES = 4096  # computed at a time: bounds the memory
 
 
 class RnnNadeNetwork(FrameNetwork):
@@ -46,7 +46,7 @@ class RnnNadeNetwork(FrameNetwork):
         self.v = nn.Parameter(0.01 * torch.randn(keys, units))  # to the key to decide
 
     def start(self, steps: Tensor) -> State:
-        """Zeros: nothing has been read."""
+        """Zeros."""
         zeros = self.w.new_zeros(self.lstm.num_layers, len(steps), self.lstm.hidden_size)
         return zeros, zeros
 
@@ -59,19 +59,19 @@ class RnnNadeNetwork(FrameNetwork):
         """(batch, time) from the biases (batch, time, keys + units)."""
         c = torch.split(context.flatten(0, -2), FRAMES)
         f = torch.split(frames.flatten(0, -2), FRAMES)
-        logs = [self._logs(*both) for both in zip(c, f, strict=True)]
+        logs = [self._logs(*parts) for parts in zip(c, f, strict=True)]
         return torch.cat(logs).view(frames.shape[:-1])
 
     def _logs(self, biases: Tensor, frames: Tensor) -> Tensor:
-        """(frames,) all keys of a frame at once.
+        """(frames,) log p, all keys of a frame at once.
 
-        The hidden units change only after a key that sounds: a frame of n notes has n + 1 states
-        of them, not one per key.
+        The hidden units change only after a key that sounds: for a frame of n notes they take
+        n + 1 values, not one per key.
         """
         b, c = torch.split(biases, [self.keys, self.units], dim=-1)
         below = frames.cumsum(dim=1).long() - frames.long()  # (frames, keys) notes below each key
         notes = int(frames.sum(dim=1).max())
-        # (frames, notes) the sounding keys from the bottom up, then none
+        # (frames, notes) the sounding keys from the bottom up, then padding
         sounding = torch.where(frames > 0, torch.arange(self.keys, device=b.device), self.keys)
         sounding = sounding.sort(dim=1).values[:, :notes]
         after = nn.functional.pad(self.w, (0, 0, 0, 1))[sounding].cumsum(dim=1)
@@ -90,37 +90,36 @@ class RnnNadeNetwork(FrameNetwork):
         return frame
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Between the paper's RNN-RBM and Magenta's RNN-NADE; the catalogue says why."""
-
-    hidden: int = 128
-    layers: int = 2
-    units: int = 150
-    dropout: float = 0.5
-    batch: int = 16
-    sequence: int = 64
-    rate: float = 0.002
-    decay: float = 0.95
-    clip: float = 5.0
-    patience: int | None = 10
-
-
-class RnnNade(FrameSystem[Settings]):
+class RnnNade(FrameSystem):
     """The recurrent NADE."""
 
-    Settings = Settings
+    @dataclass(frozen=True)
+    class Settings:
+        """Between the paper's RNN-RBM and Magenta's RNN-NADE; the catalogue gives the reasons."""
+
+        hidden: int = 128  # units of an LSTM layer
+        layers: int = 2  # LSTM layers
+        units: int = 150  # hidden units of the NADE
+        dropout: float = 0.5  # after each LSTM layer
+        batch: int = 16  # windows of an update
+        sequence: int = 64  # steps of a window
+        rate: float = 0.002  # learning rate of Adam
+        decay: float = 0.95  # factor of the learning rate over 1000 updates
+        clip: float = 5.0  # largest norm of the gradient
+        patience: int | None = 10  # validations without a gain after which training ends
+
+    settings: Settings
     network: RnnNadeNetwork
 
     def build(self) -> RnnNadeNetwork:
-        """The network, freshly drawn."""
+        """The network, newly initialised."""
         s = self.settings
         return RnnNadeNetwork(self.keys, s.hidden, s.layers, s.units, s.dropout)
 
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Windows in any order; Adam."""
+        """Train on windows in random order, by Adam."""
         s = self.settings
         rows = starts(train, s.sequence)
         self.network.biases.bias.data[: self.keys] = log_odds(train)

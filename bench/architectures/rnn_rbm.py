@@ -6,8 +6,9 @@
     b_v(t) = b_v + u(t-1) W_uv,  b_h(t) = b_h + u(t-1) W_uh
     p(v(t) | past) = exp(-F(v)) / Z(t),  F(v) = -v b_v(t) - sum softplus(b_h(t) + v W)
 
-Z(t) is out of reach beyond some twenty hidden units. Learning goes by contrastive divergence,
-generation by Gibbs sampling, and the likelihood is an estimate by annealed importance sampling.
+With more than some twenty hidden units Z(t) cannot be computed. The network is trained by
+contrastive divergence, music is drawn by Gibbs sampling, and the likelihood is an estimate by
+annealed importance sampling.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def free_energy(frames: Tensor, w: Tensor, b_v: Tensor, b_h: Tensor) -> Tensor:
 
 
 def gibbs(frames: Tensor, w: Tensor, b_v: Tensor, b_h: Tensor, u_h: Tensor, u_v: Tensor) -> Tensor:
-    """(..., keys) the frames after one step through the hidden units, with random numbers u."""
+    """(..., keys) the frames after one Gibbs step, with uniform numbers u_h and u_v."""
     hidden = (u_h < (b_h + frames @ w).sigmoid()).to(frames.dtype)
     return (u_v < (b_v + hidden @ w.T).sigmoid()).to(frames.dtype)
 
@@ -51,9 +52,9 @@ def log_partition(
 ) -> Tensor:
     """(frames,) an estimate of log Z for biases (frames, keys), (frames, hidden).
 
-    Annealed importance sampling (Neal 2001; Salakhutdinov & Murray 2008): from the RBM of the
-    same biases without weights, whose Z is known, in `betas` even steps to the RBM itself; the
-    mean weight of `chains` chains. Its expectation is Z, so that log Z is rather under-estimated.
+    Annealed importance sampling (Neal 2001; Salakhutdinov & Murray 2008): from the RBM with the
+    same biases and no weights, whose Z is known, in `betas` even steps to the RBM itself. The mean
+    weight of `chains` chains has the expectation Z; its log underestimates log Z on average.
     """
     shape = (chains, *b_v.shape)
     log_z = softplus(b_v).sum(dim=-1) + softplus(b_h).sum(dim=-1)  # where the weights are 0
@@ -63,7 +64,7 @@ def log_partition(
         return (uniform < odds.sigmoid()).to(odds.dtype)
 
     a = draw(b_v.expand(shape)) @ w
-    energy = softplus(b_h).sum(dim=-1)  # of the hidden units at the last beta
+    energy = softplus(b_h).sum(dim=-1)  # of the hidden units, at the beta before
     weight = torch.zeros(shape[:-1], device=w.device, dtype=w.dtype)
     for step in range(1, betas + 1):
         beta = step / betas
@@ -104,7 +105,7 @@ class RnnRbmNetwork(FrameNetwork):
 
     @property
     def draws(self) -> int:
-        """Of the hidden and the visible units, for each step of the chain."""
+        """One for each hidden and visible unit in each step of the chain."""
         return self.generating * (self.hidden + self.keys)
 
     def start(self, steps: Tensor) -> State:
@@ -117,7 +118,7 @@ class RnnRbmNetwork(FrameNetwork):
         return self.biases(u), (last,)
 
     def log_probability(self, context: Tensor, frames: Tensor) -> Tensor:
-        """(batch, time) estimates; the same for the same biases and frames."""
+        """(batch, time) estimates; equal biases and frames give equal estimates."""
         b_v, b_h = torch.split(context.flatten(0, -2), [self.keys, self.hidden], dim=-1)
         content = hashlib.sha256(np.packbits(frames.cpu().numpy() > 0).tobytes()).digest()
         random = torch.Generator(self.w.device).manual_seed(int.from_bytes(content[:7], "little"))
@@ -134,7 +135,7 @@ class RnnRbmNetwork(FrameNetwork):
         return frame
 
     def loss(self, windows: Windows) -> Tensor:
-        """Contrastive divergence: its gradient follows the likelihood's, its value says nothing."""
+        """Contrastive divergence: only its gradient has a meaning, near that of the likelihood."""
         context, _ = self.read(windows.before, self.start(windows.steps))
         b_v, b_h = torch.split(context.float(), [self.keys, self.hidden], dim=-1)
         frames = windows.frames
@@ -156,33 +157,32 @@ class RnnRbmNetwork(FrameNetwork):
         return -softplus(more).sum(dim=-1)  # log sigmoid(F(turned) - F(frame))
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The tutorial's sizes and chains."""
-
-    hidden: int = 150
-    recurrent: int = 100
-    learning: int = 15  # steps of contrastive divergence
-    generating: int = 25  # steps of Gibbs sampling
-    betas: int = 300
-    chains: int = 1
-    batch: int = 16
-    sequence: int = 100
-    rate: float = 0.003
-    clip: float | None = 5.0
-    patience: int | None = 10
-
-
-class RnnRbm(FrameSystem[Settings]):
+class RnnRbm(FrameSystem):
     """The recurrent RBM."""
 
-    Settings = Settings
+    @dataclass(frozen=True)
+    class Settings:
+        """The sizes and chains of the authors' tutorial."""
+
+        hidden: int = 150  # hidden units of the RBM
+        recurrent: int = 100  # units of the recurrent network
+        learning: int = 15  # Gibbs steps of contrastive divergence
+        generating: int = 25  # Gibbs steps for a frame of a sample
+        betas: int = 300  # steps of annealed importance sampling
+        chains: int = 1  # chains of annealed importance sampling
+        batch: int = 16  # windows of an update
+        sequence: int = 100  # steps of a window
+        rate: float = 0.003  # learning rate of Adam
+        clip: float | None = 5.0  # largest norm of the gradient
+        patience: int | None = 10  # validations without a gain after which training ends
+
+    settings: Settings
     likelihood = Likelihood("estimate", "frames")
     PRECISION = torch.float32
     network: RnnRbmNetwork
 
     def build(self) -> RnnRbmNetwork:
-        """The network, freshly drawn."""
+        """The network, newly initialised."""
         s = self.settings
         return RnnRbmNetwork(
             self.keys,
@@ -197,7 +197,7 @@ class RnnRbm(FrameSystem[Settings]):
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Windows in any order; Adam."""
+        """Train on windows in random order, by Adam."""
         s = self.settings
         rows = starts(train, s.sequence)
         self.network.biases.bias.data[: self.keys] = log_odds(train)
@@ -220,7 +220,7 @@ class RnnRbm(FrameSystem[Settings]):
         )
 
     def surprise(self, pieces: Sequence[Roll]) -> float:
-        """The mean negative pseudo-likelihood: the estimate would take too long."""
+        """The mean negative log pseudo-likelihood; the estimate would take too long."""
         total = 0.0
         for piece in pieces:
             for start in range(0, len(piece), 1024):
@@ -231,6 +231,6 @@ class RnnRbm(FrameSystem[Settings]):
 
     @torch.no_grad()
     def log_probabilities(self, pieces: Sequence[Roll]) -> list[Floats]:
-        """Estimates, piece by piece: the chains of one take no random numbers from another."""
+        """Estimates, one piece at a time, so that no piece's random numbers depend on another's."""
         network = self.precise(self.PRECISION)
         return [self._log_probabilities(network, [piece])[0] for piece in pieces]

@@ -29,11 +29,11 @@ from bench.training.frame_system import (
     starts,
 )
 
-MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch: the rate decays by it
+MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch size
 
 
 class SigmoidNetwork(FrameNetwork):
-    """Reads frames, predicts each key of the next one on its own."""
+    """Reads frames and predicts each key of the next one independently."""
 
     def __init__(self, keys: int, embedding: int, hidden: int, layers: int) -> None:
         super().__init__()
@@ -41,15 +41,15 @@ class SigmoidNetwork(FrameNetwork):
         self.embed = nn.Linear(keys, embedding, bias=False)  # column k: the embedding of note k
         self.lstm = nn.LSTM(embedding, hidden, layers, batch_first=True)
         self.out = nn.Linear(hidden, keys)
-        nn.init.normal_(self.embed.weight)  # as embeddings begin
+        nn.init.normal_(self.embed.weight)  # as nn.Embedding is initialised
         for layer in range(layers):
-            # TensorFlow's BasicLSTMCell: a forget bias of 1. Gates: input, forget, cell, output.
+            # A forget bias of 1, as TensorFlow's BasicLSTMCell. Gates: input, forget, cell, output.
             for name, value in (("bias_ih", 1.0), ("bias_hh", 0.0)):
                 bias = getattr(self.lstm, f"{name}_l{layer}")
                 nn.init.constant_(bias[hidden : 2 * hidden], value)
 
     def start(self, steps: Tensor) -> State:
-        """Zeros: nothing has been read."""
+        """Zeros."""
         zeros = self.out.weight.new_zeros(self.lstm.num_layers, len(steps), self.lstm.hidden_size)
         return zeros, zeros
 
@@ -62,45 +62,44 @@ class SigmoidNetwork(FrameNetwork):
         return independent(self.out(context), frames)
 
     def draw(self, context: Tensor, uniform: Tensor) -> Tensor:
-        """(batch, keys), each key for itself."""
+        """(batch, keys), each key independently."""
         chance: Tensor = self.out(context).sigmoid()
         return (uniform < chance).to(context.dtype)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The poster's network; the rest as the paper's other networks."""
-
-    embedding: int = 128
-    hidden: int = 128
-    layers: int = 2
-    batch: int = 50
-    sequence: int = 50
-    rate: float = 0.002
-    decay: float = 0.97
-    clip: float = 5.0
-    patience: int | None = 5
-
-
-class SigmoidLSTM(FrameSystem[Settings]):
+class SigmoidLSTM(FrameSystem):
     """The piano-roll sigmoid model of the poster."""
 
-    Settings = Settings
+    @dataclass(frozen=True)
+    class Settings:
+        """The poster's network; what the poster leaves out is as in the paper's other networks."""
+
+        embedding: int = 128  # size of a note's embedding
+        hidden: int = 128  # units of an LSTM layer
+        layers: int = 2  # LSTM layers
+        batch: int = 50  # windows of an update
+        sequence: int = 50  # steps of a window
+        rate: float = 0.002  # learning rate of Adam
+        decay: float = 0.97  # factor of the learning rate after each MUSE_PASS updates
+        clip: float = 5.0  # largest norm of the gradient
+        patience: int | None = 5  # validations without a gain after which training ends
+
+    settings: Settings
 
     def note_embedding(self) -> tuple[list[str], Floats]:
-        """The keys by name, and (keys, size) what was learnt of them."""
+        """The names of the keys, and (keys, size) their embeddings."""
         weights = self.network.embed.weight.detach().double().cpu().numpy()
         return [note_name(key) for key in range(self.keys)], weights.T
 
     def build(self) -> SigmoidNetwork:
-        """The network, freshly drawn."""
+        """The network, newly initialised."""
         s = self.settings
         return SigmoidNetwork(self.keys, s.embedding, s.hidden, s.layers)
 
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Windows in any order, Adam with the rate of char-rnn decaying from pass to pass."""
+        """Train on windows in random order, by Adam with the decaying rate of char-rnn."""
         s = self.settings
         rows = starts(train, s.sequence)
         self.network.out.bias.data.copy_(log_odds(train))

@@ -3,19 +3,20 @@
     token before -> embedding 256 | how often it was repeated -> embedding 32
     -> GRU 3 x 256 -> joined with the repetition again -> softmax over chords and pitches
 
-Its five tokens of a step are [chord, soprano, bass, alto, tenor]. A Score knows no voices: of the
-keys that sound the highest is the soprano, the lowest the bass, the two between are alto and tenor;
-voices that are left over rest. The chord is told from the keys. So each frame of at most four keys
-has one way to be said, and what is struck again within a sounding key is lost, as in the original.
-A frame of more keys escapes: it is announced, then spelled out key by key.
+A step is five tokens: [chord, soprano, bass, alto, tenor]. A Score has no voices, so they are
+assigned here: of the sounding keys the highest is the soprano, the lowest the bass, the two between
+are alto and tenor; other voices rest. The chord follows from the keys. A frame of at most four keys
+therefore has exactly one encoding. A key struck again while it sounds is lost, as in the original.
+A frame of more keys is an escape token, and is then spelled out key by key.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from bench.music import KEYS, Score
 from bench.music.score import Roll
 from bench.seeds import generators
 from bench.training import distributed, saved, token_model
+from bench.training.settings import Configured
 
 VOICES = 5  # tokens of a step: the chord and four voices
 TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))  # major, minor, diminished, augmented
@@ -37,7 +39,7 @@ OTHER, SILENCE, ESCAPE, REST = 48, 49, 50, 51  # after the triads on 12 roots
 PITCH = 52
 TOKENS = PITCH + KEYS
 BEGINNING = TOKENS
-REPEATS = 80  # counted apart
+REPEATS = 80  # of the counter: 0 to 79 repetitions; more count as 79
 
 Ints = NDArray[np.int64]
 
@@ -46,7 +48,7 @@ Ints = NDArray[np.int64]
 
 
 def chord_of(keys: Sequence[int]) -> int:
-    """The triad that the keys (from 0) make, at most one more pitch class beside it."""
+    """The chord of the keys (from 0): a triad, with at most one pitch class more, or OTHER."""
     if not keys:
         return SILENCE
     classes = {(key + 9) % 12 for key in keys}  # key 0 is an A
@@ -66,15 +68,15 @@ def tokens_of(frames: Roll) -> Ints:
     for frame in frames:
         keys = tuple(np.flatnonzero(frame).tolist())
         if keys not in known:
-            known[keys] = _say(keys)
+            known[keys] = _tokens_of(keys)
         rows.append(known[keys])
     return np.array(rows, dtype=np.int64).reshape(-1, VOICES)
 
 
-def _say(keys: tuple[int, ...]) -> list[int]:
+def _tokens_of(keys: tuple[int, ...]) -> list[int]:
     chord = chord_of(keys) if len(keys) <= 4 else ESCAPE
     bass, *upper = keys or (None,)
-    # Soprano, alto and tenor are the highest of the others, downwards.
+    # Soprano, alto and tenor are the other keys from the top down.
     soprano, alto, tenor = [*upper[::-1], None, None, None][:3]
     if soprano is None:
         soprano, bass = bass, None
@@ -91,7 +93,7 @@ def frames_of(tokens: Ints) -> Roll:
 
 
 def transpose(tokens: Ints, semitones: int) -> Ints:
-    """The tokens so many semitones higher, unless one would leave the keyboard."""
+    """The tokens shifted by some semitones, unchanged where one would leave the keyboard."""
     pitches = tokens >= PITCH
     moved = tokens + semitones
     if (moved[pitches] < PITCH).any() or (moved[pitches] >= TOKENS).any():
@@ -101,7 +103,7 @@ def transpose(tokens: Ints, semitones: int) -> Ints:
 
 
 def repeats(tokens: Ints) -> Ints:
-    """(steps, 5) for how many steps each token has stood in its voice already."""
+    """(steps, 5) for how many steps before this one its voice has had the same token."""
     counts = np.zeros_like(tokens)
     for step in range(1, len(tokens)):
         counts[step] = np.where(tokens[step] == tokens[step - 1], counts[step - 1] + 1, 0)
@@ -109,14 +111,14 @@ def repeats(tokens: Ints) -> Ints:
 
 
 class Grammar:
-    """Where each of several pieces stands, and which tokens may follow: voices do not cross."""
+    """The state of several pieces, and which tokens may follow: voices must not cross."""
 
     def __init__(self, lengths: Sequence[int], escape: bool) -> None:
         rows = len(lengths)
         self.length, self.escape = np.array(lengths, dtype=np.int64), escape
         self.done = self.length == 0
-        self.place = np.zeros(rows, dtype=np.int64)  # tokens taken
-        self.voices = np.full((rows, VOICES), REST)  # of the step at hand
+        self.place = np.zeros(rows, dtype=np.int64)  # tokens so far
+        self.voices = np.full((rows, VOICES), REST)  # of the current step
 
     def legal(self) -> NDArray[np.bool_]:
         """(pieces, tokens) which tokens may follow."""
@@ -126,13 +128,13 @@ class Grammar:
         allowed[voice == 0, ESCAPE] = self.escape
         soprano, bass, alto = (self.voices[:, which, None] for which in (1, 2, 3))
         pitches = np.arange(PITCH, TOKENS)
-        between = {  # which pitches each voice may take
+        allowed_pitches = {  # of each voice
             1: np.ones((len(voice), KEYS), dtype=bool),
             2: pitches < soprano,
             3: (pitches < soprano) & (pitches > bass) & (bass != REST),
             4: (pitches < alto) & (pitches > bass) & (bass != REST),
         }
-        for which, able in between.items():
+        for which, able in allowed_pitches.items():
             rows = voice == which
             allowed[rows, REST] = True
             allowed[rows, PITCH:] = able[rows]
@@ -144,7 +146,7 @@ class Grammar:
         return np.repeat(complete[:, None], TOKENS, axis=1)
 
     def take(self, tokens: Ints) -> None:
-        """Go on by one token in every piece that is not done."""
+        """Advance every piece that is not done by one token."""
         self.done = self.done | (self.place >= VOICES * self.length)
         going = np.flatnonzero(~self.done)
         self.voices[going, self.place[going] % VOICES] = tokens[going]
@@ -155,14 +157,14 @@ class Grammar:
 
 
 class State:
-    """What the network carries: of each layer, and what the counter needs."""
+    """The layers' states, and what the repetition counter needs."""
 
     def __init__(self, layers: list[Tensor], tokens: Tensor, counts: Tensor, voice: int) -> None:
         self.layers, self.tokens, self.counts, self.voice = layers, tokens, counts, voice
 
 
 class TonicNetwork(nn.Module):
-    """Shapes: tokens and repetitions (batch, time), hidden numbers (batch, time, width)."""
+    """Shapes: tokens and repetitions (batch, time), hidden vectors (batch, time, width)."""
 
     def __init__(
         self, embedding: int, hidden: int, layers: int, counter: int, dropout: float
@@ -196,15 +198,14 @@ class TonicNetwork(nn.Module):
         return torch.cat([self._drop(x), counted], dim=-1), ended
 
     def loss(self, tokens: Tensor, counts: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. (batch, 5 steps + 1); -1 is no token.
+        """Mean cross-entropy of the tokens 1.. (batch, 5 steps + 1); -1 is padding.
 
-        A chord is told from the other chords, a voice from the other pitches and the rest.
+        The softmax is over the chords for a chord, over the pitches and the rest for a voice.
         """
         hidden, _ = self(tokens[:, :-1].clamp(min=0), counts[:, :-1])
         targets = tokens[:, 1:]
-        logits = torch.unflatten(
-            self.out(hidden), 1, (-1, VOICES)
-        )  # (batch, steps, voices, tokens)
+        # (batch, steps, voices, tokens) and (batch, steps, voices)
+        logits = torch.unflatten(self.out(hidden), 1, (-1, VOICES))
         wanted = torch.unflatten(targets, 1, (-1, VOICES))
         voices = wanted[:, :, 1:] - REST
         total = nn.functional.cross_entropy(
@@ -266,53 +267,36 @@ class TonicNetwork(nn.Module):
 
 
 def _counts(sequence: Ints) -> Ints:
-    """(tokens,) the repetitions of a sequence that begins with the beginning."""
+    """(tokens,) the repetitions of a sequence whose first token is the beginning."""
     missing = -(len(sequence) - 1) % VOICES
     whole = np.append(sequence[1:], np.full(missing, -1)).reshape(-1, VOICES)
     return np.append(0, repeats(whole).ravel())[: len(sequence)]
 
 
-class TonicNet:
-    """The network, trained with one cycle of the learning rate on transposed pieces."""
+class TonicNet(Configured):
+    """The network, trained by Adam with one cycle of the learning rate on transposed pieces."""
 
+    @dataclass(frozen=True)
+    class Settings:
+        """The original's sizes; the catalogue says what differs and why."""
+
+        embedding: int = 256  # size of a token's embedding
+        hidden: int = 256  # units of a GRU layer
+        layers: int = 3  # GRU layers
+        counter: int = 32  # size of the repetition's embedding
+        dropout: float = 0.1  # before each GRU layer and after the last
+        batch: int = 16  # windows of an update
+        sequence: int = 128  # steps of a window
+        rate: float = 0.002  # highest learning rate of Adam
+        clip: float = 5.0  # largest norm of the gradient
+        transpose: int = 6  # semitones by which pieces are shifted at most
+        smoothing: float = 0.5  # added to the counts of how often each key sounds and rests
+        patience: int | None = None  # validations without a gain after which training ends
+
+    settings: Settings
     likelihood = Likelihood("upper", "frames")
     network: TonicNetwork
     spelling: Spelling
-
-    def __init__(
-        self,
-        *,
-        embedding: int = 256,
-        hidden: int = 256,
-        layers: int = 3,
-        counter: int = 32,
-        dropout: float = 0.1,
-        batch: int = 16,
-        sequence: int = 128,
-        rate: float = 0.002,
-        clip: float = 5.0,
-        transpose: int = 6,
-        smoothing: float = 0.5,
-        patience: int | None = None,
-    ) -> None:
-        self.settings: dict[str, Any] = {
-            "embedding": embedding,
-            "hidden": hidden,
-            "layers": layers,
-            "counter": counter,
-            "dropout": dropout,
-            "batch": batch,
-            "sequence": sequence,
-            "rate": rate,
-            "clip": clip,
-            "transpose": transpose,
-            "smoothing": smoothing,
-            "patience": patience,
-        }
-        self.shape = (embedding, hidden, layers, counter, dropout)
-        self.batch, self.sequence = batch, sequence
-        self.rate, self.clip = rate, clip
-        self.transpose, self.smoothing, self.patience = transpose, smoothing, patience
 
     @property
     def parameter_count(self) -> int:
@@ -321,79 +305,68 @@ class TonicNet:
 
     # -- learning -----------------------------------------------------------------------------
 
+    def build(self) -> TonicNetwork:
+        """The network, newly initialised."""
+        s = self.settings
+        return TonicNetwork(s.embedding, s.hidden, s.layers, s.counter, s.dropout)
+
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Train the network on windows of the pieces, and keep what the validation pieces like."""
+        """Train the network on windows of the pieces; keep the best weights by validation loss."""
+        s = self.settings
         with training.seeded(seed):
-            self.network = TonicNetwork(*self.shape).to(training.device())
-        self.spelling = Spelling.of(stack(train), self.smoothing)
+            self.network = self.build().to(training.device())
+        self.spelling = Spelling.of(stack(train), s.smoothing)
         pieces = [tokens_of(score.sounding()) for score in train if score.length]
         held_out = [tokens_of(score.sounding()) for score in valid if score.length]
-        held_out_rows = self._rows([(piece, 0) for piece in held_out], self.sequence)
-        windows = [
-            (piece, start)
-            for piece in range(len(pieces))
-            for start in range(0, len(pieces[piece]), self.sequence)
-        ]
-        per_pass = training.batches_per_pass(len(windows), self.batch)
+        held_out_rows = window_rows([(piece, 0) for piece in held_out], s.sequence)
+        # A piece counts once for every window's length of it; the window itself is at random.
+        windows = [piece for piece in pieces for _ in range(0, len(piece), s.sequence)]
+        per_pass = training.batches_per_pass(len(windows), s.batch)
 
         def loss(step: int) -> Tensor:
             rng = np.random.default_rng([seed, step])
             chosen = []
-            for number in training.whole_batch(len(windows), self.batch, seed, step):
-                piece = pieces[windows[number][0]]
-                start = int(rng.integers(max(1, len(piece) - self.sequence + 1)))
-                shift = int(rng.integers(-self.transpose, self.transpose + 1))
+            for number in training.whole_batch(len(windows), s.batch, seed, step):
+                piece = windows[number]
+                start = int(rng.integers(max(1, len(piece) - s.sequence + 1)))
+                shift = int(rng.integers(-s.transpose, s.transpose + 1))
                 chosen.append((transpose(piece, shift), start))
-            mine = distributed.part(chosen)
-            return self.network.loss(*map(token_model.tensor, self._rows(mine, self.sequence)))
+            rows = window_rows(distributed.part(chosen), s.sequence)
+            return self.network.loss(*map(token_model.tensor, rows))
 
         def validate() -> float:
             tokens, counts = held_out_rows
             total = 0.0
-            for at in range(0, len(tokens), 16):
-                part = (
-                    token_model.tensor(tokens[at : at + 16]),
-                    token_model.tensor(counts[at : at + 16]),
-                )
-                total += float(self.network.loss(*part)) * len(tokens[at : at + 16])
+            for start in range(0, len(tokens), 16):
+                part = slice(start, start + 16)
+                mean = self.network.loss(*map(token_model.tensor, (tokens[part], counts[part])))
+                total += float(mean) * len(tokens[part])
             return total / len(tokens)
 
         steps = training.updates(budget, per_pass)
         training.train(
             self.network,
             loss,
-            torch.optim.Adam(self.network.parameters(), lr=self.rate),
+            torch.optim.Adam(self.network.parameters(), lr=s.rate),
             steps=steps,
             seed=seed,
             log=log,
             schedule=lambda step: one_cycle(step, steps),
-            clip=self.clip,
+            clip=s.clip,
             validate=validate if held_out and steps >= per_pass else None,
             every=per_pass,
-            patience=self.patience,
-            music_steps=self.batch * self.sequence,
+            patience=s.patience,
+            music_steps=s.batch * s.sequence,
         )
-
-    def _rows(self, chosen: Sequence[tuple[Ints, int]], steps: int) -> tuple[Ints, Ints]:
-        """(windows, 5 steps + 1) tokens and repetitions from a step of a piece on; -1 is none."""
-        tokens = np.full((len(chosen), VOICES * steps + 1), -1)
-        counts = np.zeros_like(tokens)
-        for row, (piece, start) in enumerate(chosen):
-            flat = np.append(BEGINNING, piece.ravel())
-            counted = np.append(0, repeats(piece).ravel())
-            part = slice(VOICES * start, VOICES * (start + steps) + 1)
-            tokens[row, : len(flat[part])] = flat[part]
-            counts[row, : len(flat[part])] = counted[part]
-        return tokens, counts
 
     # -- likelihood ---------------------------------------------------------------------------
 
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
-        """(pieces,) log p of the pieces' frames, each said in its one way, in nats.
+        """(pieces,) log p of the pieces' frames in their only encoding, in nats.
 
-        A bound: chords that do not fit the voices after them are wasted.
+        A bound: chords that do not fit the voices after them waste probability.
         """
         frames = [score.sounding() for score in scores]
         nats = token_model.log_likelihood(
@@ -410,7 +383,7 @@ class TonicNet:
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Token after token, many pieces at once. The escape is never drawn."""
+        """Continue the prompts token by token, many pieces at once. The escape is never drawn."""
         network, streams = token_model.precise(self.network), generators(prompts, seed)
         continuations = []
         for start in range(0, len(prompts), token_model.PIECES):
@@ -427,12 +400,12 @@ class TonicNet:
             ]
         return continuations
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write settings, weights and the keys' rates."""
         arrays = token_model.weights(self.network) | {"rates": self.spelling.rates}
-        saved.save(folder, {"settings": self.settings}, arrays)
+        saved.save(folder, {"settings": asdict(self.settings)}, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -440,13 +413,26 @@ class TonicNet:
         values, arrays = saved.load(folder)
         system = cls(**values["settings"])
         system.spelling = Spelling(arrays["rates"])
-        system.network = TonicNetwork(*system.shape)
+        system.network = system.build()
         token_model.restore(system.network, arrays)
         return system
 
 
+def window_rows(windows: Sequence[tuple[Ints, int]], steps: int) -> tuple[Ints, Ints]:
+    """(windows, 5 steps + 1) tokens and repetitions of each piece from a step on; -1 is padding."""
+    tokens = np.full((len(windows), VOICES * steps + 1), -1)
+    counts = np.zeros_like(tokens)
+    for row, (piece, start) in enumerate(windows):
+        flat = np.append(BEGINNING, piece.ravel())
+        counted = np.append(0, repeats(piece).ravel())
+        part = slice(VOICES * start, VOICES * (start + steps) + 1)
+        tokens[row, : len(flat[part])] = flat[part]
+        counts[row, : len(flat[part])] = counted[part]
+    return tokens, counts
+
+
 def one_cycle(step: int, steps: int) -> float:
-    """The share of the highest rate: up from 1/25 over the first 30 %, then down to nothing."""
+    """The factor of the learning rate: rises from 1/25 over the first 30 %, then falls to 0."""
     rise = max(1, round(0.3 * steps))
     if step < rise:
         return 1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * (step + 1) / rise)) / 2

@@ -14,29 +14,30 @@ import tarfile
 from pathlib import Path
 
 import bench
-from bench.board import build as board
+from bench.board.build import build
+from bench.board.rows import to_csv
 from bench.data.folders import cache_dir
 from bench.errors import BenchError
 from bench.files import replacing_folder, write
-from bench.jobs.run_folder import JobFolder, Store, is_finished
+from bench.jobs.run_folder import JobFolder, RunFolder, is_finished
 from bench.protocol import validity
 
 KEPT = ("job.json", "status.json", "result.json", "scores.json", "scores.npz", "metrics.jsonl")
 SAMPLES = "samples/*.mid"
 
 
-def publish(store: Store, folder: Path) -> tuple[Path, Path]:
+def publish(runs: RunFolder, folder: Path) -> tuple[Path, Path]:
     """Write the board of a run folder, and its archive, into a folder; where they are now.
 
     BenchError where no job has ended well. Jobs that failed are left out.
     """
-    good = [job for job in store.folders() if is_finished(job)]
+    good = [job for job in runs.folders() if is_finished(job)]
     if not good:
-        raise BenchError(f"No job in {store.root} has ended well. `bench all` runs some.")
+        raise BenchError(f"No job in {runs.root} has ended well. `bench all` runs some.")
     table, archive = folder / "leaderboard.csv", folder / "leaderboard.tar.xz"
-    write(archive, packed(store.root, good))
+    write(archive, packed(runs.root, good))
     # The rows are those of the archive, which is all that readers have.
-    write(table, board.to_csv([one.flat() for one in board.build(Store(unpacked(archive)))]))
+    write(table, to_csv(build(RunFolder(unpacked(archive))).rows))
     return table, archive
 
 

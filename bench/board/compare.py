@@ -1,33 +1,32 @@
-"""Two systems on the same prompts: paired differences with their uncertainty."""
+"""What differs between two systems on the same prompts, and whether chance could do it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Literal
 
 from bench import registry
-from bench.board.build import Entry
+from bench.board.rows import Row
 from bench.errors import BenchError, unknown
 from bench.protocol import statistics
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far the first system's figure is from the second's, on the same pieces."""
+    """One figure of two systems, paired by the pieces that both were measured on."""
 
     figure: str
     first: float
     second: float
-    difference: float
-    low: float
+    difference: float  # first less second
+    low: float  # of the difference, 95 %
     high: float
     p: float  # that there is none, after Holm over all figures of the comparison
     better: str  # the name of the better system; empty: it cannot be told, or neither is better
 
 
-def direction_of(figure: str) -> str:
+def direction_of(figure: str) -> Literal["higher", "lower", "none"]:
     """Whether higher or lower is better; `none` for a mere description."""
     if figure == "skill":
         return "higher"
@@ -37,26 +36,20 @@ def direction_of(figure: str) -> str:
     return known[figure].direction if figure in known else "none"
 
 
-def find(entries: Sequence[Entry], name: str) -> list[Entry]:
+def named(rows: Sequence[Row], name: str) -> list[Row]:
     """The rows of a system, `NAME` or `NAME:as-published`; BenchError when it has none."""
     system, _, variant = name.partition(":")
-    rows = [
-        one
-        for one in entries
-        if one.row.system == system and one.row.variant == (variant or "corrected")
-    ]
-    if not rows:
-        raise unknown("row", name, {one.row.system for one in entries})
-    return rows
+    wanted = (system, variant or "corrected")
+    chosen = [row for row in rows if (row.system, row.variant) == wanted]
+    if not chosen:
+        raise unknown("row", name, {row.system for row in rows})
+    return chosen
 
 
-def comparable(entries: Sequence[Entry], first: str, second: str) -> list[tuple[Entry, Entry]]:
+def comparable(rows: Sequence[Row], first: str, second: str) -> list[tuple[Row, Row]]:
     """The rows of the two that share data, preset, protocol and metrics; BenchError if none do."""
     pairs = [
-        (a, b)
-        for a in find(entries, first)
-        for b in find(entries, second)
-        if a.row.group == b.row.group
+        (a, b) for a in named(rows, first) for b in named(rows, second) if a.standing == b.standing
     ]
     if not pairs:
         raise BenchError(
@@ -66,23 +59,30 @@ def comparable(entries: Sequence[Entry], first: str, second: str) -> list[tuple[
     return pairs
 
 
-def compare(a: Entry, b: Entry) -> list[Difference]:
-    """Every figure that both have, the skill first."""
-    figures = [name for name in a.draws if name in b.draws]
-    if (a.row.likelihood_kind, a.row.likelihood_object) != (
-        b.row.likelihood_kind,
-        b.row.likelihood_object,
-    ):
+def compare(a: Row, b: Row) -> list[Difference]:
+    """Every figure that both have, the skill first. The rows must have been built from jobs."""
+    figures = [name for name in a.evidence.draws if name in b.evidence.draws]
+    if (a.likelihood_kind, a.likelihood_object) != (b.likelihood_kind, b.likelihood_object):
         figures = [name for name in figures if name != "nats_per_step"]  # of different objects
     figures.sort(key=lambda name: (name != "skill", name != "nats_per_step", name))
-    tests = [(a.value(name), b.value(name), a.draws[name] - b.draws[name]) for name in figures]
-    adjusted = statistics.holm([statistics.p_of(x - y, draws) for x, y, draws in tests])
-    found = []
-    for name, (x, y, draws), p in zip(figures, tests, adjusted, strict=True):
-        low, high = statistics.interval(draws)
+    pairs = [(_value(a, name), _value(b, name)) for name in figures]
+    draws = [a.evidence.draws[name] - b.evidence.draws[name] for name in figures]
+    tests = zip(pairs, draws, strict=True)
+    adjusted = statistics.holm([statistics.p_of(x - y, drawn) for (x, y), drawn in tests])
+    ends = statistics.intervals(draws)
+    differences = []
+    for name, (x, y), p, (low, high) in zip(figures, pairs, adjusted, ends, strict=True):
         better = ""
         if p < 1 - statistics.LEVEL and direction_of(name) != "none":
             first_wins = (x > y) == (direction_of(name) == "higher")
-            better = a.row.system if first_wins else b.row.system
-        found.append(Difference(name, x, y, float(np.subtract(x, y)), low, high, p, better))
-    return found
+            better = a.system if first_wins else b.system
+        differences.append(Difference(name, x, y, x - y, low, high, p, better))
+    return differences
+
+
+def _value(row: Row, figure: str) -> float:
+    """The figure behind draws of that name."""
+    value = row.value(figure)
+    if value is None:
+        raise BenchError(f"{row.system} has no {figure}.")
+    return value

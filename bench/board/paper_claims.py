@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,11 +9,11 @@ from typing import Literal
 import numpy as np
 
 from bench import registry
-from bench.board.build import Entry
 from bench.board.compare import direction_of
 from bench.board.reproduce import PRESETS, chosen_paper
+from bench.board.rows import Row, Standing
 from bench.errors import BenchError
-from bench.jobs.run_folder import Store
+from bench.jobs.run_folder import JobFolder, RunFolder
 from bench.protocol import statistics
 from bench.registry import ClaimBlock
 
@@ -42,131 +41,120 @@ class Answer:
     note: str = ""
 
 
-def answers(entries: Sequence[Entry], store: Store, paper: str | None = None) -> list[Answer]:
+def answers(rows: Sequence[Row], runs: RunFolder, paper: str | None = None) -> list[Answer]:
     """Every claim of a paper, or of all, answered on each data set by the dearest preset there is."""
-    named = chosen_paper(paper)
-    found = [
+    chosen = chosen_paper(paper)
+    given = [
         answer
         for claim in registry.claims()
-        if named in (None, claim.paper)
-        for answer in asked(claim, entries, store)
+        if chosen in (None, claim.paper)
+        for answer in asked(claim, rows, runs)
     ]
-    tested = [answer for answer in found if answer.p is not None]
+    tested = [answer for answer in given if answer.p is not None]
     adjusted = iter(statistics.holm([answer.p for answer in tested if answer.p is not None]))
-    return [a if a.p is None else judged(replace(a, p=next(adjusted))) for a in found]
+    return [a if a.p is None else judged(replace(a, p=next(adjusted))) for a in given]
 
 
-def asked(claim: ClaimBlock, entries: Sequence[Entry], store: Store) -> list[Answer]:
-    """The claim's answers, not judged yet; one that says why, where there are none."""
+def asked(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> list[Answer]:
+    """The claim's answers, not judged yet; a single one with the reason where there are none."""
     if claim.untestable:
         return [Answer(claim, "not testable", note=claim.untestable)]
-    found = list(
-        measured(claim, entries, store) if claim.than is not None else compared(claim, entries)
-    )
+    given = list(measured(claim, rows, runs) if claim.than is not None else compared(claim, rows))
     names = " and ".join(filter(None, (claim.first, claim.second)))
-    return found or [Answer(claim, "not run", note=f"no comparable rows of {names}")]
+    return given or [Answer(claim, "not run", note=f"no comparable rows of {names}")]
 
 
-def rows_of(entries: Sequence[Entry], *names: str) -> list[tuple[Entry, ...]]:
+def side_by_side(rows: Sequence[Row], *names: str) -> list[tuple[Row, ...]]:
     """Finished rows of systems, `NAME` or `NAME:as-published`, side by side where they compare.
 
     Of each data set those of the dearest preset under which all of them ran.
     """
-    groups: list[dict[object, Entry]] = []
+    by_standing: list[dict[Standing, Row]] = []
     for name in names:
         system, _, variant = name.partition(":")
         wanted = (system, variant or "corrected")
-        rows = [one for one in entries if (one.row.system, one.row.variant) == wanted]
-        groups.append({one.row.group: one for one in rows if one.row.seeds})
-    best: dict[str, tuple[Entry, ...]] = {}
-    for group, one in groups[0].items():
-        if all(group in other for other in groups):
-            before = best.get(one.row.dataset)
-            if before is None or dearer(one, before[0]):
-                best[one.row.dataset] = tuple(other[group] for other in groups)
+        chosen = [row for row in rows if (row.system, row.variant) == wanted]
+        by_standing.append({row.standing: row for row in chosen if row.seeds})
+    best: dict[str, tuple[Row, ...]] = {}
+    for standing, row in by_standing[0].items():
+        if all(standing in others for others in by_standing):
+            before = best.get(row.dataset)
+            if before is None or dearer(row, before[0]):
+                best[row.dataset] = tuple(others[standing] for others in by_standing)
     return list(best.values())
 
 
-def dearer(one: Entry, other: Entry) -> bool:
+def dearer(row: Row, other: Row) -> bool:
     """Whether more was spent on this row."""
-    return PRESETS.index(one.row.preset) > PRESETS.index(other.row.preset)
+    return PRESETS.index(row.preset) > PRESETS.index(other.preset)
 
 
-def compared(claim: ClaimBlock, entries: Sequence[Entry]) -> Iterator[Answer]:
+def compared(claim: ClaimBlock, rows: Sequence[Row]) -> Iterator[Answer]:
     """Two systems' figures on the same pieces, with the interval of their difference."""
-    for a, b in rows_of(entries, claim.first, claim.second):
-        said = Answer(
+    for a, b in side_by_side(rows, claim.first, claim.second):
+        blank = Answer(
             claim,
             "not settled",
-            dataset=a.row.dataset,
-            preset=a.row.preset,
-            seeds=min(a.row.seeds, b.row.seeds),
-            shares=" / ".join(share_of(one) for one in (a, b)),
+            dataset=a.dataset,
+            preset=a.preset,
+            seeds=min(a.seeds, b.seeds),
+            shares=" / ".join(share_of(row) for row in (a, b)),
         )
-        yield from (answer for f in claim.by if (answer := one_figure(said, f, a, b)))
+        yield from (answer for f in claim.by if (answer := by_figure(blank, f, a, b)))
 
 
-def one_figure(said: Answer, figure: str, a: Entry, b: Entry) -> Answer | None:
+def by_figure(blank: Answer, figure: str, a: Row, b: Row) -> Answer | None:
     """The answer by one figure; none where the two rows have none that may be compared."""
     of_likelihood = figure == "nats_per_step"
-    if of_likelihood and a.row.likelihood_object != b.row.likelihood_object:
+    if of_likelihood and a.likelihood_object != b.likelihood_object:
         return None
-    both = [one.flat().get(figure) for one in (a, b)]
-    if None in both:
+    x, y = a.value(figure), b.value(figure)
+    if x is None or y is None:
         return None
-    x, y = (float(value) for value in both if value is not None)
-    kinds = sorted({a.row.likelihood_kind, b.row.likelihood_kind})
+    kinds = sorted({a.likelihood_kind, b.likelihood_kind})
     note = f"likelihoods: {' and '.join(kinds)}" if of_likelihood and len(kinds) > 1 else ""
-    said = replace(said, figure=figure, first=x, second=y, note=note)
-    if figure not in a.draws or figure not in b.draws:
+    answer = replace(blank, figure=figure, first=float(x), second=float(y), note=note)
+    if figure not in a.evidence.draws or figure not in b.evidence.draws:
         # A figure of the whole set without resamples: its sign is all there is.
-        known = x != y and said.claim.expects != "no different"
-        sign = judged(replace(said, p=0.0)) if known else said
+        known = x != y and answer.claim.expects != "no different"
+        sign = judged(replace(answer, p=0.0)) if known else answer
         return replace(sign, p=None, note=f"{figure} has no interval")
-    draws = a.draws[figure] - b.draws[figure]
+    draws = a.evidence.draws[figure] - b.evidence.draws[figure]
     low, high = statistics.interval(draws)
-    return replace(said, low=low, high=high, p=statistics.p_of(x - y, draws))
+    return replace(answer, low=low, high=high, p=statistics.p_of(x - y, draws))
 
 
-def measured(claim: ClaimBlock, entries: Sequence[Entry], store: Store) -> Iterator[Answer]:
-    """What was noted in training, against the number that the claim names."""
-    for (one,) in rows_of(entries, claim.first):
+def measured(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> Iterator[Answer]:
+    """What was recorded in training, against the number that the claim names."""
+    for (row,) in side_by_side(rows, claim.first):
         for figure in claim.by:
-            values = [last_of(store, job, figure) for job in one.row.jobs.split()]
-            there = [value for value in values if value is not None]
-            if there and claim.than is not None:
-                mean = float(np.mean(there))
+            folders = [JobFolder(runs.root / "jobs" / job) for job in row.job_ids]
+            last = [last_of(folder, figure) for folder in folders]
+            values = [value for value in last if value is not None]
+            if values and claim.than is not None:
+                mean = float(np.mean(values))
                 yield Answer(
                     claim,
                     "holds" if mean > claim.than + 0.005 else "does not hold",
-                    dataset=one.row.dataset,
-                    preset=one.row.preset,
-                    seeds=len(there),
-                    shares=share_of(one),
+                    dataset=row.dataset,
+                    preset=row.preset,
+                    seeds=len(values),
+                    shares=share_of(row),
                     figure=figure,
                     first=mean,
                     second=claim.than,
                 )
 
 
-def last_of(store: Store, job: str, figure: str) -> float | None:
+def last_of(folder: JobFolder, figure: str) -> float | None:
     """The last value of a figure in a job's curves."""
-    path = store.root / "jobs" / job / "metrics.jsonl"
-    if not path.is_file():
-        return None
-    found = None
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found = json.loads(line).get(figure, found)
-        except ValueError:
-            continue  # the last line of a job that was killed
-    return found
+    return next((p[figure] for p in reversed(folder.read_curves()) if figure in p), None)
 
 
-def share_of(one: Entry) -> str:
+def share_of(row: Row) -> str:
     """What a row spent of the paper's budget, in words."""
-    share = "none named" if one.row.budget_share is None else f"{one.row.budget_share:.1%}"
-    return share if one.row.size == "full" else f"{share}, {one.row.size}"
+    share = "none named" if row.budget_share is None else f"{row.budget_share:.1%}"
+    return share if row.size == "full" else f"{share}, {row.size}"
 
 
 def judged(answer: Answer) -> Answer:

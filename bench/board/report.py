@@ -5,24 +5,24 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench import data, registry
 from bench.board import formats
-from bench.board.build import Entry, build, ranked
+from bench.board.build import build
+from bench.board.ranking import tied
+from bench.board.rows import Group, Row
 from bench.errors import BenchError
-from bench.jobs.run_folder import JobFolder, Store
-from bench.jobs.scores import read_arrays
+from bench.jobs.record import JobRecord
+from bench.jobs.results import SnapshotPoint
+from bench.jobs.run_folder import JobFolder, RunFolder
 from bench.music import Score, from_midi
 from bench.music.key import CLASSES
-from bench.protocol import sampling, statistics
+from bench.protocol import sampling
 
 SHOWN = 12  # systems in figures that cannot show all of them
 STYLE = """
@@ -35,28 +35,27 @@ figure { margin: 2rem 0; } img { max-width: 100%; } figcaption { color: #555; }
 
 
 @dataclass(frozen=True)
-class Group:
-    """Comparable rows, their jobs, and what they are compared with."""
+class Shown:
+    """A group of comparable rows, with the run folder that holds their jobs."""
 
-    title: str
-    rows: list[Entry]
-    store: Store
+    group: Group
+    runs: RunFolder
 
-    def folder(self, one: Entry) -> JobFolder:
-        """The folder of the row's first job."""
-        return JobFolder(self.store.root / "jobs" / one.row.jobs.split()[0])
+    def record(self, row: Row) -> JobRecord:
+        """The row's first job."""
+        return JobRecord(JobFolder(self.runs.root / "jobs" / row.job_ids[0]))
 
-    def samples(self, one: Entry) -> list[Score]:
+    def samples(self, row: Row) -> list[Score]:
         """The samples of the row's first job."""
-        return [from_midi(path) for path in sorted(self.folder(one).samples.glob("*.mid"))]
+        return [from_midi(path) for path in sorted(self.record(row).folder.samples.glob("*.mid"))]
 
-    def finished(self) -> list[Entry]:
+    def finished(self) -> list[Row]:
         """The rows with samples, the best first, as many as a figure can show."""
-        return [one for one in self.rows if one.row.seeds][:SHOWN]
+        return [row for row in self.group.rows if row.seeds][:SHOWN]
 
 
 @dataclass(frozen=True)
-class Figure:
+class Drawing:
     """A drawn figure and what it shows."""
 
     name: str
@@ -72,24 +71,24 @@ def axes(width: float = 8.0, height: float = 4.0) -> tuple[Any, Any]:
     return canvas, canvas.subplots()
 
 
-def drawn(name: str, caption: str, canvas: Any) -> Figure:
+def drawn(name: str, caption: str, canvas: Any) -> Drawing:
     """The figure as PNG."""
     out = io.BytesIO()
     canvas.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    return Figure(name, caption, out.getvalue())
+    return Drawing(name, caption, out.getvalue())
 
 
-def skill_forest(group: Group) -> Iterator[Figure]:
+def skill_forest(shown: Shown) -> Iterator[Drawing]:
     """Skill with its interval, best on top."""
-    rows = [one.row for one in group.rows if one.row.skill is not None][::-1]
+    rows = [row for row in shown.group.rows if row.skill is not None][::-1]
     if not rows:
         return
     canvas, ax = axes(height=1 + 0.3 * len(rows))
     for place, row in enumerate(rows):
-        color = "0.5" if row.kind in ("floor", "ceiling") else "C0"
+        color = "0.5" if row.is_scale else "C0"
         ax.plot([row.skill_low, row.skill_high], [place, place], color=color)
         ax.plot(row.skill, place, "o", color=color)
-    ax.set_yticks(range(len(rows)), [name_of(row) for row in rows])
+    ax.set_yticks(range(len(rows)), [row.name for row in rows])
     ax.axvline(0, color="0.8", zorder=0)
     ax.axvline(1, color="0.8", zorder=0)
     ax.set_xlim(left=max(-1.0, min(row.skill_low or 0.0 for row in rows) - 0.1))
@@ -97,31 +96,16 @@ def skill_forest(group: Group) -> Iterator[Figure]:
     yield drawn("skill", "Skill with its 95 % interval. Cut off below -1.", canvas)
 
 
-def tied(entries: Sequence[Entry]) -> tuple[list[Entry], list[tuple[int, int]]]:
-    """The ranked rows by skill, and the first and last of each run that cannot be told apart."""
-    rows = sorted(ranked(entries), key=lambda one: -(one.row.skill or 0.0))
-    skills = [one.row.skill or 0.0 for one in rows]
-    apart = statistics.apart([one.draws["skill"] for one in rows], skills)
-    bars: list[tuple[int, int]] = []
-    for first in range(len(rows)):
-        last = first
-        while last + 1 < len(rows) and not apart[first : last + 2, last + 1].any():
-            last += 1
-        if last > first and (not bars or last > bars[-1][1]):
-            bars.append((first, last))
-    return rows, bars
-
-
-def critical_differences(group: Group) -> Iterator[Figure]:
+def critical_differences(shown: Shown) -> Iterator[Drawing]:
     """Systems by skill; a bar joins those that cannot be told apart."""
-    rows, bars = tied(group.rows)
+    rows, bars = tied(shown.group.rows)
     if len(rows) < 2:
         return
-    skills = [one.row.skill or 0.0 for one in rows]
+    skills = [row.skill or 0.0 for row in rows]
     canvas, ax = axes(height=1 + 0.25 * (len(rows) + len(bars)))
-    for place, (one, skill) in enumerate(zip(rows, skills, strict=True)):
+    for place, (row, skill) in enumerate(zip(rows, skills, strict=True)):
         ax.plot(skill, -place, "o", color="C0")
-        ax.annotate(f"  {name_of(one.row)}", (skill, -place), va="center", fontsize=8)
+        ax.annotate(f"  {row.name}", (skill, -place), va="center", fontsize=8)
     for place, (first, last) in enumerate(bars):
         ax.plot([skills[last], skills[first]], [1 + 0.6 * place] * 2, color="C1", lw=4)
     ax.set_yticks([])
@@ -131,15 +115,15 @@ def critical_differences(group: Group) -> Iterator[Figure]:
     yield drawn("critical-differences", caption, canvas)
 
 
-def loss_curves(group: Group) -> Iterator[Figure]:
+def loss_curves(shown: Shown) -> Iterator[Drawing]:
     """Training and validation loss against updates."""
     canvas, ax = axes()
-    for one in group.finished():
-        points = [json.loads(line) for line in lines_of(group.folder(one).curves)]
+    for row in shown.finished():
+        points = shown.record(row).folder.read_curves()
         for key, style in (("train_loss", ":"), ("valid_loss", "-")):
-            curve = [(p["step"], p[key]) for p in points if p.get(key) is not None]
+            curve = [(point["step"], point[key]) for point in points if key in point]
             if curve:
-                ax.plot(*zip(*curve, strict=True), style, label=f"{one.row.system} {key[:5]}")
+                ax.plot(*zip(*curve, strict=True), style, label=f"{row.system} {key[:5]}")
     if ax.lines:
         ax.set(xlabel="update", ylabel="loss, each in its own unit")
         ax.legend(fontsize=7, ncols=2)
@@ -147,82 +131,77 @@ def loss_curves(group: Group) -> Iterator[Figure]:
         yield drawn("loss-curves", caption, canvas)
 
 
-def lines_of(path: Path) -> list[str]:
-    """The whole lines of a file that may still be written to."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return text[: text.rfind("\n") + 1].splitlines()
-
-
-def trajectories(group: Group) -> Iterator[Figure]:
+def trajectories(shown: Shown) -> Iterator[Drawing]:
     """Figures at points through training, where a run kept snapshots."""
-    curves = {}
-    for one in group.finished():
-        found = group.folder(one).read_result().get("snapshots", {}).get("points", [])
-        if found:
-            end = {"update": one.row.budget, "nats_per_step": one.row.nats_per_step}
-            curves[one.row.system] = [*found, {**end, "metrics": one.cells}]
+    curves: dict[str, list[SnapshotPoint]] = {}
+    for row in shown.finished():
+        snapshots = shown.record(row).result.snapshots
+        if snapshots and snapshots.points:
+            metrics = {name: cells.value for name, cells in row.metrics.items()}
+            end = SnapshotPoint(update=row.budget, nats_per_step=row.nats_per_step, metrics=metrics)
+            curves[row.system] = [*snapshots.points, end]
     headline = [name for name, cls in registry.metrics().items() if cls.headline]
     for name in ["nats_per_step", *headline] if curves else []:
         canvas, ax = axes(height=3)
         for system, points in curves.items():
-            values = [p["metrics"].get(name) if name in headline else p[name] for p in points]
-            there = [(p["update"], v) for p, v in zip(points, values, strict=True) if v is not None]
-            if there:
-                ax.plot(*zip(*there, strict=True), "o-", label=system)
+            values = [
+                point.metrics.get(name) if name in headline else point.nats_per_step
+                for point in points
+            ]
+            known = [
+                (point.update, value)
+                for point, value in zip(points, values, strict=True)
+                if value is not None
+            ]
+            if known:
+                ax.plot(*zip(*known, strict=True), "o-", label=system)
         if ax.lines:
             ax.set(xlabel="update", ylabel=name)
             ax.legend(fontsize=7)
             yield drawn(f"trajectory-{name}", f"{name} through training.", canvas)
 
 
-def feature_map(group: Group) -> Iterator[Figure]:
+def feature_map(shown: Shown) -> Iterator[Drawing]:
     """Windows of samples and of real music on two axes of the feature space."""
     project = registry.report_parts().get("feature_map")
-    if project is None or not group.finished():
+    rows = shown.finished()[:6]
+    if project is None or not rows:
         return
-    first = group.finished()[0]
-    job = group.folder(first).read_job()
+    job = shown.record(rows[0]).job
     if job is None or data.describe(job.dataset).where is None:
         return
     dataset = data.load(job.dataset)
     reference = sampling.reference(dataset, job.protocol, sampling.prompts(dataset, job.protocol))
-    chosen = group.finished()[:6]
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(9, 3 * -(-len(chosen) // 3)), layout="constrained")
-    panels = canvas.subplots(-(-len(chosen) // 3), 3, squeeze=False, sharex=True, sharey=True)
+    canvas = Canvas(figsize=(9, 3 * -(-len(rows) // 3)), layout="constrained")
+    panels = canvas.subplots(-(-len(rows) // 3), 3, squeeze=False, sharex=True, sharey=True)
     for ax in panels.flat:
         ax.set_axis_off()
-    for ax, one in zip(panels.flat, chosen, strict=False):
-        found = project(reference, group.samples(one))
-        if found is None:
+    for ax, row in zip(panels.flat, rows, strict=False):
+        points = project(reference, shown.samples(row))
+        if points is None:
             continue
         ax.set_axis_on()
-        ax.scatter(*np.asarray(found.reference).T[:2], s=6, color="0.7", label="test set")
-        ax.scatter(*np.asarray(found.samples).T[:2], s=6, color="C0", label="samples")
-        ax.set_title(name_of(one.row), fontsize=9)
+        ax.scatter(*np.asarray(points.reference).T[:2], s=6, color="0.7", label="test set")
+        ax.scatter(*np.asarray(points.samples).T[:2], s=6, color="C0", label="samples")
+        ax.set_title(row.name, fontsize=9)
     panels[0, 0].legend(fontsize=7)
     caption = "Four-bar windows on the first two axes of the feature space; grey: the test set."
     yield drawn("feature-map", caption, canvas)
 
 
-def descriptors(group: Group) -> Iterator[Figure]:
+def descriptors(shown: Shown) -> Iterator[Drawing]:
     """How pieces of each system are distributed, metric by metric."""
     import pandas as pd
     import seaborn as sns
 
     values = []
-    for one in group.finished():
-        for name, array in read_arrays(group.folder(one)).items():
-            metric, _, kind = name.rpartition(".")
+    for row in shown.finished():
+        for metric, array in shown.record(row).scores.per_piece.items():
             known = registry.metrics().get(metric)
-            if (
-                kind == "per_piece"
-                and known
-                and known.direction == "none"
-                and "muspy" not in metric
-            ):
-                values += [(name_of(one.row), metric, v) for v in array if np.isfinite(v)]
+            if known and known.direction == "none" and "muspy" not in metric:
+                values += [(row.name, metric, value) for value in array if np.isfinite(value)]
     if not values:
         return
     table = pd.DataFrame(values, columns=["system", "metric", "value"])
@@ -235,19 +214,19 @@ def descriptors(group: Group) -> Iterator[Figure]:
     yield drawn("descriptors", caption, grid.figure)
 
 
-def histograms(group: Group) -> Iterator[Figure]:
+def histograms(shown: Shown) -> Iterator[Drawing]:
     """Pitch classes and number of sounding keys, system by system."""
     import seaborn as sns
 
-    rows = group.finished()
+    rows = shown.finished()
     classes, keys = [], []
-    for one in rows:
-        samples = group.samples(one)
+    for row in rows:
+        samples = shown.samples(row)
         pitch = np.concatenate([np.zeros(0, int), *[score.pitch % 12 for score in samples]])
         count = np.concatenate([np.zeros(0, int), *[s.sounding().sum(axis=1) for s in samples]])
         classes.append(np.bincount(pitch, minlength=12)[:12] / max(len(pitch), 1))
         keys.append(np.bincount(np.minimum(count, 8), minlength=9) / max(len(count), 1))
-    names = [name_of(one.row) for one in rows]
+    names = [row.name for row in rows]
     for name, table, heads, caption in (
         ("pitch-classes", classes, CLASSES, "Share of notes per pitch class."),
         ("polyphony", keys, [*map(str, range(8)), "8+"], "Share of steps by keys that sound."),
@@ -261,19 +240,19 @@ def histograms(group: Group) -> Iterator[Figure]:
             yield drawn(name, caption, canvas)
 
 
-def embeddings(group: Group) -> Iterator[Figure]:
+def embeddings(shown: Shown) -> Iterator[Drawing]:
     """What networks learnt of notes or chords, on a plane (t-SNE), for systems that show it."""
     from sklearn.manifold import TSNE
 
-    for one in group.finished():
-        folder = group.folder(one)
-        job = folder.read_job()
+    for row in shown.finished():
+        record = shown.record(row)
+        job = record.job
         if job is None or not job.class_path:
             continue
         cls = registry.load_object(job.class_path)
         if not hasattr(cls, "note_embedding"):
             continue
-        labels, vectors = cls.load(folder.system).note_embedding()
+        labels, vectors = cls.load(record.folder.system).note_embedding()
         labels, vectors = labels[:400], np.asarray(vectors)[:400]
         if len(labels) < 10:
             continue
@@ -284,20 +263,20 @@ def embeddings(group: Group) -> Iterator[Figure]:
         for label, (x, y) in list(zip(labels, flat, strict=True))[:120]:
             ax.annotate(label, (x, y), fontsize=6)
         ax.set_axis_off()
-        caption = f"What {name_of(one.row)} learnt of notes that it treats alike (t-SNE)."
-        yield drawn(f"embedding-{one.row.system}", caption, canvas)
+        caption = f"What {row.name} learnt of notes that it treats alike (t-SNE)."
+        yield drawn(f"embedding-{row.system}", caption, canvas)
 
 
-def quality_and_speed(group: Group) -> Iterator[Figure]:
+def quality_and_speed(shown: Shown) -> Iterator[Drawing]:
     """Skill against training time."""
-    rows = [one.row for one in group.rows if one.row.skill is not None and one.row.train_seconds]
+    rows = [row for row in shown.group.rows if row.skill is not None and row.train_seconds]
     if not rows:
         return
     canvas, ax = axes()
     for row in rows:
         ax.plot(max(row.train_seconds or 0.0, 0.01), row.skill, "o", color="C0")
         place = (max(row.train_seconds or 0.0, 0.01), row.skill)
-        ax.annotate(f" {name_of(row)}", place, fontsize=8)
+        ax.annotate(f" {row.name}", place, fontsize=8)
     ax.set(xscale="log", xlabel="seconds of training", ylabel="skill")
     ax.set_ylim(bottom=max(-1.0, ax.get_ylim()[0]))
     ax.margins(x=0.2)
@@ -312,61 +291,57 @@ PARTS = (
 )  # fmt: skip
 
 
-def name_of(row: Any) -> str:
-    """A row's name in figures."""
-    return str(row.system) + (" (as published)" if row.variant == "as-published" else "")
-
-
 def words(group: Group) -> list[str]:
     """A line on each system, from its figures beside the human ones."""
     say = registry.report_parts().get("in_words")
-    human = next((one for one in group.rows if one.anchor == 1), None)
+    human = group.anchor(1)
     if say is None or human is None:
         return []
-    return [
-        f"{name_of(one.row)}: {say(one.cells, human.cells)}" for one in group.rows if one.row.seeds
-    ]
+    return [f"{row.name}: {say(values(row), values(human))}" for row in group.rows if row.seeds]
 
 
-def report(store: Store) -> list[tuple[str, bytes]]:
+def values(row: Row) -> dict[str, float | None]:
+    """The row's metrics without their intervals."""
+    return {name: cells.value for name, cells in row.metrics.items()}
+
+
+def report(runs: RunFolder) -> list[tuple[str, bytes]]:
     """The files of a report: `index.html`, which holds everything, `report.md` and its figures."""
-    entries = build(store)
-    if not entries:
-        raise BenchError(f"There are no jobs in {store.root}. `bench all` runs some.")
+    board = build(runs)
+    if not board.rows:
+        raise BenchError(f"There are no jobs in {runs.root}. `bench all` runs some.")
     headline = [name for name, cls in registry.metrics().items() if cls.headline]
-    page, text, files = [f"<style>{STYLE}</style><h1>musicbench</h1>"], ["# musicbench", ""], []
-    groups = groupby(entries, key=lambda one: formats.title_of(one.row.model_dump()))
-    for number, (title, members) in enumerate(groups):
-        group = Group(title, list(members), store)
-        rows = [one.flat() for one in group.rows]
-        page.append(f"<h2>{html.escape(title)}</h2>{html_table(rows, headline)}")
-        text += [formats.to_markdown(rows, headline)]
-        said = words(group)
-        page.append("".join(f"<p>{html.escape(line)}</p>" for line in said))
-        text += [f"- {line}" for line in said] + [""]
+    page, text = [f"<style>{STYLE}</style><h1>musicbench</h1>"], ["# musicbench", ""]
+    files: list[tuple[str, bytes]] = []
+    for number, group in enumerate(board.groups):
+        page.append(f"<h2>{html.escape(group.heading)}</h2>{html_table(group.rows, headline)}")
+        text += [formats.to_markdown([group], headline)]
+        lines = words(group)
+        page.append("".join(f"<p>{html.escape(line)}</p>" for line in lines))
+        text += [f"- {line}" for line in lines] + [""]
         for part in PARTS:
-            for one in part(group):
-                name = f"{number}-{one.name}.png"
-                files.append((name, one.png))
-                encoded = base64.b64encode(one.png).decode()
+            for drawing in part(Shown(group, runs)):
+                name, caption = f"{number}-{drawing.name}.png", drawing.caption
+                files.append((name, drawing.png))
+                encoded = base64.b64encode(drawing.png).decode()
                 page.append(
-                    f'<figure><img alt="{html.escape(one.caption)}"'
+                    f'<figure><img alt="{html.escape(caption)}"'
                     f' src="data:image/png;base64,{encoded}">'
-                    f"<figcaption>{html.escape(one.caption)}</figcaption></figure>"
+                    f"<figcaption>{html.escape(caption)}</figcaption></figure>"
                 )
-                text += [f"![{one.caption}]({name})", "", one.caption, ""]
+                text += [f"![{caption}]({name})", "", caption, ""]
     document = '<!doctype html><html lang="en"><meta charset="utf-8"><title>musicbench</title>'
     files.append(("index.html", (document + "".join(page) + "</html>\n").encode()))
     files.append(("report.md", "\n".join(text).encode()))
     return files
 
 
-def html_table(rows: Sequence[dict[str, Any]], headline: Sequence[str]) -> str:
+def html_table(rows: Sequence[Row], headline: Sequence[str]) -> str:
     """Rows of the board as an HTML table."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in formats.heads(headline))
     body = "".join(
         "<tr>"
-        + "".join(f"<td>{html.escape(c)}</td>" for c in formats.cells_of(row, headline))
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in formats.cells_of(row, headline))
         + "</tr>"
         for row in rows
     )

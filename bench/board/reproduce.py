@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import registry
-from bench.board.build import Entry
+from bench.board.rows import Row
 from bench.errors import unknown
 from bench.registry import SystemSpec
 
@@ -15,7 +15,7 @@ PRESETS = ("smoke", "quick", "standard", "paper")  # the dearest counts
 
 
 @dataclass(frozen=True)
-class Figure:
+class PublishedFigure:
     """One published figure of a system, and ours where there is one."""
 
     paper: str
@@ -51,24 +51,26 @@ def flatten(published: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
             yield figure, "", value
 
 
-def rows_of(entries: Sequence[Entry], system: str, dataset: str) -> list[Entry]:
+def rows_of(rows: Sequence[Row], system: str, dataset: str) -> list[Row]:
     """The finished rows of a system, on a data set if one is named, the dearest preset last."""
-    rows = [
-        one
-        for one in entries
-        if one.row.system == system
-        and one.row.variant == "corrected"
-        and one.row.seeds
-        and dataset in ("", one.row.dataset)
+    chosen = [
+        row
+        for row in rows
+        if row.system == system
+        and row.variant == "corrected"
+        and row.seeds
+        and row.preset in PRESETS
+        and dataset in ("", row.dataset)
     ]
-    return sorted(rows, key=lambda one: PRESETS.index(one.row.preset))
+    return sorted(chosen, key=lambda row: PRESETS.index(row.preset))
 
 
 def beside(
-    spec: SystemSpec, entries: Sequence[Entry], figure: str, dataset: str, value: Any
-) -> Figure:
+    spec: SystemSpec, rows: Sequence[Row], figure: str, dataset: str, value: Any
+) -> PublishedFigure:
     """A published figure with ours, if it is one that we measure."""
-    rows = rows_of(entries, spec.id, dataset)
+    chosen = rows_of(rows, spec.id, dataset)
+    row = chosen[-1] if chosen else None
     ours, note = None, ""
     size = figure in ("parameters", "parameters_counted")  # stated, or counted from what is stated
     measured = size or figure == "nats_per_step" or figure in registry.metrics()
@@ -76,17 +78,15 @@ def beside(
         figure, note = "no figure", "nothing to compare"
     elif not measured or (not dataset and not size):
         note = "not measured here" if not measured else "on other data"
-    elif not rows:
+    elif row is None:
         note = f"not run{f' on {dataset}' if dataset else ''}"
     else:
-        cells = rows[-1].flat()
-        reduced = rows[-1].row.size != "full"
-        ours = None if reduced and size else cells.get("parameters" if size else figure)
-        note = "" if ours is not None else cells.get("likelihood_note") or "no value"
-        note = f"{rows[-1].row.size} network" if reduced else note
+        reduced = row.size not in ("full", None)  # none: a file in which it cannot be read
+        ours = None if reduced and size else row.value("parameters" if size else figure)
+        note = "" if ours is not None else row.likelihood_note or "no value"
+        note = f"{row.size} network" if reduced else note
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    last = rows[-1].row if rows else None
-    return Figure(
+    return PublishedFigure(
         paper=spec.paper,
         system=spec.id,
         figure=figure,
@@ -94,8 +94,8 @@ def beside(
         published=str(value),
         ours=ours,
         gap=float(ours - value) if ours is not None and number else None,
-        preset=last.preset if last else "",
-        budget_share=last.budget_share if last else None,
+        preset=row.preset if row else "",
+        budget_share=row.budget_share if row else None,
         note=note,
     )
 
@@ -110,11 +110,11 @@ def chosen_paper(name: str | None) -> str | None:
     return matches[0]
 
 
-def figures(entries: Sequence[Entry], paper: str | None = None) -> list[Figure]:
+def figures(rows: Sequence[Row], paper: str | None = None) -> list[PublishedFigure]:
     """Every published figure of a paper's systems, or of all papers."""
     paper = chosen_paper(paper)
     return [
-        beside(spec, entries, *figure)
+        beside(spec, rows, *figure)
         for spec in registry.systems().values()
         if spec.paper == paper or (paper is None and spec.paper)
         for figure in flatten(spec.published)

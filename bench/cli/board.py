@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,29 +14,34 @@ from bench.cli.run_options import OUT, Json, Out, one_of
 from bench.cli.terminal import console, errors, print_json
 from bench.errors import BenchError
 
+if TYPE_CHECKING:
+    from bench.board.rows import Group
+    from bench.jobs.run_folder import RunFolder
+
 app = typer.Typer()
 
 
-def runs_in(out: Path) -> Path:
-    """The run folder to look at: the published one, and that is said, where there is none yet."""
-    from bench.board import archive as published
+def runs_in(out: Path) -> RunFolder:
+    """The run folder to look at; falls back to the published board and says so."""
+    from bench.board import archive as archives
+    from bench.jobs.run_folder import RunFolder
 
-    table = published.shipped()
-    archive = published.archive_of(table) if table else None
+    table = archives.shipped()
+    archive = archives.archive_of(table) if table else None
     if out != OUT or out.exists() or archive is None:
-        return out
+        return RunFolder(out)
     errors.print(f"No {out}/ here: this is the published board. `bench all` makes your own.")
-    return published.unpacked(archive)
+    return RunFolder(archives.unpacked(archive))
 
 
-def show_board(where: Console, rows: list[dict[str, Any]], file: Path) -> None:
-    """Print the board of a file as tables; what `bench validate` left beside it marks metrics."""
+def show_board(where: Console, groups: Sequence[Group], file: Path) -> None:
+    """Print the board of a file as tables; the results of `bench validate` beside it mark metrics."""
     from bench import registry
     from bench.cli import printing
     from bench.protocol import validity
 
     headline = [name for name, cls in registry.metrics().items() if cls.headline]
-    printing.print_board(where, rows, headline, validity.lost(file))
+    printing.print_board(where, groups, headline, validity.lost(file))
 
 
 @app.command(rich_help_panel="Look")
@@ -54,37 +60,35 @@ def board(
 ) -> None:
     """Build the leaderboard from the run folder and print it."""
     from bench import registry
-    from bench.board import build as boards
     from bench.board import formats
+    from bench.board.build import build, count_stale
+    from bench.board.rows import read_csv, to_csv, to_table
     from bench.files import write
-    from bench.jobs.run_folder import Store
 
     form = one_of("format", format, ("csv", "markdown", "latex", "json")) if format else None
     if file is not None:
-        rows = boards.read_csv(file)
+        built = read_csv(file)
     else:
-        where = runs_in(out)
-        store = Store(where)
-        rows = [one.flat() for one in boards.build(store)]
-        if not rows:
+        runs = runs_in(out)
+        built = build(runs)
+        if not built.rows:
             raise BenchError(f"There are no jobs in {out}. `bench all` runs some.")
-        path = write_to or (out / "leaderboard.csv" if where == out else None)
+        path = write_to or (out / "leaderboard.csv" if runs.root == out else None)
         if path:
-            write(path, boards.to_csv(rows))
-        old = boards.stale(store)
-        if old:
-            errors.print(f"{old} jobs have scores by older metrics; `bench all` scores them anew.")
+            write(path, to_csv(built.rows))
+        if old := count_stale(runs):
+            errors.print(f"{old} jobs have scores by older metrics; `bench all` scores them again.")
     headline = [name for name, cls in registry.metrics().items() if cls.headline]
     if form == "csv":
-        sys.stdout.write(boards.to_csv(rows))
+        sys.stdout.write(to_csv(built.rows))
     elif form == "json":
-        print_json(rows)
+        print_json(to_table(built.rows))
     elif form == "markdown":
-        sys.stdout.write(formats.to_markdown(rows, headline))
+        sys.stdout.write(formats.to_markdown(built.groups, headline))
     elif form == "latex":
-        sys.stdout.write(formats.to_latex(rows, headline))
+        sys.stdout.write(formats.to_latex(built.groups, headline))
     else:
-        show_board(console, rows, file or out / "leaderboard.csv")
+        show_board(console, built.groups, file or out / "leaderboard.csv")
         if file is None and path:
             console.print(f"Written to {path}.", highlight=False)
 
@@ -92,30 +96,35 @@ def board(
 @app.command(rich_help_panel="Look")
 def compare(
     first: Annotated[str, typer.Argument(help="A system on the board, or SYSTEM:as-published.")],
-    second: Annotated[str, typer.Argument(help="Another one.")],
+    second: Annotated[str, typer.Argument(help="A second system.")],
     out: Out = OUT,
     as_json: Json = False,
 ) -> None:
-    """Print what differs between two systems on the same prompts, and whether it is chance."""
+    """Compare two systems on the same prompts: every difference with its p-value."""
     from dataclasses import asdict
 
-    from bench.board import build as boards
-    from bench.board import formats
-    from bench.board.compare import comparable
-    from bench.board.compare import compare as compare_rows
+    from bench.board import compare as comparison
+    from bench.board.build import build
     from bench.cli import printing
-    from bench.jobs.run_folder import Store
 
-    pairs = comparable(boards.build(Store(runs_in(out))), first, second)
-    found = [(formats.title_of(a.flat()), compare_rows(a, b)) for a, b in pairs]
+    built = build(runs_in(out))
+    compared = [
+        (built.group_of(a).heading, comparison.compare(a, b))
+        for a, b in comparison.comparable(built.rows, first, second)
+    ]
     if as_json:
         print_json(
-            [{"rows": title, "figures": [asdict(one) for one in all_]} for title, all_ in found]
+            [
+                {"rows": heading, "figures": [asdict(difference) for difference in differences]}
+                for heading, differences in compared
+            ]
         )
         return
-    for title, differences in found:
-        printing.print_differences(console, title, first, second, differences)
-    console.print("p after Holm over the figures of each table; better: told apart at 5 %.")
+    for heading, differences in compared:
+        printing.print_differences(console, heading, first, second, differences)
+    console.print(
+        "p: Holm-corrected over each table. better: the difference is significant at 5 %."
+    )
 
 
 @app.command(rich_help_panel="Look")
@@ -128,11 +137,10 @@ def report(
     """Write the board and its figures as one HTML page, and as Markdown."""
     from bench.board.report import report as files_of
     from bench.files import replacing_folder
-    from bench.jobs.run_folder import Store
 
     folder = to or out / "report"
     with console.status("Drawing ..."):
-        files = files_of(Store(runs_in(out)))
+        files = files_of(runs_in(out))
     with replacing_folder(folder) as half:
         for name, content in files:
             (half / name).write_bytes(content)
@@ -150,27 +158,26 @@ def reproduce(
         str | None, typer.Option("--format", help="markdown or json instead of tables.")
     ] = None,
 ) -> None:
-    """Put the papers' claims to the board, and print their figures beside ours."""
+    """Test the papers' claims on the board, and print their figures next to ours."""
     from dataclasses import asdict
 
-    from bench.board import build as boards
     from bench.board import formats
+    from bench.board.build import build
     from bench.board.paper_claims import answers
     from bench.board.reproduce import figures
     from bench.cli import printing
-    from bench.jobs.run_folder import Store
 
     form = one_of("format", format, ("markdown", "json")) if format else None
-    store, named = Store(runs_in(out)), None if all_ else paper
-    entries = boards.build(store)
-    found, beside = answers(entries, store, named), figures(entries, named)
+    runs, chosen = runs_in(out), None if all_ else paper
+    rows = build(runs).rows
+    given, published = answers(rows, runs, chosen), figures(rows, chosen)
     if form == "json":
-        said = [asdict(one) | {"claim": one.claim.model_dump()} for one in found]
-        print_json({"claims": said, "figures": [asdict(one) for one in beside]})
+        claims = [asdict(answer) | {"claim": answer.claim.model_dump()} for answer in given]
+        print_json({"claims": claims, "figures": [asdict(figure) for figure in published]})
     elif form == "markdown":
-        sys.stdout.write(formats.reproduction_markdown(found, beside))
+        sys.stdout.write(formats.reproduction_markdown(given, published))
     else:
-        printing.print_reproduction(console, found, beside)
+        printing.print_reproduction(console, given, published)
 
 
 @app.command(rich_help_panel="Look")
@@ -181,21 +188,22 @@ def verify(
     ] = None,
 ) -> None:
     """Check a leaderboard: its schema, its hashes, and that each row follows from its jobs."""
-    from bench.board import archive as published
-    from bench.board import build as boards
-    from bench.jobs.run_folder import Store
+    from bench.board import archive as archives
+    from bench.board.rows import read_csv
+    from bench.board.verify import verify as problems_of
+    from bench.jobs.run_folder import RunFolder
 
     if out is not None and not out.is_dir():
         raise BenchError(f"{out} is no run folder.")
     beside = file.parent if (file.parent / "jobs").is_dir() else None
-    archive = published.archive_of(file)
-    runs = out or beside or (published.unpacked(archive) if archive else None)
-    wrong = boards.verify(file, Store(runs) if runs else None)
-    for line in wrong:
+    archive = archives.archive_of(file)
+    runs = out or beside or (archives.unpacked(archive) if archive else None)
+    problems = problems_of(file, RunFolder(runs) if runs else None)
+    for line in problems:
         errors.print(line, style="red", highlight=False)
-    if wrong:
+    if problems:
         raise typer.Exit(1)
-    count = len(boards.read_csv(file))
+    count = len(read_csv(file).rows)
     how = f"rebuilt from {archive if archive and not out and not beside else runs}"
     how = how if runs else "by schema and hashes; --out RUNS also rebuilds them"
     console.print(f"All {count} rows of {file} hold ({how}).", highlight=False)
@@ -208,12 +216,12 @@ def publish(
         Path, typer.Option("--to", help="The folder that board and archive go into.")
     ] = Path(),
 ) -> None:
-    """Write the board with an archive of all it follows from, to hand on: no networks in it."""
+    """Write the board and an archive of its jobs to share. It contains no networks."""
     from bench.board.archive import publish as published_in
-    from bench.jobs.run_folder import Store
+    from bench.jobs.run_folder import RunFolder
 
     with console.status("Packing ..."):
-        table, archive = published_in(Store(out), to)
+        table, archive = published_in(RunFolder(out), to)
     size = archive.stat().st_size / 2**20
     console.print(f"{table} and {archive} ({size:.1f} MB).", highlight=False)
     console.print(f"`bench verify {table}` rebuilds the one from the other.", highlight=False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="data",
-    help="The data sets: which there are, where they come from, what they share.",
+    help="The data sets: list, download, add, verify and audit them.",
     no_args_is_help=True,
 )
 
@@ -24,18 +24,20 @@ Folder = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        help="Where data sets are looked for."
+        help="The folder of the data sets."
         " [default: $BENCH_DATA_DIR, or a folder in the user's cache]",
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; see `list`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="Data sets; see `bench data list`.")
+]
 
 
 @app.command("list")
 def list_(data_dir: Folder = None, as_json: Json = False) -> None:
-    """List the data sets: their pieces, and whether they are here."""
+    """List the data sets, how many pieces they have, and whether they are on this machine."""
     from bench import data
 
     infos, broken = [], []
@@ -52,7 +54,9 @@ def list_(data_dir: Folder = None, as_json: Json = False) -> None:
         counts = "/".join(f"{count}" for count in info.counts.values())
         here = "here" if info.where else "not here"
         typer.echo(f"{info.name:<{width}}  {counts:>11}  {info.object:<6}  {here:<8}  {info.title}")
-    typer.echo("\nPieces are train/valid/test. What a likelihood is about: score or frames.")
+    typer.echo(
+        "\nPieces: train/valid/test. score or frames: what a likelihood on the set describes."
+    )
     missing = [info for info in infos if not info.where]
     if missing:
         typer.echo(f"\nNot here ({data_dir or data.data_dir()}), and how to get them:")
@@ -64,7 +68,7 @@ def list_(data_dir: Folder = None, as_json: Json = False) -> None:
 
 @app.command()
 def fetch(names: Names, data_dir: Folder = None) -> None:
-    """Download data sets where needed, read and check them."""
+    """Download data sets if they are not here, read them and check every piece."""
     from bench import data
 
     for name in names:
@@ -75,11 +79,11 @@ def fetch(names: Names, data_dir: Folder = None) -> None:
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME...]", help="Data sets. [default: all that are here]"),
+        typer.Argument(metavar="[NAME...]", help="Data sets. [default: all on this machine]"),
     ] = None,
     data_dir: Folder = None,
 ) -> None:
-    """Read data sets from their originals and check every piece against its manifest."""
+    """Read data sets from their original files and check every piece against the manifest."""
     from bench import data
 
     if not names:
@@ -97,64 +101,66 @@ def verify(
 
 @app.command()
 def audit(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set; see `list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set; see `bench data list`.")],
     data_dir: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Show which held-out pieces occur in train, in whatever key."""
+    """Show which validation and test pieces also occur in train, in any key."""
     from bench import data
     from bench.data.audit import audit as compare
 
-    found = compare(data.load(name, data_dir))
+    report = compare(data.load(name, data_dir))
     if as_json:
-        _print_json(dataclasses.asdict(found))
+        _print_json(dataclasses.asdict(report))
         return
-    typer.echo(f"{name}: windows of {found.window} steps, compared in every key")
-    for split, mean in found.mean.items():
+    typer.echo(f"{name}: windows of {report.window} steps, compared in all keys")
+    for split, mean in report.mean.items():
         typer.echo(f"  {split}: {mean:.1%} of a piece occurs in train, on average")
-    if found.leaks:
-        typer.echo("\nPieces of which much occurs in train:")
-        width = max(len(leak.piece) for leak in found.leaks)
-        for leak in found.leaks:
+    if report.leaks:
+        typer.echo("\nPieces that share much with train:")
+        width = max(len(leak.piece) for leak in report.leaks)
+        for leak in report.leaks:
             typer.echo(
-                f"  {leak.piece:<{width}}  {leak.share:5.0%}  most of it, {leak.nearest_share:.0%},"
-                f" in {leak.nearest}"
+                f"  {leak.piece:<{width}}  {leak.share:5.0%}"
+                f"  ({leak.nearest_share:.0%} in {leak.nearest} alone)"
             )
-    if found.equal:
-        typer.echo("\nPieces that are equal note for note:")
-        for one, other in found.equal:
-            typer.echo(f"  {one} = {other}")
-    if not found.leaks and not found.equal:
+    if report.equal:
+        typer.echo("\nPieces that are equal, note for note:")
+        for piece, other in report.equal:
+            typer.echo(f"  {piece} = {other}")
+    if not report.leaks and not report.equal:
         typer.echo("\nNo piece repeats another.")
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call the data set.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new data set.")],
     folder: Annotated[
         Path,
         typer.Argument(
             metavar="FOLDER",
-            help="A folder of MIDI files. Folders train, valid and test in it are its splits;"
-            " otherwise it is split 80/10/10.",
+            help="A folder of MIDI files. Its subfolders train, valid and test become the splits;"
+            " without them it is split 80/10/10.",
         ),
     ],
     data_dir: Folder = None,
     clock: Annotated[
         Literal["beats", "seconds"],
-        typer.Option(help="Steps are 1/4 of the file's beats, or 1/8 of a second."),
+        typer.Option(help="What a step is: 1/4 of the file's beat, or 1/8 of a second."),
     ] = "beats",
-    seed: Annotated[int, typer.Option(help="Of the random split.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace a set of that name.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a data set of the same name.")
+    ] = False,
 ) -> None:
-    """Make a pinned data set of a folder of MIDI files."""
+    """Make a data set from a folder of MIDI files, with a hash of every piece."""
     from bench import data
 
     added = data.add(name, folder, data_dir, clock=clock, force=force, seed=seed)
-    for left in added.left_out:
-        typer.echo(f"left out  {left.reason}")
+    for file in added.left_out:
+        typer.echo(f"left out  {file.reason}")
     for piece in added.repeated:
-        typer.echo(f"left out  {piece}: another piece says the same")
+        typer.echo(f"left out  {piece}: it repeats another piece")
     counts = ", ".join(f"{count} {split}" for split, count in added.manifest.counts.items())
     typer.echo(f"{name}: {counts}. Kept in {added.where}")
     typer.echo(f"Next: bench data audit {name}, then bench all --data {name}")

@@ -1,12 +1,13 @@
-"""What is here and what is missing: versions, GPU, data, soundfont, disk."""
+"""What `bench doctor` looks at: versions, GPU, soundfont, data and disk."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import psutil
@@ -16,28 +17,10 @@ from bench.engines.local import expect_gpu
 from bench.engines.machine import gpus
 from bench.errors import BenchError
 
-PACKAGES = [
-    "torch",
-    "numpy",
-    "scipy",
-    "pandas",
-    "scikit-learn",
-    "statsmodels",
-    "seaborn",
-    "streamlit",
-    "muspy",
-    "music21",
-    "pretty_midi",
-    "soundfile",
-    "safetensors",
-    "pydantic",
-    "typer",
-]
-
 
 @dataclass(frozen=True)
 class Sign:
-    """One thing looked at: how it stands, and what to do if it is not well."""
+    """One thing that a run needs, its state, and what to do if something is wrong with it."""
 
     what: str
     found: str
@@ -45,11 +28,43 @@ class Sign:
     advice: str = ""
 
 
+def examine(out: Path) -> list[Sign]:
+    """Everything that a run needs, and its state."""
+    memory = psutil.virtual_memory().total / 2**30
+    return [
+        Sign("musicbench", __version__),
+        Sign("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        Sign("processors", f"{os.cpu_count()}, {memory:.0f} GB of memory"),
+        *(package(name) for name in required_packages()),
+        gpu(),
+        soundfont(),
+        *(data_set(name) for name in data.names()),
+        disk(out),
+    ]
+
+
+def required_packages() -> list[str]:
+    """The packages that musicbench always needs, from its own metadata; extras are left out."""
+    try:
+        requirements = requires("musicbench") or []
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return ["musicbench"]
+    return [re.split(r"[^\w.-]", line)[0] for line in requirements if "extra ==" not in line]
+
+
+def package(name: str) -> Sign:
+    """The installed version of a package."""
+    try:
+        return Sign(name, version(name))
+    except PackageNotFoundError:
+        return Sign(name, "not installed", False, f"pip install {name} (or run ./run again)")
+
+
 def gpu() -> Sign:
-    """Which GPUs jobs may use, if PyTorch can."""
+    """The GPUs that jobs may use, and whether PyTorch can use them."""
     cards = gpus()
     if not cards:
-        return Sign("GPU", "none: jobs run on the processors")
+        return Sign("GPU", "none: jobs run on the CPU")
     try:
         expect_gpu()
     except BenchError as error:
@@ -57,44 +72,32 @@ def gpu() -> Sign:
     return Sign("GPU", ", ".join(cards))
 
 
-def examine(out: Path) -> list[Sign]:
-    """Everything a run needs, and how it stands."""
-    signs = [
-        Sign("musicbench", __version__),
-        Sign("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Sign(
-            "processors",
-            f"{os.cpu_count()}, {psutil.virtual_memory().total / 2**30:.0f} GB of memory",
-        ),
-    ]
-    for name in PACKAGES:
-        try:
-            signs.append(Sign(name, version(name)))
-        except PackageNotFoundError:
-            advice = f"pip install {name} (or run ./run again)"
-            signs.append(Sign(name, "not installed", False, advice))
-    signs.append(gpu())
+def soundfont() -> Sign:
+    """The soundfont that audio is rendered with."""
     try:
-        from bench.music.audio import soundfont
+        from bench.music import audio
 
-        signs.append(Sign("soundfont", str(soundfont())))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what to report
-        signs.append(Sign("soundfont", "not found", False, str(error)))
-    for name in data.names():
-        try:
-            info = data.describe(name)
-            signs.append(Sign(f"data: {name}", info.here))
-        except BenchError as error:
-            signs.append(Sign(f"data: {name}", "damaged", False, str(error)))
+        return Sign("soundfont", str(audio.soundfont()))
+    except Exception as error:  # noqa: BLE001 - any failure is reported, and the rest still shown
+        return Sign("soundfont", "not found", False, str(error))
+
+
+def data_set(name: str) -> Sign:
+    """Where a data set is, or how to get it."""
+    try:
+        return Sign(f"data: {name}", data.describe(name).here)
+    except BenchError as error:
+        return Sign(f"data: {name}", "damaged", False, str(error))
+
+
+def disk(out: Path) -> Sign:
+    """The room for the run folder."""
     place = out if out.exists() else Path()
     free = shutil.disk_usage(place).free / 2**30
     writable = os.access(place, os.W_OK)
-    signs.append(
-        Sign(
-            f"disk at {place.resolve()}",
-            f"{free:.1f} GB free" if writable else "cannot be written",
-            writable and free > 1,
-            "give another folder with --out, or make room",
-        )
+    return Sign(
+        f"disk at {place.resolve()}",
+        f"{free:.1f} GB free" if writable else "not writable",
+        writable and free > 1,
+        "choose another folder with --out, or make room",
     )
-    return signs

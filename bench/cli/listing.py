@@ -1,4 +1,4 @@
-"""What there is: systems, metrics, data sets and presets, for `bench list` and `bench show`."""
+"""The systems, metrics, data sets and presets as `bench list` and `bench show` print them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.jobs.plan import PRESETS
 
 
 def listing(what: str) -> list[dict[str, Any]]:
-    """A row for each, all with the same keys."""
+    """One row per system, metric, preset or data set, all with the same keys."""
     if what == "systems":
         return [
             {"name": spec.id, "kind": spec.kind, "paper": spec.paper, "title": spec.title}
@@ -39,14 +39,16 @@ def listing(what: str) -> list[dict[str, Any]]:
 
 
 def data_card(info: data.Info) -> dict[str, Any]:
-    """A data set's card."""
+    """Everything about a data set, and where it is."""
     return {**asdict(info), "where": info.here}
 
 
 def describe(name: str) -> dict[str, Any]:
-    """All there is to know of a name."""
+    """Everything about the system, metric, data set or preset of that name."""
     if name in registry.systems() or "+" in name:
-        about = registry.system(name).model_dump(by_alias=True)
+        spec = registry.system(name)
+        about = spec.model_dump(by_alias=True)
+        about["settings"] = registry.defaults(spec.class_path) | spec.settings
         return {"kind of thing": "system", **about}
     if name in registry.metrics():
         cls = registry.metrics()[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,11 +16,11 @@ from bench.cli.run_options import (
     Json,
     Out,
     PresetOption,
+    RunArguments,
     SamplesOption,
     StepsOption,
     UnpromptedOption,
     one_of,
-    options_of,
     run_verb,
     several,
 )
@@ -34,30 +34,30 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="bench",
-    help="The benchmark of symbolic-music generators. Begin with `bench plan`, then `bench all`.",
+    help="The benchmark of symbolic-music generators. Start with `bench plan`, then `bench all`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.add_typer(data_app, name="data", help="The data sets: list, fetch, add, verify, audit.")
-app.add_typer(survey_app, name="survey", help="The blind listening survey: make, run, analyse one.")
+app.add_typer(data_app, name="data", help="Data sets: list, fetch, add, verify, audit.")
+app.add_typer(survey_app, name="survey", help="The blind listening survey: create, run, analyse.")
 
 
 def plan(options: Options, how: Engine, as_json: bool) -> None:
-    """Print every job of a run, what it takes, and what is done already. Runs nothing."""
+    """List every job of a run with its time, memory and state. Runs nothing."""
     from bench.cli import printing
     from bench.engines.schedule import forecast
     from bench.jobs.plan import plan as plan_jobs
 
     planned = plan_jobs(options)
     if as_json:
-        print_json([plan_row(one) for one in planned])
+        print_json([plan_row(job) for job in planned])
         return
     printing.print_plan(console, planned)
     expected = forecast(planned, how.places(options, planned))
     console.print(printing.summary(planned, expected), highlight=False)
-    if not all(one.done for one in planned):
+    if not all(job.done for job in planned):
         for line in [
             printing.costs(expected, how.price),
             *printing.warnings(planned, how.limit(options)),
@@ -66,24 +66,26 @@ def plan(options: Options, how: Engine, as_json: bool) -> None:
         console.print("`bench all` with the same options runs them.", highlight=False)
 
 
-def plan_row(one: Planned) -> dict[str, Any]:
+def plan_row(planned: Planned) -> dict[str, str | int | float]:
     """A planned job for programs."""
+    job = planned.job
     return {
-        "job": one.job.id,
-        "system": one.job.system,
-        "variant": one.job.variant,
-        "dataset": one.job.dataset,
-        "preset": one.job.preset,
-        "seed": one.job.seed,
-        "state": one.state,
-        "seconds": one.seconds,
-        "memory_mb": one.memory_mb,
-        "disk_mb": one.disk_mb,
+        "job": job.id,
+        "system": job.system,
+        "variant": job.variant,
+        "dataset": job.dataset,
+        "preset": job.preset,
+        "seed": job.seed,
+        "state": planned.state,
+        "seconds": planned.seconds,
+        "memory_mb": planned.memory_mb,
+        "disk_mb": planned.disk_mb,
     }
 
 
 def run_all(options: Options, how: Engine, as_json: bool) -> None:
-    """Train, sample and score every system; write the leaderboard. Run it again to go on."""
+    """Train, sample and score every system; write the leaderboard. Run it again to continue."""
+    from bench.board.rows import to_table
     from bench.cli import printing
     from bench.engines.schedule import forecast
     from bench.jobs.plan import plan as plan_jobs
@@ -98,16 +100,15 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
     for line in printing.warnings(planned, how.limit(options)):
         say.print(line, highlight=False, soft_wrap=True)
     try:
-        outcome = run_suite(options, how, say, planned)
+        ended = run_suite(options, how, say, planned)
     except KeyboardInterrupt:
-        errors.print("Interrupted. What is finished is kept; the same command goes on.")
+        errors.print("Interrupted. Finished work is kept; the same command continues.")
         raise typer.Exit(130) from None
-    rows = [one.flat() for one in outcome.entries]
     if as_json:
-        print_json(rows)
+        print_json(to_table(ended.board.rows))
     else:
-        show_board(say, rows, outcome.board)
-        say.print(f"The leaderboard is in {outcome.board}.", highlight=False)
+        show_board(say, ended.board.groups, ended.file)
+        say.print(f"The leaderboard is in {ended.file}.", highlight=False)
         to = "" if options.out == OUT else f" --out {options.out}"
         say.print(
             f"Next: `bench dashboard{to}` to look and listen, `bench report{to}` for one page"
@@ -116,11 +117,11 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
             soft_wrap=True,
         )
         if options.preset == "smoke":
-            say.print("Smoke only shows that everything runs; for figures: `bench all`.")
-    if outcome.failed:
+            say.print("Smoke only shows that everything runs; `bench all` gives results.")
+    if ended.failed:
         errors.print(
-            f"{len(outcome.failed)} of {len(outcome.planned)} jobs did not end well; the same"
-            " command tries them again.",
+            f"{len(ended.failed)} of {len(ended.planned)} jobs failed; the same command tries them"
+            " again.",
             style="red",
         )
         raise typer.Exit(1)
@@ -134,10 +135,10 @@ app.command("all", rich_help_panel="Run")(run_verb(run_all))
 def score(
     folder: Annotated[Path, typer.Argument(help="A folder of MIDI files, one per prompt.")],
     data: Annotated[str, typer.Option("--data", help="The data set whose prompts they continue.")],
-    name: Annotated[str, typer.Option("--name", help="What the board calls them.")],
+    name: Annotated[str, typer.Option("--name", help="The name on the board.")],
     with_prompts: Annotated[
         bool,
-        typer.Option("--with-prompts", help="The files begin with their prompt; it is cut off."),
+        typer.Option("--with-prompts", help="Each file starts with its prompt, which is cut off."),
     ] = False,
     preset: PresetOption = None,
     samples: SamplesOption = None,
@@ -145,20 +146,27 @@ def score(
     out: Out = OUT,
     unprompted: UnpromptedOption = False,
 ) -> None:
-    """Score MIDI made elsewhere as an entrant of its own."""
-    from bench.board import build as board
+    """Score a folder of MIDI made elsewhere, as a system of its own."""
+    from bench.board.build import build
+    from bench.board.rows import Board, to_csv
     from bench.files import write
     from bench.jobs.entrant import enter
-    from bench.jobs.run_folder import Store
+    from bench.jobs.run_folder import RunFolder
 
-    options = options_of(
-        preset, [data], None, None, samples, steps, out, "cpu", "corrected", unprompted
-    )
+    options = RunArguments(
+        preset=preset,
+        data=[data],
+        samples=samples,
+        steps=steps,
+        unprompted=unprompted,
+        out=out,
+        device="cpu",
+    ).options()
     place = enter(options, data, name, folder, with_prompts)
-    entries = board.build(Store(out))
-    write(out / "leaderboard.csv", board.to_csv([one.flat() for one in entries]))
-    mine = [one.flat() for one in entries if place.path.name in one.row.jobs.split()]
-    show_board(console, mine, out / "leaderboard.csv")
+    board = build(RunFolder(out))
+    write(out / "leaderboard.csv", to_csv(board.rows))
+    own = [row for row in board.rows if place.path.name in row.job_ids]
+    show_board(console, Board(tuple(own)).groups, out / "leaderboard.csv")
     console.print(
         f"Its row is in {out / 'leaderboard.csv'}; `bench board` shows all.", highlight=False
     )
@@ -172,10 +180,12 @@ def prompts(
     samples: SamplesOption = None,
     steps: StepsOption = None,
 ) -> None:
-    """Write the protocol's prompts as MIDI, for generators that run elsewhere."""
+    """Write the prompts as MIDI files, for generators that run elsewhere."""
     from bench.jobs.entrant import write_prompts
 
-    options = options_of(preset, [data], None, None, samples, steps, OUT, "cpu", "corrected", False)
+    options = RunArguments(
+        preset=preset, data=[data], samples=samples, steps=steps, device="cpu"
+    ).options()
     count = write_prompts(options, data, folder)
     console.print(
         f"{count} prompts of one bar are in {folder}. Continue each in a file of the same name, then:"
@@ -196,7 +206,7 @@ def check(
         bool, typer.Option("--small", help="A small network of the same kind: quick on a laptop.")
     ] = False,
 ) -> None:
-    """Test a system or metric against the contract and explain what it breaks."""
+    """Test a system or a metric against the contract and explain each breach."""
     from bench import check as checks
 
     chosen = one_of("variant", variant, ("corrected", "as-published"))
@@ -217,14 +227,16 @@ def check(
 
 @app.command(rich_help_panel="Enter")
 def validate(
-    data: Annotated[str, typer.Option("--data", help="The data set to make worse.")] = "chorales",
+    data: Annotated[
+        str, typer.Option("--data", help="The data set whose music is corrupted.")
+    ] = "chorales",
     metrics: Annotated[
         list[str] | None, typer.Option("--metrics", help="Metrics, by name. [default: all]")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the corruptions.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the corruptions.")] = 0,
     out: Out = OUT,
 ) -> None:
-    """Test metrics on music that is made worse step by step; what fails is greyed on the board."""
+    """Test metrics on music that is corrupted step by step; failing metrics are greyed."""
     from bench import data as datasets
     from bench import registry
     from bench.files import write
@@ -232,7 +244,7 @@ def validate(
 
     chosen = {name: registry.metric(name) for name in several(metrics) or registry.metrics()}
     dataset = datasets.load(data)
-    with errors.status("Making music worse ...") as status:
+    with errors.status("Corrupting music ...") as status:
         rows = validity.validate(
             dataset, chosen, seed, lambda what: status.update(f"Scoring {what} ...")
         )
@@ -244,7 +256,7 @@ def validate(
             f"{row.metric}: {row.name} does not hold: {row.note}", style="red", markup=False
         )
     console.print(
-        f"{len(chosen)} metrics, {len({row.metric for row in lost})} without a property they need."
+        f"{len(chosen)} metrics, {len({row.metric for row in lost})} lack a required property."
         f" The table is {out / validity.FILE}, the picture {out / 'validity.png'}.",
         highlight=False,
     )
@@ -261,10 +273,10 @@ def dashboard(
     host: Annotated[str, typer.Option("--host", help="The address it listens on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The port.")] = 8501,
 ) -> None:
-    """Open the dashboard in a browser: compare systems, listen, look at a run."""
+    """Open the dashboard in a browser: compare systems, listen, watch a run."""
     from bench import registry
 
-    raise typer.Exit(registry.app("dashboard")(runs_in(out), board, host, port, console.print))
+    raise typer.Exit(registry.app("dashboard")(runs_in(out).root, board, host, port, console.print))
 
 
 @app.command("list", rich_help_panel="Look")
@@ -289,7 +301,7 @@ def list_things(
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     console.print(table)
-    console.print("`bench show NAME` says more of each.", highlight=False)
+    console.print("`bench show NAME` has the details of each.", highlight=False)
 
 
 @app.command(rich_help_panel="Look")
@@ -297,7 +309,7 @@ def show(
     name: Annotated[str, typer.Argument(help="A system, metric, data set or preset.")],
     as_json: Json = False,
 ) -> None:
-    """Show all there is to know of a system, metric, data set or preset."""
+    """Show everything about a system, metric, data set or preset."""
     from bench.cli.listing import describe
 
     about = describe(name)
@@ -315,7 +327,7 @@ def show(
 
 @app.command(rich_help_panel="Look")
 def doctor(out: Out = OUT, as_json: Json = False) -> None:
-    """Look at versions, GPU, data, soundfont and disk, and say what is missing."""
+    """Check versions, GPU, data, soundfont and disk, and report what is missing."""
     from dataclasses import asdict
 
     from bench.cli.doctor import examine
@@ -341,7 +353,7 @@ def about(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """The benchmark of symbolic-music generators. Begin with `bench plan`, then `bench all`."""
+    """The benchmark of symbolic-music generators. Start with `bench plan`, then `bench all`."""
     if version:
         from bench import __version__
 
@@ -350,7 +362,7 @@ def about(
 
 
 def main() -> None:
-    """The command `bench`: what people did wrong is a sentence, never a traceback."""
+    """The command `bench`: a user's mistake gives one sentence, never a traceback."""
     try:
         app()
     except BenchError as error:

@@ -1,9 +1,8 @@
-"""Boards and plans as tables for people: on a terminal, in Markdown, in LaTeX."""
+"""Boards, comparisons, reproductions and plans as tables on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -15,11 +14,11 @@ from bench.board.formats import (
     cells_of,
     claim_cells,
     figure_cells,
-    grouped,
     heads,
 )
 from bench.board.paper_claims import Answer
-from bench.board.reproduce import Figure
+from bench.board.reproduce import PublishedFigure
+from bench.board.rows import Group
 from bench.engines.schedule import Schedule
 from bench.jobs.plan import Planned
 from bench.wording import duration, number
@@ -29,7 +28,7 @@ WIDE = 150  # columns of a terminal that shows the metrics too
 
 def print_board(
     console: Console,
-    rows: Sequence[Mapping[str, Any]],
+    groups: Sequence[Group],
     headline: Sequence[str],
     lost: Collection[str] = (),
 ) -> None:
@@ -40,8 +39,10 @@ def print_board(
     """
     wide = console.width >= WIDE
     shown = headline if wide else ()
-    for title, members in grouped(rows):
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for group in groups:
+        table = Table(
+            title=group.heading, title_justify="left", title_style="bold", header_style="bold"
+        )
         for place, head in enumerate(heads(shown)):
             left = place in (1, 2, len(shown) + 6)
             table.add_column(
@@ -50,10 +51,8 @@ def print_board(
                 no_wrap=place in (0, 1),
                 style="bright_black" if head in lost else None,
             )
-        for row in members:
-            style = (
-                "dim" if row["kind"] in ("floor", "ceiling") else "red" if row["failure"] else None
-            )
+        for row in group.rows:
+            style = "dim" if row.is_scale else "red" if row.failure else None
             table.add_row(*cells_of(row, shown, intervals=False), style=style)
         console.print(table)
     if not wide:
@@ -64,13 +63,12 @@ def print_board(
             " it, and the skill that holds it, less.",
             highlight=False,
         )
-    for note in dict.fromkeys(row.get("skill_note") for row in rows if row.get("skill_note")):
+    rows = [row for group in groups for row in group.rows]
+    for note in dict.fromkeys(row.skill_note for row in rows if row.skill_note):
         console.print(f"No skill where {note}.", highlight=False)
     for row in rows:
-        if row["failure"]:
-            console.print(
-                f"[red]{row['system']}[/] on {row['dataset']}: {row['failure']}", highlight=False
-            )
+        if row.failure:
+            console.print(f"[red]{row.system}[/] on {row.dataset}: {row.failure}", highlight=False)
 
 
 def print_differences(
@@ -80,24 +78,24 @@ def print_differences(
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for head in ("figure", first, second, "difference", "p", "better"):
         table.add_column(head, justify="left" if head in ("figure", "better") else "right")
-    for one in differences:
-        difference = number(one.difference, one.low, one.high)
-        p = "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
-        cells = (one.figure, number(one.first), number(one.second), difference, p, one.better)
-        table.add_row(*cells, style=None if one.better else "dim")
+    for each in differences:
+        difference = number(each.difference, each.low, each.high)
+        p = "< 0.001" if each.p < 0.001 else f"{each.p:.3f}"
+        cells = (each.figure, number(each.first), number(each.second), difference, p, each.better)
+        table.add_row(*cells, style=None if each.better else "dim")
     console.print(table)
 
 
 def print_reproduction(
-    console: Console, answers: Sequence[Answer], figures: Sequence[Figure]
+    console: Console, answers: Sequence[Answer], figures: Sequence[PublishedFigure]
 ) -> None:
     """Claims with their answers, then published figures beside ours."""
     claims = Table(title="What the papers claim", title_justify="left", header_style="bold")
     for head in CLAIM_HEADS:
         claims.add_column(head)
-    for one in answers:
-        settled = one.verdict in ("holds", "does not hold")
-        claims.add_row(*claim_cells(one), style=None if settled else "dim")
+    for answer in answers:
+        settled = answer.verdict in ("holds", "does not hold")
+        claims.add_row(*claim_cells(answer), style=None if settled else "dim")
     console.print(claims)
     beside = Table(title="Their figures beside ours", title_justify="left", header_style="bold")
     for head in FIGURE_HEADS:
@@ -114,56 +112,56 @@ def print_plan(console: Console, planned: Sequence[Planned]) -> None:
         table.add_column(head)
     for head in ("time", "memory", "disk"):
         table.add_column(head, justify="right")
-    for one in planned:
-        published = " (as published)" if one.job.variant == "as-published" else ""
+    for job in planned:
+        published = " (as published)" if job.job.variant == "as-published" else ""
         table.add_row(
-            one.job.system + published,
-            one.job.dataset,
-            str(one.job.seed),
-            one.state,
-            "" if one.done else duration(one.seconds),
-            "" if one.done else f"{one.memory_mb} MB",
-            "" if one.done else f"{one.disk_mb} MB",
-            style="dim" if one.done else None,
+            job.job.system + published,
+            job.job.dataset,
+            str(job.job.seed),
+            job.state,
+            "" if job.done else duration(job.seconds),
+            "" if job.done else f"{job.memory_mb} MB",
+            "" if job.done else f"{job.disk_mb} MB",
+            style="dim" if job.done else None,
         )
     console.print(table)
 
 
 def summary(planned: Sequence[Planned], forecast: Schedule[Planned]) -> str:
     """A plan in one sentence."""
-    left = [one for one in planned if not one.done]
+    left = [job for job in planned if not job.done]
     done = len(planned) - len(left)
     if not left:
         return f"All {len(planned)} jobs are done already."
-    again = sum(one.state not in ("new", "rescore") for one in left)
+    again = sum(job.state not in ("new", "rescore") for job in left)
     of_all = f" of {len(planned)}" if done else ""
     parts = [f"{len(left)}{of_all} job{'s' * (len(planned) != 1)} to run"]
     if again:
         parts.append(f"{again} of them begun before")
     parts.append(f"about {duration(forecast.makespan)} with {forecast.slots} at a time")
-    memory = sum(sorted((one.memory_mb for one in left), reverse=True)[: forecast.slots])
+    memory = sum(sorted((job.memory_mb for job in left), reverse=True)[: forecast.slots])
     parts.append(f"{memory / 1024:.1f} GB of memory")
-    parts.append(f"{sum(one.disk_mb for one in left)} MB of disk")
+    parts.append(f"{sum(job.disk_mb for job in left)} MB of disk")
     return ", ".join(parts) + "."
 
 
 def warnings(planned: Sequence[Planned], minutes: float) -> list[str]:
     """What to know of a plan's times before it runs: jobs past their limit, times never measured."""
-    left = [one for one in planned if not one.done]
-    told = []
-    if late := [one for one in left if one.seconds > 60 * minutes]:
-        longest = max(late, key=lambda one: one.seconds)
-        told.append(
+    left = [job for job in planned if not job.done]
+    warnings_ = []
+    if late := [job for job in left if job.seconds > 60 * minutes]:
+        longest = max(late, key=lambda job: job.seconds)
+        warnings_.append(
             f"{len(late)} of them {'is' if len(late) == 1 else 'are'} expected to outlast the"
             f" {minutes:g} minutes that a job may take, {longest.job.system} the most:"
             f" {duration(longest.seconds)}. Allow more with --timeout; what a job has learnt by"
             " then is kept, and the same command goes on from there."
         )
-    if any(one.job.device == "cuda" and not one.measured for one in left):
-        told.append(
+    if any(job.job.device == "cuda" and not job.measured for job in left):
+        warnings_.append(
             "Of these jobs on a GPU the time is a guess until the first of them have ended."
         )
-    return told
+    return warnings_
 
 
 def costs(forecast: Schedule[Planned], price: float | None) -> str:
@@ -174,8 +172,8 @@ def costs(forecast: Schedule[Planned], price: float | None) -> str:
     what = "GPU" if gpus else "processor"
     paid = f" ({hours * price:.2f} at {price:g} each)" if price is not None else ""
     path = [
-        f"{one.work.job.id.rpartition('.')[0]} ({duration(one.ended - one.begun)})"
-        for one in forecast.critical_path
+        f"{job.work.job.id.rpartition('.')[0]} ({duration(job.ended - job.begun)})"
+        for job in forecast.critical_path
     ]
     shown = path if len(path) <= 4 else [*path[:2], f"{len(path) - 3} more", path[-1]]
     return (

@@ -1,4 +1,4 @@
-"""`bench survey`: make a blind listening survey, let people in, take out what they said."""
+"""`bench survey`: create a blind listening survey, run it, export and analyse its ratings."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import typer
 
 app = typer.Typer(
     name="survey",
-    help="The blind listening survey: make one from a run, invite people, analyse what they say."
-    " It is kept in $BENCH_SURVEY_URL, by default an SQLite file in the user's data folder.",
+    help="The blind listening survey: create one from a run, invite listeners, analyse their"
+    " ratings. They are stored in the database $BENCH_SURVEY_URL, by default an SQLite file in the"
+    " user's data folder.",
     no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A survey; see `bench survey list`.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A survey of `bench survey list`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def _note(text: str) -> None:
-    """What is for people only, and not for the program that reads our output."""
+    """Print to stderr what is for people, and not for a program that reads the output."""
     typer.echo(text, err=True)
 
 
@@ -35,20 +36,21 @@ def example() -> None:
 
 @app.command()
 def create(
-    config: Annotated[Path, typer.Argument(help="A configuration; `example` prints one.")],
+    config: Annotated[Path, typer.Argument(help="A TOML file; `bench survey example` prints one.")],
 ) -> None:
-    """Make a survey: render its clips, check them, keep it as a draft."""
+    """Create a survey: render its clips, check them and store it as a draft."""
     from bench.survey import admin
     from bench.survey.config import read_config
     from bench.survey.database.opening import open_store
 
-    read = read_config(config)
-    made = admin.create(open_store(), read, _note)
+    settings = read_config(config)
+    summary = admin.create(open_store(), settings, _note)
     typer.echo(
-        f"'{made.name}' is a draft: each listener rates {read.trials} clips, in about"
-        f" {read.minutes} minutes. Its configuration is frozen: {made.config_hash[:16]}.\n"
-        f"Next: `bench survey codes {made.name} 30` makes invitations,"
-        f" `bench survey open {made.name}` lets people in."
+        f"'{summary.name}' is a draft: each listener rates {settings.trials} clips, in about"
+        f" {settings.minutes} minutes. Its configuration cannot change any more; its hash is"
+        f" {summary.config_hash[:16]}.\n"
+        f"Next: `bench survey codes {summary.name} 30` makes invitation codes,"
+        f" `bench survey open {summary.name}` lets listeners in."
     )
 
 
@@ -58,72 +60,77 @@ def list_(as_json: Json = False) -> None:
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
-    found = admin.surveys(open_store())
+    surveys = admin.surveys(open_store())
     if as_json:
-        _print_json([asdict(one) for one in found])
+        _print_json([asdict(summary) for summary in surveys])
         return
-    for one in found:
-        note = "  simulated: nobody listened" if one.simulated else ""
+    for summary in surveys:
+        note = "  simulated listeners" if summary.simulated else ""
+        flow = summary.flow
         typer.echo(
-            f"{one.name}  {one.state}  {one.flow.invited} invited, {one.flow.started} started,"
-            f" {one.flow.finished} finished, {one.ratings} ratings{note}"
+            f"{summary.name}  {summary.state}  {flow.invited} invited, {flow.started} started,"
+            f" {flow.finished} finished, {summary.ratings} ratings{note}"
         )
-    if not found:
-        _note("There is none. `bench survey example` prints how to make one; `demo` fills one.")
+    if not surveys:
+        _note(
+            "There is no survey yet. `bench survey example` prints a configuration to start from;"
+            " `bench survey demo` simulates a survey."
+        )
 
 
 @app.command()
 def codes(
     name: Name,
-    n: Annotated[int, typer.Argument(metavar="N", min=1, help="How many.")],
+    n: Annotated[int, typer.Argument(metavar="N", min=1, help="Number of codes.")],
     link: Annotated[
         str,
         typer.Option(
-            help="Print links: the listening page's address, such as https://HOST/listen."
+            help="Print links instead: the address of the listening page, such as"
+            " https://HOST/listen."
         ),
     ] = "",
 ) -> None:
-    """Make invitation codes, one per person. They are shown now and never again."""
+    """Make invitation codes, one per listener. They are shown only now."""
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
     for code in admin.codes(open_store(), name, n):
         typer.echo(f"{link}?c={code}" if link else code)
     _note(
-        "Keep them: only keyed hashes are stored. A person gives the code, or opens the listening"
-        " page with ?c=CODE at the end of its address."
+        "Save them now: only keyed hashes are stored. A listener types the code into the listening"
+        " page, or opens its address with ?c=CODE at the end."
     )
 
 
 @app.command("open")
 def open_(name: Name) -> None:
-    """Let people in."""
+    """Open a survey: let listeners in."""
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
     admin.open_survey(open_store(), name)
     typer.echo(
         f"'{name}' is open. `bench dashboard` serves it at /listen; `bench survey status {name}`"
-        " shows how it goes. Take a backup now and then: `bench survey backup`."
+        " shows its progress. Make backups from time to time: `bench survey backup`."
     )
 
 
 @app.command()
 def close(name: Name) -> None:
-    """Let nobody in any more; from then on results are shown, and it cannot be opened again."""
+    """Close a survey for good: nobody can rate any more, and its results are shown."""
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
     admin.close(open_store(), name)
     typer.echo(
-        f"'{name}' is closed. `bench survey analyze {name}` says what can be concluded,"
-        f" `bench survey export {name}` writes the ratings."
+        f"'{name}' is closed. `bench survey analyze {name}` analyses the ratings,"
+        f" `bench survey export {name}` writes them as CSV."
     )
 
 
 @app.command()
 def publish(name: Name) -> None:
-    """Make a closed survey final: nobody can withdraw from it any more."""
+    """Publish a closed survey: its results are final, and nobody can withdraw any more."""
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
@@ -144,43 +151,47 @@ def remove(name: Name) -> None:
 @app.command()
 def status(
     name: Name,
-    listeners: Annotated[bool, typer.Option("--listeners", help="Each one, by number.")] = False,
+    listeners: Annotated[
+        bool, typer.Option("--listeners", help="List the listeners, by number.")
+    ] = False,
     completed: Annotated[
-        bool, typer.Option("--completed", help="The completion codes of those who finished.")
+        bool, typer.Option("--completed", help="List the completion codes of those who finished.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show how a survey goes: who came how far, what was heard. Never a score."""
+    """Show a survey's progress: how far listeners came, which clips were rated; never a score."""
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
     store = open_store()
-    found = admin.status(store, name)
-    done = admin.completion_codes(store, name) if completed else []
+    overview = admin.status(store, name)
+    completion_codes = admin.completion_codes(store, name) if completed else []
     if as_json:
-        content = asdict(found) | {"config": found.config.model_dump(mode="json")}
-        _print_json(content | ({"completed": done} if completed else {}))
+        content = asdict(overview) | {"config": overview.config.model_dump(mode="json")}
+        _print_json(content | ({"completed": completion_codes} if completed else {}))
         return
-    one = found.summary
-    typer.echo(f"{one.name}: {one.state}{', simulated: nobody listened' * one.simulated}")
-    typer.echo(f"  configuration {one.config_hash[:16]}, made {one.created:%Y-%m-%d}")
+    summary, flow = overview.summary, overview.summary.flow
+    typer.echo(f"{summary.name}: {summary.state}{', simulated listeners' * summary.simulated}")
+    typer.echo(f"  configuration {summary.config_hash[:16]}, created {summary.created:%Y-%m-%d}")
     typer.echo(
-        f"  {one.flow.invited} invited, {one.flow.started} started, {one.flow.finished} finished,"
-        f" {one.flow.withdrawn} withdrew, {one.flow.excluded} excluded; {one.ratings} ratings"
+        f"  {flow.invited} invited, {flow.started} started, {flow.finished} finished,"
+        f" {flow.withdrawn} withdrew, {flow.excluded} excluded; {summary.ratings} ratings"
     )
-    typer.echo("\nHow many got through each step:")
-    for gate in found.gates:
+    typer.echo("\nHow many passed each step:")
+    for gate in overview.gates:
         share = f"{gate.passed / gate.reached:.0%}" if gate.reached else ""
         typer.echo(f"  {gate.name:<24} {gate.passed:>5} of {gate.reached:<5} {share}")
-    typer.echo("\nHow often the clips of each were rated:")
-    for who, plays in found.plays.items():
-        typer.echo(f"  {who:<32} {min(plays)} to {max(plays)} times, {sum(plays)} in all")
+    typer.echo("\nHow often the clips of each system were rated:")
+    for system, plays in overview.plays.items():
+        typer.echo(f"  {system:<32} {min(plays)} to {max(plays)} times, {sum(plays)} in total")
     if listeners:
         typer.echo("\nListeners:")
-        for person in found.listeners:
-            note = f"  excluded: {person.excluded}" if person.excluded else ""
-            typer.echo(f"  {person.rater}  {person.stage:<10} {person.done}/{person.total}{note}")
-    for code in done:
+        for listener in overview.listeners:
+            note = f"  excluded: {listener.excluded}" if listener.excluded else ""
+            typer.echo(
+                f"  {listener.rater}  {listener.stage:<10} {listener.done}/{listener.total}{note}"
+            )
+    for code in completion_codes:
         typer.echo(code)
 
 
@@ -189,10 +200,11 @@ def export(
     name: Name,
     folder: Annotated[Path, typer.Option("--to", help="The folder to write to.")] = Path(),
     comments: Annotated[
-        bool, typer.Option("--comments", help="With what people wrote; read it before sharing.")
+        bool,
+        typer.Option("--comments", help="Include comments; read them before you share the file."),
     ] = False,
 ) -> None:
-    """Write a closed survey's ratings as CSV, and what its columns mean as JSON."""
+    """Write a closed survey's ratings as CSV, and the meaning of their columns as JSON."""
     from bench.files import write, write_json
     from bench.survey import admin
     from bench.survey.database.opening import open_store
@@ -200,64 +212,72 @@ def export(
 
     store = open_store()
     table = admin.export(store, name, comments)
-    ratings, about = folder / f"{name}-ratings.csv", folder / f"{name}-codebook.json"
-    write(ratings, table.to_csv(index=False))
-    write_json(about, codebook(admin.status(store, name), list(table.columns)))
-    typer.echo(f"{len(table)} ratings are in {ratings}, what the columns mean in {about}.")
+    ratings_file, codebook_file = folder / f"{name}-ratings.csv", folder / f"{name}-codebook.json"
+    write(ratings_file, table.to_csv(index=False))
+    write_json(codebook_file, codebook(admin.status(store, name), list(table.columns)))
+    typer.echo(
+        f"{len(table)} ratings are in {ratings_file}, the meaning of the columns is in"
+        f" {codebook_file}."
+    )
 
 
 @app.command()
 def analyze(name: Name) -> None:
-    """Say what can be concluded from a closed survey, and write the report."""
+    """Analyse a closed survey: print its conclusions and write its report."""
     from bench.survey.conclude import conclude
     from bench.survey.database.opening import open_store
 
     results, files = conclude(open_store(), name)
     if results.simulated:
-        typer.echo("Simulated: nobody listened.\n")
+        typer.echo("The listeners are simulated.\n")
     for study in results.studies:
         for line in [*study.conclusions, *study.lacking]:
             typer.echo(line)
-    taken = " `bench board` takes the means up." if results.counts else ""
-    typer.echo(f"\nThe report is {files[0]}.{taken}")
+    board = " `bench board` shows the mean ratings." if results.counts else ""
+    typer.echo(f"\nThe report is {files[0]}.{board}")
 
 
 @app.command()
 def power(
-    systems: Annotated[int, typer.Option(min=2, help="Those who are compared, all in all.")] = 8,
-    heard: Annotated[int, typer.Option(min=1, help="Clips of each that one listener hears.")] = 3,
-    pairs: Annotated[int, typer.Option(min=1, help="Differences that are tested at once.")] = 1,
+    systems: Annotated[int, typer.Option(min=2, help="Number of systems to compare.")] = 8,
+    heard: Annotated[
+        int, typer.Option(min=1, help="Clips of each system that one listener hears.")
+    ] = 3,
+    pairs: Annotated[int, typer.Option(min=1, help="Number of pairs tested at once.")] = 1,
     pilot: Annotated[
-        str, typer.Option(help="A closed survey to take the variation of ratings from.")
+        str, typer.Option(help="A closed survey, whose ratings show how much ratings vary.")
     ] = "",
 ) -> None:
-    """Show which difference so many clips and listeners can find, before anybody listens."""
+    """Plan a survey: show how small a difference it can find, by numbers of clips and listeners."""
     from bench.survey import admin
     from bench.survey.analysis.power import from_pilot, table
     from bench.survey.database.opening import open_store
+    from bench.survey.terms import HIGHEST, LOWEST
 
     components = from_pilot(admin.export(open_store(), pilot)) if pilot else None
-    found = table(heard, systems, components, pairs)
+    differences = table(heard, systems, components, pairs)
     typer.echo(
-        "The least difference in points (of 1 to 10) that is found in 4 of 5 surveys, by listeners"
-        " (down) and clips per system (across):\n"
+        f"The smallest difference in points (of {LOWEST} to {HIGHEST}) that 4 of 5 surveys find, by"
+        " number of listeners (rows) and of clips per system (columns):\n"
     )
-    typer.echo(found.round(2).to_string())
+    typer.echo(differences.round(2).to_string())
     source = (
-        f"The variation is that of '{pilot}'."
+        f"Ratings are expected to vary as in '{pilot}'."
         if pilot
-        else ("The variation of ratings is assumed; --pilot takes it from a closed survey.")
+        else "How much ratings vary is assumed; --pilot takes it from a closed survey."
     )
-    typer.echo(f"\n{source} More clips tell more than more listeners.")
+    typer.echo(f"\n{source} More clips help more than more listeners.")
 
 
 @app.command()
 def exclude(
     name: Name,
-    rater: Annotated[int, typer.Argument(help="A number of `status --listeners`.")],
-    reason: Annotated[str, typer.Option(help="Why; it is published.")],
+    rater: Annotated[
+        int, typer.Argument(help="The listener's number in `bench survey status --listeners`.")
+    ],
+    reason: Annotated[str, typer.Option(help="The reason, which is published.")],
 ) -> None:
-    """Flag a listener as not to be counted. Nothing is deleted, and both analyses are shown."""
+    """Exclude a listener. Nothing is deleted, and results are shown with and without exclusions."""
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
@@ -268,64 +288,76 @@ def exclude(
 @app.command("delete-participant")
 def delete_participant(
     code: Annotated[
-        str, typer.Option(prompt="The person's code", help="Asked for unless it is given.")
+        str, typer.Option(prompt="The listener's code", help="Asked for if not given.")
     ],
 ) -> None:
-    """Delete everything a person said, when they ask for it."""
+    """Delete all answers of a listener who asks for it."""
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
     admin.delete_participant(open_store(), code)
     typer.echo(
-        "Everything with that code is deleted. Backups made before still hold it: delete them, or"
-        " make new ones."
+        "All answers with that code are deleted. Earlier backups still hold them: delete those, and"
+        " make a new one."
     )
 
 
 @app.command()
 def backup(
     file: Annotated[
-        Path | None, typer.Argument(help="Where to. [default: backups/ beside the database]")
+        Path | None,
+        typer.Argument(
+            help="The file to write. [default: a new one in backups/ beside the database]"
+        ),
     ] = None,
 ) -> None:
-    """Write everything, database and clips, into one file. It may be done at any time."""
+    """Write everything, database and clips, into one file. This is possible at any time."""
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
-    typer.echo(f"{admin.backup(open_store(), file)} holds everything. Keep it as private as it is.")
+    typer.echo(
+        f"{admin.backup(open_store(), file)} holds everything. Keep it as private as the database."
+    )
 
 
 @app.command()
-def restore(file: Annotated[Path, typer.Argument(help="What `backup` made.")]) -> None:
-    """Put a backup into an empty database, of either kind."""
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file of `bench survey backup`.")],
+) -> None:
+    """Restore a backup into an empty database, SQLite or PostgreSQL."""
     from bench.survey import admin
     from bench.survey.database.opening import open_store
 
     store = open_store()
     admin.restore(store, file)
-    names = ", ".join(one.name for one in admin.surveys(store))
-    typer.echo(f"Restored: {names}. The invitation codes go on working.")
+    names = ", ".join(summary.name for summary in admin.surveys(store))
+    typer.echo(f"Restored: {names}. The invitation codes still work.")
 
 
 @app.command()
 def password(
     hash_only: Annotated[
-        bool, typer.Option("--print", help="Print the hash for $BENCH_SURVEY_ADMIN, keep nothing.")
+        bool,
+        typer.Option("--print", help="Print the hash for $BENCH_SURVEY_ADMIN and store nothing."),
     ] = False,
 ) -> None:
-    """Set the password of the dashboard's admin page; without one there is no such page."""
+    """Set the password of the dashboard's admin page; without a password there is no such page."""
     from bench.survey import login
 
     text = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     if hash_only:
         typer.echo(login.password_hash(text))
         return
-    typer.echo(f"Its hash is in {login.set_password(text)}. The dashboard now has an admin page.")
+    typer.echo(
+        f"Its hash is stored in {login.set_password(text)}. The dashboard has an admin page now."
+    )
 
 
 @app.command()
 def audit(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A survey.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Of this survey only.")
+    ] = None,
 ) -> None:
     """Show who did what, the newest first."""
     from bench.survey import admin
@@ -341,20 +373,22 @@ def audit(
 def demo(
     run: Annotated[
         Path | None,
-        typer.Option("--run", help="A run folder. [default: human music, made worse in steps]"),
+        typer.Option(
+            "--run", help="A run folder. [default: human music, made worse in three ways]"
+        ),
     ] = None,
-    listeners: Annotated[int, typer.Option(help="How many to simulate.")] = 26,
-    name: Annotated[str, typer.Option(help="What to call it.")] = "demo",
+    listeners: Annotated[int, typer.Option(help="Number of listeners to simulate.")] = 26,
+    name: Annotated[str, typer.Option(help="The name of the survey.")] = "demo",
 ) -> None:
-    """Fill a survey with simulated listeners, to see what the results look like."""
+    """Simulate a survey, to see what results look like."""
     from bench.survey.database.opening import open_store
-    from bench.survey.demo import demo as fill
+    from bench.survey.demo import demo as simulate
 
-    made = fill(open_store(), run, listeners, _note, name)
+    summary = simulate(open_store(), run, listeners, _note, name)
     typer.echo(
-        f"'{name}' is closed, with {made.ratings} ratings that a program made: it is marked as"
-        f" simulated wherever it is shown. Its report: {Path(made.run) / 'surveys' / name}. See it"
-        f" in `bench dashboard`, page Survey. `bench survey remove {name}` takes it away."
+        f"'{name}' is closed, with {summary.ratings} simulated ratings; every page marks it as"
+        f" simulated. Its report is in {Path(summary.run) / 'surveys' / name}, and the page Survey"
+        f" of `bench dashboard` shows it. `bench survey remove {name}` deletes it."
     )
 
 

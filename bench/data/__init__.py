@@ -1,4 +1,4 @@
-"""Data sets with pinned splits: `load(name)` gives verified pieces."""
+"""Data sets with pinned splits: `load(name)` gives pieces that are checked against a manifest."""
 
 from bench.data.dataset import SPLITS, Dataset, Split
 from bench.data.folders import cache_dir, data_dir

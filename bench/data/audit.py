@@ -1,4 +1,4 @@
-"""Which held-out pieces a system has heard before: what the splits of a data set share."""
+"""How much of the held-out pieces of a data set occurs in its training pieces."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bench.data.similarity import QUARTERS, Hashes, shares, windows
 
 @dataclass(frozen=True)
 class Leak:
-    """A held-out piece, and how much of it occurs in train, in whatever key."""
+    """A held-out piece, and how much of it occurs in train, in any key."""
 
     piece: str
     split: Split
     share: float  # of its windows that occur anywhere in train
-    nearest: str  # the piece of train that has most of them
+    nearest: str  # the training piece that has most of them
     nearest_share: float
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What the splits share: pieces that are equal note for note, and pieces that leak."""
+    """What the splits share: pieces that are equal note for note, and held-out pieces that leak."""
 
     name: str
     window: int  # steps
@@ -33,7 +33,7 @@ class Audit:
 
 
 def audit(data: Dataset, least: float = 0.2) -> Audit:
-    """Compare the held-out pieces with train; those that share at least that much are listed."""
+    """Compare the held-out pieces with train; `least` is the share from which one is listed."""
     train = [windows(score) for score in data.split("train")]
     everything = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *train]))
     leaks: list[Leak] = []
@@ -44,8 +44,8 @@ def audit(data: Dataset, least: float = 0.2) -> Audit:
         share = [_occurring(h, everything) for h in held_out]
         mean[split] = float(np.mean(share)) if share else 0.0
         listed = [i for i in range(len(ids)) if share[i] >= least]
-        each = shares([held_out[i] for i in listed], train)
-        for i, row in zip(listed, each, strict=True):
+        by_piece = shares([held_out[i] for i in listed], train)
+        for i, row in zip(listed, by_piece, strict=True):
             nearest = int(row.argmax())
             leaks.append(Leak(ids[i], split, share[i], data.train[nearest], float(row[nearest])))
     leaks.sort(key=lambda leak: -leak.share)
@@ -56,8 +56,8 @@ def _occurring(hashes: Hashes, everything: Hashes) -> float:
     """The share of the hashes that are among the sorted ones."""
     if not len(hashes) or not len(everything):
         return 0.0
-    at = np.searchsorted(everything, hashes).clip(max=len(everything) - 1)
-    return float((everything[at] == hashes).mean())
+    nearest = np.searchsorted(everything, hashes).clip(max=len(everything) - 1)
+    return float((everything[nearest] == hashes).mean())
 
 
 def _equal(data: Dataset) -> tuple[tuple[str, str], ...]:

@@ -1,9 +1,9 @@
-"""Bach's four-part chorales out of the installed music21 corpus.
+"""Bach's four-part chorales, from the installed music21 corpus.
 
-Every file of the corpus's `bach/bwv*` with four parts, in its original key: what transposes is a
-system's own business. Repeats are not played out, fermatas are ignored, grace notes left out,
-triplets put on the nearest sixteenth. A chorale in 3/4 keeps its bars of 12 steps; `bar` is that
-of the many in 4/4. An upbeat is preceded by silence up to a whole bar.
+Every file `bach/bwv*` of the corpus that has four parts, in its original key; a system may
+transpose the pieces itself. Repeats are not played, fermatas are ignored, grace notes are left out,
+triplets are moved to the nearest sixteenth. A chorale in 3/4 keeps its bars of 12 steps; `bar` is
+that of 4/4, the metre of most. An upbeat is preceded by silence up to a whole bar.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ PARTS = 4
 
 
 def find(_: Path) -> Path | None:
-    """The corpus's folder of Bach; none where music21 is not installed or has no corpus."""
+    """Bach's folder in the corpus; none where music21 is not installed or has no corpus."""
     corpus = corpus_dir()
     return corpus / "bach" if corpus and (corpus / "bach").is_dir() else None
 
 
 def read(folder: Path, ids: Collection[str] | None) -> dict[str, Score]:
-    """The chorales of these numbers, or all, in the order of the catalogue."""
+    """The chorales with these numbers, or all of them, in the order of the catalogue."""
     corpus = find(folder)
     files = [
         path
@@ -42,7 +42,7 @@ def read(folder: Path, ids: Collection[str] | None) -> dict[str, Score]:
 
 
 def catalogue_order(name: str) -> list[tuple[int, str]]:
-    """Sorts bwv20.7 before bwv20.11 before bwv110.7."""
+    """A sort key by which bwv20.7 comes before bwv20.11, and that before bwv110.7."""
     return [(int(number or 0), text) for number, text in re.findall(r"(\d+)|(\D+)", name)]
 
 

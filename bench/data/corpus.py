@@ -1,8 +1,8 @@
-"""Pieces out of the installed music21 corpus, read by several processes at once.
+"""Pieces from the installed music21 corpus, read by several processes at once.
 
-Each process is `python -P -m bench.data.corpus`: it takes file names on its standard input and
-writes one line of JSON per file. So nothing is forked (torch's threads would not survive it),
-nothing is unpickled, and the caller's own script is not run again.
+Each process is `python -P -m bench.data.corpus`: it reads file names from its standard input and
+writes one line of JSON per file. So nothing is forked (torch's threads would not survive a fork),
+nothing is unpickled, and the caller's script is not run again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,31 @@ from fractions import Fraction
 from math import floor
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import Any, TypedDict
 
-from bench.data.progress_bar import progress
+from bench.data.progress_bar import progress_bar
 from bench.errors import BenchError
 from bench.music import GRID, Score
 
-Line = dict[str, Any]  # a file with its pieces or its error; or a piece
-PROCESSES = 16  # at most: each takes some 150 MB
+PROCESSES = 16  # at most: each takes about 150 MB
+
+
+class PieceLine(TypedDict):
+    """A piece as a process writes it."""
+
+    id: str
+    parts: int
+    notes: list[tuple[int, int, int]]  # onset, end, pitch
+    length: int
+    lost: int
+
+
+class FileLine(TypedDict, total=False):
+    """What a process writes about a file: its pieces, or the error that it met."""
+
+    file: str
+    pieces: list[PieceLine]
+    error: str
 
 
 def corpus_dir() -> Path | None:
@@ -39,24 +56,24 @@ def corpus_dir() -> Path | None:
 
 
 @dataclass(frozen=True)
-class Read:
-    """What a file of the corpus holds: a piece, and what decides whether it is wanted."""
+class CorpusPiece:
+    """A piece of the corpus, and the facts by which a data set selects it."""
 
-    id: str  # the file's name without suffix, and a number where the file holds several
-    collection: str  # the folder of the corpus it lies in
+    id: str  # the file's name without suffix, and a number where the file holds several pieces
+    collection: str  # the folder of the corpus that holds the file
     parts: int
     score: Score
     lost: int  # notes for which the grid has no room
 
 
-def read_files(what: str, files: Sequence[Path], jobs: int | None = None) -> list[Read]:
-    """Every piece of the files, in the order of the files; slow, so with progress."""
+def read_files(title: str, files: Sequence[Path], jobs: int | None = None) -> list[CorpusPiece]:
+    """Every piece of the files, in their order; a progress bar with this title is shown."""
     jobs = max(1, min(jobs or _cores(), PROCESSES, len(files)))
-    lines: dict[str, list[Line]] = {}
+    lines: dict[str, list[PieceLine]] = {}
     sizes = {str(file): file.stat().st_size if file.exists() else 0 for file in files}
     by_size = sorted(files, key=lambda file: -sizes[str(file)])
-    with progress(what, sum(sizes.values())) as show:
-        for line in _work([by_size[i::jobs] for i in range(jobs)]):
+    with progress_bar(title, sum(sizes.values())) as show:
+        for line in _lines([by_size[i::jobs] for i in range(jobs)]):
             if "error" in line:
                 raise BenchError(f"music21 cannot read {line['file']}: {line['error']}")
             lines[line["file"]] = line["pieces"]
@@ -65,22 +82,22 @@ def read_files(what: str, files: Sequence[Path], jobs: int | None = None) -> lis
 
 
 def _cores() -> int:
-    """The cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _read(file: Path, line: Line) -> Read:
+def _read(file: Path, line: PieceLine) -> CorpusPiece:
     onset, end, pitch = zip(*line["notes"], strict=True) if line["notes"] else ((), (), ())
-    duration = [e - o for o, e in zip(onset, end, strict=True)]
+    duration = [stop - start for start, stop in zip(onset, end, strict=True)]
     score = Score.from_notes(onset, duration, pitch, length=line["length"], grid=GRID)
-    return Read(line["id"], file.parent.name, line["parts"], score, line["lost"])
+    return CorpusPiece(line["id"], file.parent.name, line["parts"], score, line["lost"])
 
 
-def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
-    """The lines of one process per share, as they come."""
+def _lines(shares: Sequence[Sequence[Path]]) -> Iterator[FileLine]:
+    """The lines of one process per share of the files, as they arrive."""
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    queue: Queue[Line | None] = Queue()
+    queue: Queue[FileLine | None] = Queue()
     running = []
     try:
         for share in shares:
@@ -94,7 +111,7 @@ def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
                 encoding="utf-8",
             )
             running.append(process)
-            threading.Thread(target=_talk, args=(process, share, queue), daemon=True).start()
+            threading.Thread(target=_collect, args=(process, share, queue), daemon=True).start()
         for _ in shares:
             while (line := queue.get()) is not None:
                 yield line
@@ -104,10 +121,13 @@ def _work(shares: Sequence[Sequence[Path]]) -> Iterator[Line]:
             process.wait()
 
 
-def _talk(process: subprocess.Popen[str], share: Sequence[Path], queue: Queue[Line | None]) -> None:
+def _collect(
+    process: subprocess.Popen[str], share: Sequence[Path], queue: Queue[FileLine | None]
+) -> None:
+    """Give a process its files, and put its lines into the queue; none ends them."""
     left = [str(file) for file in share]
     try:
-        # A process that dies leaves a broken pipe, or half a line.
+        # A process that dies leaves a broken pipe, or a part of a line.
         with contextlib.suppress(BrokenPipeError, ValueError):
             if process.stdin and process.stdout:
                 process.stdin.write(json.dumps(left))
@@ -122,45 +142,46 @@ def _talk(process: subprocess.Popen[str], share: Sequence[Path], queue: Queue[Li
         queue.put(None)
 
 
-# -- in the process that reads --------------------------------------------------------------------
+# -- in the process that reads ---------------------------------------------------------------------
 
 
 def _main() -> None:
-    lines, sys.stdout = sys.stdout, sys.stderr  # nobody else may write between the lines
+    lines, sys.stdout = sys.stdout, sys.stderr  # nothing else may be written between the lines
     for name in json.load(sys.stdin):
         try:
-            line: Line = {"file": name, "pieces": list(_parse(Path(name)))}
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller says it
+            line: FileLine = {"file": name, "pieces": list(_parse(Path(name)))}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller reports it
             line = {"file": name, "error": f"{type(error).__name__}: {error}"}
         lines.write(json.dumps(line) + "\n")
         lines.flush()
 
 
-def _parse(path: Path) -> Iterator[Line]:
+def _parse(path: Path) -> Iterator[PieceLine]:
     from music21 import converter, stream
 
-    # Beams are for the page; making them takes half the time.
+    # Beams matter in print only; making them takes half the time.
     stream.Stream.makeBeams = lambda self, *_, **__: self  # type: ignore[method-assign]
-    # Not converter.parse: its cache is a folder of pickles that anybody may have written.
+    # Not converter.parse: its cache is a folder of pickles, which anybody may have written.
     reader: Any = converter.Converter()
     reader.parseFile(path, forceSource=True, storePickle=False)
     if isinstance(reader.stream, stream.Opus):
         for number, score in enumerate(reader.stream.scores, 1):
-            yield _line(f"{path.stem}-{number:03}", score)
+            yield _piece(f"{path.stem}-{number:03}", score)
     elif reader.stream is not None:
-        yield _line(path.stem, reader.stream)
+        yield _piece(path.stem, reader.stream)
 
 
-def _line(name: str, score: Any) -> Line:
+def _piece(name: str, score: Any) -> PieceLine:
+    """A music21 score on the grid."""
     parts = list(score.parts)
     bar = next(iter(parts[0].getElementsByClass("Measure")), None) if parts else None
-    # What an upbeat lacks to a whole bar is silence, so that bars begin where bars should.
+    # An upbeat is filled up with silence to a whole bar, so that all bars begin on bar lines.
     lack = Fraction(bar.paddingLeft) if bar is not None else Fraction(0)
     length = _step(lack + Fraction(score.highestTime))
     notes, lost = [], 0
     for part in parts:
         part.stripTies(inPlace=True)
-        # A part sounds one thing at a time: of several that fall on a step the nearest stays.
+        # A part plays one note or chord at a time: of several on the same step the nearest stays.
         nearest: dict[int, tuple[Fraction, Fraction, Any]] = {}
         for note in part.flatten().notes:
             if note.duration.isGrace or not note.duration.quarterLength:
@@ -188,7 +209,7 @@ def _line(name: str, score: Any) -> Line:
 
 
 def _step(quarters: Fraction) -> int:
-    """The nearest step; the later one of two."""
+    """The nearest step; of two equally near ones the later."""
     return floor(quarters * GRID + Fraction(1, 2))
 
 

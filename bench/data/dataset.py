@@ -1,4 +1,4 @@
-"""A data set: pieces with pinned splits."""
+"""A data set: pieces in pinned splits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pieces by id, and which of them belong to which split. Splits never share content."""
+    """Pieces by id, and the ids of each split. Known duplicates aside, splits share no content."""
 
     name: str
     version: int
     grid: int  # steps per quarter note
     bar: int  # steps per bar
-    object: Object  # what one piece is: a score, or only frames
+    object: Object  # what a piece is: a score, or frames only
     pieces: Mapping[str, Score]
     train: tuple[str, ...]
     valid: tuple[str, ...]

@@ -1,9 +1,9 @@
-"""Fiddle tunes and airs out of the installed music21 corpus, one voice only: for curricula.
+"""Fiddle tunes and airs of one voice, from the installed music21 corpus: for curricula.
 
 Ryan's Mammoth Collection (1883) and James Aird's Airs (1782-1803). Of a double stop the highest
-note stays. Repeats are not played out, an upbeat is preceded by silence up to a whole bar. A tune
-that loses a twentieth of its notes on the grid of sixteenths is left out. Metres differ from tune
-to tune; `bar` is that of 4/4. `bench.data.grades` says how hard a tune is.
+note is kept. Repeats are not played, an upbeat is preceded by silence up to a whole bar. A tune
+that loses more than a twentieth of its notes on the grid of sixteenths is left out. Metres differ
+from tune to tune; `bar` is that of 4/4. `bench.data.grades` measures how hard a tune is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.data.source import Source
 from bench.music import Score
 
 COLLECTIONS = ("airdsAirs", "ryansMammoth")
-LOST = 1 / 20  # of a tune's notes at most
+LOST = 1 / 20  # of a tune's notes, at most
 
 
 def find(_: Path) -> Path | None:
@@ -28,7 +28,7 @@ def find(_: Path) -> Path | None:
 
 
 def read(folder: Path, ids: Collection[str] | None) -> dict[str, Score]:
-    """The tunes of these names, or all that fit the grid."""
+    """The tunes with these names, or all that fit the grid."""
     corpus = find(folder)
     files = [
         path
@@ -46,7 +46,7 @@ def read(folder: Path, ids: Collection[str] | None) -> dict[str, Score]:
 
 
 def one_voice(score: Score) -> Score:
-    """The piece with the highest note of every onset, each ending where the next begins."""
+    """The highest note of every onset; a note ends where the next begins, at the latest."""
     highest = np.append(np.diff(score.onset) > 0, True)[: len(score)]
     onset, velocity = score.onset[highest], score.velocity[highest]
     room = np.diff(onset, append=score.length)

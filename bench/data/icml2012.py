@@ -1,8 +1,8 @@
 """The four piano-roll sets of Boulanger-Lewandowski, Bengio and Vincent (ICML 2012).
 
-The community's splits exactly as they are: the equal pieces that some of them share are known
-and stay. All pieces were transposed to C by those who made them. The field's likelihoods per
-time step are in the unit of these sets.
+The published splits exactly as they are: some share equal pieces, which are known and kept. The
+authors transposed all pieces to C. Published likelihoods per time step refer to the steps of these
+sets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ URLS = (
 
 @dataclass(frozen=True)
 class _Rolls:
-    """Where a set's file may lie: .mat first, then the original pickle."""
+    """The names of a set's file: the .mat file is preferred to the original pickle."""
 
     mat: str
     pickle: str

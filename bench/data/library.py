@@ -1,4 +1,4 @@
-"""The data sets one can name: listing them, describing them, loading them."""
+"""The data sets by name: listing, describing, loading and adding them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.music.midi import Clock
 
 @dataclass(frozen=True)
 class Info:
-    """What there is to say about a data set without loading it."""
+    """What is known about a data set without loading it."""
 
     name: str
     title: str
@@ -35,8 +35,8 @@ class Info:
     citation: str
     counts: Mapping[Split, int]  # pieces per split
     fingerprint: str
-    where: Path | None  # its originals, or else the cache; none where neither is here
-    obtain: str  # how to come by it
+    where: Path | None  # its originals, or else the cache; none where there is neither
+    obtain: str  # how to get it
 
     @property
     def here(self) -> str:
@@ -49,7 +49,7 @@ _seals = 0
 
 @contextmanager
 def seal() -> Iterator[None]:
-    """While the block runs nothing in this process may load data: a system sees what it is given."""
+    """In the block nothing in this process can load data: a system sees only what it is given."""
     global _seals
     _seals += 1
     try:
@@ -59,10 +59,12 @@ def seal() -> Iterator[None]:
 
 
 def sources(data_dir: Path | None = None) -> dict[str, Source]:
-    """Every data set that can be named: the installed ones, then those added to the data folder."""
+    """All data sets by name: the installed ones, and those added to the data folder.
+
+    An installed one takes precedence over an added one of the same name.
+    """
     installed: dict[str, Source] = registry.datasets()
-    mine = own.sources(data_dir or folders.data_dir())
-    return {**{name: mine[name] for name in mine if name not in installed}, **installed}
+    return own.sources(data_dir or folders.data_dir()) | installed
 
 
 def names(data_dir: Path | None = None) -> list[str]:
@@ -70,8 +72,8 @@ def names(data_dir: Path | None = None) -> list[str]:
     return sorted(sources(data_dir))
 
 
-def source(name: str, data_dir: Path | None = None) -> Source:
-    """The data set of that name; BenchError with the nearest names where there is none."""
+def source_of(name: str, data_dir: Path | None = None) -> Source:
+    """The data set of that name; BenchError with similar names where there is none."""
     known = sources(data_dir)
     if name not in known:
         raise unknown("data set", name, known)
@@ -80,52 +82,52 @@ def source(name: str, data_dir: Path | None = None) -> Source:
 
 def describe(name: str, data_dir: Path | None = None) -> Info:
     """What is known about a data set without loading its pieces."""
-    it = source(name, data_dir)
-    manifest = read_manifest(it.manifest)
-    cache = _cache(it, manifest)
-    originals = it.find(data_dir or folders.data_dir())
+    source = source_of(name, data_dir)
+    manifest = read_manifest(source.manifest)
+    cache = _cache(source, manifest)
+    originals = source.find(data_dir or folders.data_dir())
     return Info(
-        name=it.name,
-        title=it.title,
-        version=it.version,
-        grid=it.grid,
-        bar=it.bar,
-        object=it.object,
-        licence=it.licence,
-        citation=it.citation,
+        name=source.name,
+        title=source.title,
+        version=source.version,
+        grid=source.grid,
+        bar=source.bar,
+        object=source.object,
+        licence=source.licence,
+        citation=source.citation,
         counts=manifest.counts,
         fingerprint=manifest.fingerprint,
         where=originals or (cache if cache.is_file() else None),
-        obtain=it.obtain,
+        obtain=source.obtain,
     )
 
 
 def load(name: str, data_dir: Path | None = None) -> Dataset:
     """The data set, every piece checked against its manifest.
 
-    The first time it is read from its originals, afterwards from the cache folder.
+    It is read from its originals the first time, and from the cache folder after that.
     """
-    it, manifest = _open(name, data_dir)
-    cache = _cache(it, manifest)
+    source, manifest = _open(name, data_dir)
+    cache = _cache(source, manifest)
     pieces = read_pieces(cache)
     if pieces is None or manifest.wrong(pieces) is not None:
-        pieces = _read(it, manifest, data_dir)
+        pieces = _read(source, manifest, data_dir)
         _keep(cache, pieces)
     return manifest.dataset(pieces)
 
 
 def kept(name: str, data_dir: Path | None = None) -> Path:
-    """Where the cache folder keeps the pieces of a data set that was loaded."""
-    it, manifest = _open(name, data_dir)
-    return _cache(it, manifest)
+    """The file in the cache folder with the pieces of a data set that was loaded."""
+    source, manifest = _open(name, data_dir)
+    return _cache(source, manifest)
 
 
 def fetch(name: str, data_dir: Path | None = None) -> Dataset:
-    """The data set, downloaded if need be, read and checked: the next `load` takes no time."""
-    it, _ = _open(name, data_dir)
+    """The data set, downloaded if needed, read and checked; after that, `load` is fast."""
+    source, _ = _open(name, data_dir)
     folder = data_dir or folders.data_dir()
-    for file in it.downloads:
-        if it.find(folder) in (None, folder / file.path):
+    for file in source.downloads:
+        if source.find(folder) in (None, folder / file.path):
             download(file, folder)
     return load(name, data_dir)
 
@@ -139,17 +141,17 @@ def add(
     force: bool = False,
     seed: int = 0,
 ) -> own.Added:
-    """Make a pinned data set of a folder of MIDI files, in the data folder."""
-    where = data_dir or folders.data_dir()
+    """Make a folder of MIDI files a pinned data set in the data folder; see `own.add`."""
+    data_dir = data_dir or folders.data_dir()
     taken = registry.datasets()
-    return own.add(name, folder, where, taken=taken, clock=clock, force=force, seed=seed)
+    return own.add(name, folder, data_dir, taken=taken, clock=clock, force=force, seed=seed)
 
 
 def verify(name: str, data_dir: Path | None = None) -> Dataset:
-    """The data set read from its originals whatever the cache holds, and checked."""
-    it, manifest = _open(name, data_dir)
-    pieces = _read(it, manifest, data_dir)
-    _keep(_cache(it, manifest), pieces)
+    """The data set, read from its originals even if it is in the cache, and checked."""
+    source, manifest = _open(name, data_dir)
+    pieces = _read(source, manifest, data_dir)
+    _keep(_cache(source, manifest), pieces)
     return manifest.dataset(pieces)
 
 
@@ -157,39 +159,40 @@ def _open(name: str, data_dir: Path | None) -> tuple[Source, Manifest]:
     if _seals:
         raise BenchError(
             f"A system may not load data while it learns: it asked for '{name}'."
-            " What it may see is passed to fit."
+            " Use the pieces that fit() is given."
         )
-    it = source(name, data_dir)
-    return it, read_manifest(it.manifest)
+    source = source_of(name, data_dir)
+    return source, read_manifest(source.manifest)
 
 
-def _cache(it: Source, manifest: Manifest) -> Path:
-    return folders.cache_dir() / "pieces" / f"{it.name}-{manifest.fingerprint[:16]}.npz"
+def _cache(source: Source, manifest: Manifest) -> Path:
+    return folders.cache_dir() / "pieces" / f"{source.name}-{manifest.fingerprint[:16]}.npz"
 
 
-def _read(it: Source, manifest: Manifest, data_dir: Path | None) -> dict[str, Score]:
+def _read(source: Source, manifest: Manifest, data_dir: Path | None) -> dict[str, Score]:
     folder = data_dir or folders.data_dir()
-    if it.find(folder) is None:
-        raise BenchError(f"The data set '{it.name}' is not in {folder}. {it.obtain}")
-    found = it.read(folder, manifest.ids)
-    piece = manifest.wrong(found)
-    if piece is not None:
-        what = "differs from the pinned piece" if piece in found else "is missing"
+    if source.find(folder) is None:
+        raise BenchError(f"The data set '{source.name}' is not in {folder}. {source.obtain}")
+    pieces = source.read(folder, manifest.ids)
+    wrong = manifest.wrong(pieces)
+    if wrong is not None:
+        problem = "differs from the pinned piece" if wrong in pieces else "is missing"
         raise BenchError(
-            f"{it.name}: {piece} {what}, as read from {it.find(folder)}. {_advice(it, manifest)}"
+            f"{source.name}: {wrong} {problem}, as read from {source.find(folder)}."
+            f" {_advice(source, manifest)}"
         )
-    return {piece: found[piece] for piece in manifest.ids}
+    return {piece: pieces[piece] for piece in manifest.ids}
 
 
-def _advice(it: Source, manifest: Manifest) -> str:
-    versions = it.versions()
+def _advice(source: Source, manifest: Manifest) -> str:
+    versions = source.versions()
     for package, pinned in manifest.made_with.items():
         if versions.get(package) != pinned:
             return (
                 f"Your {package} {versions.get(package)} reads it differently from the pinned"
                 f" version: pip install {package}=={pinned}"
             )
-    return it.obtain
+    return source.obtain
 
 
 def _keep(path: Path, pieces: Mapping[str, Score]) -> None:
@@ -197,6 +200,6 @@ def _keep(path: Path, pieces: Mapping[str, Score]) -> None:
         write_pieces(path, pieces)
     except OSError as error:
         sys.stderr.write(
-            f"The pieces cannot be kept in {path.parent} ({error.strerror}); they will be read"
+            f"The pieces cannot be cached in {path.parent} ({error.strerror}) and will be read"
             " again next time. Set BENCH_CACHE_DIR to a folder that can be written.\n"
         )

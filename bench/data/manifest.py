@@ -1,12 +1,11 @@
-"""The pinned facts about a data set: which piece is in which split, and what each contains."""
+"""A manifest pins a data set: which piece is in which split, and the hash of each piece."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from bench.contract import Object
 from bench.data.dataset import SPLITS, Dataset, Split
@@ -19,7 +18,7 @@ DIGITS = 32  # of a piece's SHA-256: 128 bits
 
 @dataclass(frozen=True)
 class Manifest:
-    """Splits as id -> leading digits of the content hash. Splits are kept in order of the ids."""
+    """The splits, each a mapping from a piece's id to its content hash's first digits, by id."""
 
     name: str
     version: int
@@ -30,20 +29,20 @@ class Manifest:
     fingerprint: str  # of the data set as a whole
     made_with: Mapping[str, str] = field(default_factory=dict)  # package -> version that read it
     known_duplicates: tuple[tuple[str, str], ...] = ()  # equal pieces of different splits
-    about: Mapping[str, str] = field(default_factory=dict)  # title and source of a set of your own
+    about: Mapping[str, str] = field(default_factory=dict)  # title and clock of a user's own set
 
     @property
     def ids(self) -> list[str]:
-        """Every piece, split by split."""
+        """The ids of all pieces, split by split."""
         return [piece for split in SPLITS for piece in self.splits[split]]
 
     @property
     def counts(self) -> dict[Split, int]:
-        """Pieces per split."""
+        """The number of pieces per split."""
         return {split: len(self.splits[split]) for split in SPLITS}
 
     def wrong(self, pieces: Mapping[str, Score]) -> str | None:
-        """The first piece that is missing or differs from what is pinned; none where all agree."""
+        """The id of the first piece that is missing or differs from its hash; none: all agree."""
         for split in SPLITS:
             for piece, digits in self.splits[split].items():
                 if piece not in pieces or not pieces[piece].content_hash.startswith(digits):
@@ -51,7 +50,7 @@ class Manifest:
         return None
 
     def dataset(self, pieces: Mapping[str, Score]) -> Dataset:
-        """The data set made of these pieces, which must be the pinned ones."""
+        """The data set of these pieces, which must be the pinned ones."""
         splits = {split: tuple(self.splits[split]) for split in SPLITS}
         kept = {piece: pieces[piece] for piece in self.ids}
         return Dataset(self.name, self.version, self.grid, self.bar, self.object, kept, **splits)
@@ -63,12 +62,12 @@ class Manifest:
         names: set[str] = set()
         for split in SPLITS:
             for piece, digits in self.splits[split].items():
-                other = seen.setdefault(digits, (split, piece))
-                shared = other[0] != split and frozenset((other[1], piece)) not in allowed
+                first_split, first = seen.setdefault(digits, (split, piece))
+                shared = first_split != split and frozenset((first, piece)) not in allowed
                 if shared or piece in names:
                     raise BenchError(
                         f"{self.name}: the splits overlap: {piece} in {split} is"
-                        f" {other[1]} in {other[0]}. The manifest must be made anew."
+                        f" {first} in {first_split}. Make the manifest again."
                     )
             names |= self.splits[split].keys()
 
@@ -82,30 +81,42 @@ def pin(
     grid: int,
     bar: int,
     object: Object,
-    **rest: Any,
+    made_with: Mapping[str, str] | None = None,
+    known_duplicates: tuple[tuple[str, str], ...] = (),
+    about: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """The manifest of these pieces under these splits."""
+    """The manifest of these pieces in these splits."""
     hashes: dict[Split, dict[str, str]] = {
         split: {piece: pieces[piece].content_hash[:DIGITS] for piece in sorted(splits[split])}
         for split in SPLITS
     }
-    manifest = Manifest(name, version, grid, bar, object, hashes, "", **rest)
+    manifest = Manifest(
+        name=name,
+        version=version,
+        grid=grid,
+        bar=bar,
+        object=object,
+        splits=hashes,
+        fingerprint="",
+        made_with=made_with or {},
+        known_duplicates=known_duplicates,
+        about=about or {},
+    )
     manifest.check()
-    fingerprint = manifest.dataset(pieces).fingerprint
-    return Manifest(name, version, grid, bar, object, hashes, fingerprint, **rest)
+    return replace(manifest, fingerprint=manifest.dataset(pieces).fingerprint)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Put the manifest at `path`."""
+    """Write the manifest to `path`."""
     write_json(path, {field: value for field, value in vars(manifest).items() if value})
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest at `path`; BenchError where it is absent, broken or its splits overlap."""
+    """The manifest in the file; BenchError where it is absent or broken, or its splits overlap."""
     content = read_json(path)
     try:
         if not isinstance(content, dict):
-            raise TypeError("no JSON object")
+            raise TypeError("it holds no JSON object")
         pairs = [(str(a), str(b)) for a, b in content.pop("known_duplicates", [])]
         splits = content.pop("splits")
         content["splits"] = {split: dict(sorted(splits.get(split, {}).items())) for split in SPLITS}
@@ -115,8 +126,8 @@ def read_manifest(path: Path) -> Manifest:
             raise ValueError("a hash is missing or too short")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BenchError(
-            f"{path} is no manifest of a data set ({error}). Reinstall musicbench, or for a set of"
-            " your own run `bench data add` again with --force."
+            f"{path} is no manifest of a data set ({error}). Reinstall musicbench; if it is a data"
+            " set of your own, run `bench data add` again with --force."
         ) from None
     manifest.check()
     return manifest

@@ -1,6 +1,6 @@
-"""Data sets out of folders of MIDI files: the domains of 2012 with real onsets, pop, and jazz.
+"""Data sets from folders of MIDI files: two of the sets of 2012 with real onsets, pop, and jazz.
 
-The manifest names the pieces, so a folder may hold more files than the data set.
+The manifest names the pieces: a folder may hold more files than the data set.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from pathlib import Path
 import numpy as np
 
 from bench.contract import Floats
-from bench.data.progress_bar import progress
+from bench.data.progress_bar import progress_bar
 from bench.data.source import Source
 from bench.errors import BenchError
 from bench.music import MidiError, Score, from_midi
 
 GRID = 4
-SECONDS_PER_STEP = 0.125  # of music played without a click: the grid of 120 quarters a minute
+SECONDS_PER_STEP = 0.125  # of music played without a metronome: sixteenths at 120 per minute
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder of MIDI files: the places it may lie in, and how its pieces are found and read."""
+    """A folder of MIDI files: where it may be, and how its pieces are found and read."""
 
-    what: str
+    title: str
     places: tuple[str, ...]  # below the data folder
-    example: str  # a file it must hold
+    example: str  # a file that it must hold
     files: Callable[[Path], dict[str, Path]]  # every piece's file, by id
     score: Callable[[Path], Score]
 
@@ -43,7 +43,7 @@ class _Folder:
         files = self.files(place) if place else {}
         wanted = {piece: path for piece, path in files.items() if ids is None or piece in ids}
         pieces: dict[str, Score] = {}
-        with progress(f"Reading {self.what} (once)", len(wanted)) as show:
+        with progress_bar(f"Reading {self.title} (once)", len(wanted)) as show:
             for piece, path in sorted(wanted.items()):
                 try:
                     pieces[piece] = self.score(path)
@@ -54,17 +54,17 @@ class _Folder:
 
 
 def on_grid(path: Path) -> Score:
-    """A piece whose MIDI beats are the music's beats."""
+    """A piece whose beats in the MIDI file are those of the music."""
     return from_midi(path, grid=GRID)
 
 
 def in_time(path: Path) -> Score:
-    """A piece played freely: its steps are eighths of a second."""
+    """A piece played without a metronome: its steps are eighths of a second."""
     return from_midi(path, clock="seconds", grid=GRID, seconds_per_step=SECONDS_PER_STEP)
 
 
 def by_beats(path: Path) -> Score:
-    """A piece of POP909, put on the beats that lie beside it; bars begin on its downbeats."""
+    """A piece of POP909, on the beats in the file beside it; bars begin on its downbeats."""
     try:
         return from_midi(path, grid=GRID, beats=_beats(path.with_name("beat_midi.txt")))
     except (OSError, ValueError) as error:
@@ -72,10 +72,10 @@ def by_beats(path: Path) -> Score:
 
 
 def _beats(path: Path) -> Floats:
-    """The times of the beats, with so many put before them that the first is a downbeat."""
+    """The times of the beats, with beats added before them so that the first is a downbeat."""
     rows = np.loadtxt(path, ndmin=2)
     if rows.shape[0] < 2 or rows.shape[1] != 3:
-        raise ValueError("it must have three numbers in every row, and two rows at least")
+        raise ValueError("it must have at least two rows, and three numbers in every row")
     times, downbeat = rows[:, 0], rows[:, 2] > 0
     missing = -int(downbeat.argmax()) % 4
     lead = times[0] - (times[1] - times[0]) * np.arange(missing, 0, -1)
@@ -91,7 +91,7 @@ def _nottingham(folder: Path) -> dict[str, Path]:
 
 
 def _piano_midi(folder: Path) -> dict[str, Path]:
-    """The files under every split they could be in, for only the manifest knows the right one."""
+    """The files under every split that they may belong to: only the manifest knows which."""
     table = folder.parent / "mat_to_midi.csv"
     if table.is_file():
         with table.open(newline="") as rows:
@@ -111,8 +111,8 @@ def _pop909(folder: Path) -> dict[str, Path]:
 
 
 def _jazz(folder: Path) -> dict[str, Path]:
-    chosen = folder / "solo_piano_all.txt"
-    solo = set(chosen.read_text(encoding="utf-8").splitlines()) if chosen.is_file() else None
+    listing = folder / "solo_piano_all.txt"
+    solo = set(listing.read_text(encoding="utf-8").splitlines()) if listing.is_file() else None
     return {
         path.stem: path
         for path in folder.iterdir()
@@ -190,7 +190,7 @@ POP909 = _source(
 )
 JAZZ = _source(
     "jazz",
-    "Solo jazz piano by Doug McKenzie; steps are eighths of a second, bars a mere two seconds",
+    "Solo jazz piano by Doug McKenzie, in steps of an eighth of a second and bars of two seconds",
     _Folder(
         "the jazz pieces",
         ("jazz_piano", "Jazz-Piano-Generative-LSTM/LSTM/jazz"),

@@ -1,4 +1,4 @@
-"""Data sets of one's own: a folder of MIDI files, pinned once and kept in the data folder."""
+"""A user's own data sets: folders of MIDI files, pinned once and kept in the data folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.data.dataset import SPLITS, Split
 from bench.data.manifest import Manifest, pin, read_manifest, write_manifest
 from bench.data.pieces import read_pieces, write_pieces
-from bench.data.progress_bar import progress
+from bench.data.progress_bar import progress_bar
 from bench.data.source import Source
 from bench.data.splits import distinct, seeded, standard
 from bench.errors import BenchError
@@ -24,14 +24,14 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def sources(data_dir: Path) -> dict[str, Source]:
-    """The sets that were added to this data folder, by name; a broken one is told of and passed."""
-    found = {}
+    """The sets added to this data folder, by name; a broken one is reported and left out."""
+    added = {}
     for path in sorted((data_dir / FOLDER).glob("*/manifest.json")):
         try:
-            found[path.parent.name] = _source(path)
+            added[path.parent.name] = _source(path)
         except BenchError as error:
             sys.stderr.write(f"{error}\n")
-    return found
+    return added
 
 
 def _source(path: Path) -> Source:
@@ -60,12 +60,12 @@ def _pieces(folder: Path, manifest: Manifest) -> Path:
 
 @dataclass(frozen=True)
 class Added:
-    """What became of a folder: the data set's manifest, and which files gave no piece of it."""
+    """The data set made of a folder, and the files and pieces that are not part of it."""
 
     manifest: Manifest
     where: Path
     left_out: tuple[LeftOut, ...]  # files that cannot be read
-    repeated: tuple[str, ...]  # pieces that say what another one says
+    repeated: tuple[str, ...]  # pieces that repeat another one
 
 
 def add(
@@ -80,33 +80,34 @@ def add(
 ) -> Added:
     """Pin the MIDI files of a folder, and of all folders in it, as a data set of that name.
 
-    Folders `train`, `valid` and `test` in it are its splits; otherwise it is split 80/10/10 at
-    random, pieces that share much staying together. Of pieces that say the same in whatever key
-    one is kept: the one that is held out, where splits are given.
+    Folders `train`, `valid` and `test` in it are its splits; without them it is split 80/10/10 at
+    random, and pieces that share much stay together. Of pieces that are the same but for the key
+    one is kept: where splits are given, the one that is held out.
     """
     if not NAME.fullmatch(name):
         raise BenchError(
-            f"'{name}' cannot name a data set. Use small letters, digits, - and _, such as my-songs."
+            f"'{name}' cannot be the name of a data set. Use lower-case letters, digits, - and _,"
+            " as in my-songs."
         )
-    place = data_dir / FOLDER / name
+    where = data_dir / FOLDER / name
     if name in taken:
         raise BenchError(f"There is a data set called '{name}' already. Choose another name.")
-    if (place / "manifest.json").exists() and not force:
-        raise BenchError(f"'{name}' was added before: {place}. Give --force to replace it.")
-    found, left_out = _import(folder, clock)
+    if (where / "manifest.json").exists() and not force:
+        raise BenchError(f"'{name}' was added before: {where}. Give --force to replace it.")
+    pieces, left_out = _import(folder, clock)
     given = all((folder / split).is_dir() for split in SPLITS)
     if given:
         left_out += [
             LeftOut(folder / piece, f"{piece}: it is in none of train, valid and test")
-            for piece in found
+            for piece in pieces
             if piece.split("/")[0] not in SPLITS
         ]
-        # Held-out pieces first: of two equals the later one goes.
-        ordered = {p: found[p] for split in reversed(SPLITS) for p in standard(found)[split]}
+        # Held-out pieces first: of two equal pieces the later one is dropped.
+        ordered = {p: pieces[p] for split in reversed(SPLITS) for p in standard(pieces)[split]}
         kept = distinct(ordered, contained=False)
         splits = standard(kept)
     else:
-        ordered = found
+        ordered = pieces
         kept = distinct(ordered, contained=False)
         splits = seeded(kept, PARTS, seed)
     if not all(splits.values()):
@@ -121,15 +122,15 @@ def add(
         object="score",
         about={"title": f"MIDI files of {folder.resolve().name}", "clock": clock},
     )
-    _write(place, manifest, {piece: kept[piece] for piece in manifest.ids})
+    _write(where, manifest, {piece: kept[piece] for piece in manifest.ids})
     repeated = tuple(piece for piece in ordered if piece not in kept)
-    return Added(manifest, place, tuple(left_out), repeated)
+    return Added(manifest, where, tuple(left_out), repeated)
 
 
 def _import(folder: Path, clock: Clock) -> tuple[dict[str, Score], list[LeftOut]]:
     total = sum(path.suffix.lower() in {".mid", ".midi"} for path in folder.rglob("*"))
     try:
-        with progress(f"Reading {folder}", total) as show:
+        with progress_bar(f"Reading {folder}", total) as show:
             return import_folder(
                 folder, progress=lambda done, _: show(done), clock=clock, grid=GRID
             )
@@ -140,26 +141,26 @@ def _import(folder: Path, clock: Clock) -> tuple[dict[str, Score], list[LeftOut]
 def _too_few(folder: Path, kept: Mapping[str, Score], left_out: list[LeftOut], given: bool) -> str:
     reasons = "".join(f"\n  {left.reason}" for left in left_out[:5])
     if given:
-        what = "every one of its folders train, valid and test needs a piece of its own"
+        problem = "each of its folders train, valid and test needs a piece that no other has"
     elif len(kept) < len(SPLITS):
-        what = f"it gives {len(kept)} pieces that differ, and three splits need at least three"
+        problem = f"it gives {len(kept)} different pieces, and three splits need at least three"
     else:
-        what = "its pieces share so much that none can be held out; split them yourself into"
-        what += " folders train, valid and test"
-    return f"{folder} makes no data set: {what}.{reasons}"
+        problem = "its pieces share so much that none can be held out; split them yourself into"
+        problem += " folders train, valid and test"
+    return f"{folder} cannot become a data set: {problem}.{reasons}"
 
 
-def _write(place: Path, manifest: Manifest, pieces: Mapping[str, Score]) -> None:
-    """The manifest comes last: until then what was there before stays valid."""
-    kept = _pieces(place, manifest)
+def _write(folder: Path, manifest: Manifest, pieces: Mapping[str, Score]) -> None:
+    """The manifest is written last: until then the data set that it replaces stays valid."""
+    path = _pieces(folder, manifest)
     try:
-        write_pieces(kept, pieces)
-        write_manifest(place / "manifest.json", manifest)
-        for old in place.glob("pieces-*.npz"):
-            if old != kept:
+        write_pieces(path, pieces)
+        write_manifest(folder / "manifest.json", manifest)
+        for old in folder.glob("pieces-*.npz"):
+            if old != path:
                 old.unlink(missing_ok=True)
     except OSError as error:
         raise BenchError(
-            f"{place} cannot be written ({error.strerror}). Choose a folder that can be written"
+            f"{folder} cannot be written ({error.strerror}). Choose a folder that can be written"
             " with --data-dir."
         ) from None

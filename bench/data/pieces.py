@@ -16,7 +16,7 @@ NOTE = {"onset": np.int32, "duration": np.int32, "pitch": np.uint8, "velocity": 
 
 
 def write_pieces(path: Path, pieces: Mapping[str, Score]) -> None:
-    """Put the pieces at `path`, all or none."""
+    """Write the pieces to `path`, all or none."""
     scores = list(pieces.values())
     arrays = {
         name: np.concatenate([np.zeros(0, kind), *(getattr(s, name) for s in scores)]).astype(kind)
@@ -31,9 +31,9 @@ def write_pieces(path: Path, pieces: Mapping[str, Score]) -> None:
 
 
 def read_pieces(path: Path) -> dict[str, Score] | None:
-    """The pieces at `path`; none where there is no file or it is not whole.
+    """The pieces in the file; none where there is no file or it is damaged.
 
-    What comes back are valid pieces, not necessarily the right ones: compare their hashes.
+    The pieces are valid, but not necessarily the right ones: compare their hashes.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

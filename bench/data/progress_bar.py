@@ -1,4 +1,4 @@
-"""How far a slow step is: a bar with the time left on a terminal, plain lines elsewhere."""
+"""Shows how far a slow step is: a bar with the time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-EVERY = 10  # seconds between lines
+EVERY = 10.0  # seconds between two lines
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how much of `total` is done; the block calls what it is given with the amount so far."""
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A function for the block to call with the amount done so far, of `total`."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import Progress

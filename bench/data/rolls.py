@@ -1,4 +1,4 @@
-"""Reads the piano-roll files of 2012: the MATLAB ones, and the original pickles without trust."""
+"""Reads the piano-roll files of 2012: the MATLAB files, and the original pickles safely."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_rolls(path: Path) -> dict[Split, list[Roll]]:
         return _read_mat(path) if path.suffix == ".mat" else _read_pickle(path.read_bytes())
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError) as error:
         raise BenchError(
-            f"{path} is no piano-roll file of 2012 ({error}). Fetch it again: delete it and run"
+            f"{path} is no piano-roll file of 2012 ({error}). Delete it, and download it again with"
             " `bench data fetch`."
         ) from None
 
@@ -44,7 +44,7 @@ def _read_mat(path: Path) -> dict[Split, list[Roll]]:
 
 
 class _Plain(pickle.Unpickler):
-    """Admits lists, tuples, dictionaries, numbers and strings; whatever names a class is refused."""
+    """Reads lists, tuples, dictionaries, numbers and strings; refuses every class and function."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"it wants to run {module}.{name}")

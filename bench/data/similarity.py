@@ -1,4 +1,4 @@
-"""How much of one piece occurs in another, in whatever key.
+"""How much of one piece occurs in another, in any key.
 
 A piece is cut into all its windows of eight quarters; two windows are equal when the same keys
 sound at the same steps after transposition. Windows of silence do not count.
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 
 def windows(score: Score, *, melody: bool = False) -> Hashes:
-    """(windows,) one number per window, equal for equal windows in any key.
+    """(windows,) a number per window: equal for windows that are equal in any key.
 
     With `melody` only the highest sounding key of each step counts. A piece shorter than a
     window is one window.
@@ -33,8 +33,8 @@ def windows(score: Score, *, melody: bool = False) -> Hashes:
         return np.zeros(0, dtype=np.uint64)
     size = QUARTERS * score.grid
     powers, inverses, weights = _numbers(size)
-    # A chord is a sum of powers, so that transposing multiplies it: dividing by the power of
-    # the window's lowest key takes the key away. All modulo 2^64.
+    # A chord is a sum of powers of a base, one per key, so that transposing multiplies it: dividing
+    # by the power of the window's lowest key makes it independent of the key. All modulo 2^64.
     if melody:
         lowest = np.where(sounds, KEYS - 1 - roll[:, ::-1].argmax(axis=1), KEYS)
         chords = np.append(powers, np.uint64(0))[lowest]
@@ -52,13 +52,14 @@ def windows(score: Score, *, melody: bool = False) -> Hashes:
     for i in range(size):
         sums += chords[i : i + count] * weights[i]
         low = np.minimum(low, lowest[i : i + count])
-    some = low < KEYS
-    hashes: Hashes = sums[some] * inverses[low[some]]
+    sounding = low < KEYS
+    hashes: Hashes = sums[sounding] * inverses[low[sounding]]
     return hashes
 
 
 @cache
 def _numbers(size: int) -> tuple[Hashes, Hashes, Hashes]:
+    """The power of each key, its inverse, and the weight of each step of a window."""
     generator = np.random.default_rng(2012)
     base = int(generator.integers(2**62)) * 8 + 3  # odd, and of the largest order
     inverse = pow(base, -1, 2**64)
@@ -68,23 +69,23 @@ def _numbers(size: int) -> tuple[Hashes, Hashes, Hashes]:
 
 
 def shares(of: Sequence[Hashes], within: Sequence[Hashes]) -> Floats:
-    """(of, within) the share of each piece's windows that occur in each other piece."""
+    """(of, within) the share of each piece's windows that occur in each of the others."""
     rows = list(_shares(of, within))
     return np.concatenate(rows) if rows else np.zeros((0, len(within)))
 
 
 def alike(hashes: Sequence[Hashes], bound: float) -> NDArray[np.int64]:
-    """(pairs, 2) whose first piece has at least that share of its windows in the second."""
-    found = [np.zeros((0, 2), dtype=np.int64)]
+    """(pairs, 2) pairs of pieces; at least that share of the first one's windows is in the second."""
+    blocks = [np.zeros((0, 2), dtype=np.int64)]
     for block, share in enumerate(_shares(hashes, hashes)):
-        one, other = np.nonzero(share >= bound)
-        pairs = np.stack([one + block * BLOCK, other], axis=1)
-        found.append(pairs[pairs[:, 0] != pairs[:, 1]])
-    return np.concatenate(found)
+        first, second = np.nonzero(share >= bound)
+        pairs = np.stack([first + block * BLOCK, second], axis=1)
+        blocks.append(pairs[pairs[:, 0] != pairs[:, 1]])
+    return np.concatenate(blocks)
 
 
 def _shares(of: Sequence[Hashes], within: Sequence[Hashes]) -> Iterator[Floats]:
-    """Rows of `shares`, some pieces at a time: thousands squared would fill the memory."""
+    """Rows of `shares`, BLOCK pieces at a time: the whole table may not fit into memory."""
     from scipy.sparse import csr_matrix
 
     hashes = np.concatenate([np.zeros(0, dtype=np.uint64), *of, *within])
@@ -92,18 +93,18 @@ def _shares(of: Sequence[Hashes], within: Sequence[Hashes]) -> Iterator[Floats]:
     row = np.repeat(np.arange(len(of) + len(within)), [len(h) for h in (*of, *within)])
     shape = (len(of) + len(within), len(known))
     counts: Any = csr_matrix((np.ones(len(row)), (row, column)), shape=shape)
-    there = counts[len(of) :].sign().T.tocsr()
+    present = counts[len(of) :].sign().T.tocsr()
     for start in range(0, len(of), BLOCK):
         stop = min(start + BLOCK, len(of))
         total = np.maximum([len(h) for h in of[start:stop]], 1)
-        yield np.asarray((counts[start:stop] @ there).toarray() / total[:, None])
+        yield np.asarray((counts[start:stop] @ present).toarray() / total[:, None])
 
 
 def groups(pieces: Mapping[str, Score], *, whole: float = 0.25, melody: float = 0.5) -> list[int]:
-    """(pieces,) a number per piece, equal for pieces that share too much to part them.
+    """(pieces,) the group of each piece; pieces that share too much to be separated are in one.
 
-    Two pieces belong together when that share of either one's windows, or of its melody's,
-    occurs in the other; and so on from piece to piece.
+    Two pieces belong together when the share `whole` of either one's windows, or the share `melody`
+    of its melody's, occurs in the other; so do pieces that are linked through others.
     """
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components

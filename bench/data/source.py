@@ -1,4 +1,4 @@
-"""What a data set offers the registry: what it is called, where it comes from, how it is read."""
+"""What a data set registers: its name, where it comes from, and how it is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANIFESTS = Path(__file__).parent / "manifests"
 
 @dataclass(frozen=True)
 class Download:
-    """One file that can be fetched: where it goes below the data folder, and how to know it."""
+    """A file that can be downloaded: where it is stored, and how it is recognised."""
 
     path: str  # below the data folder
     sha256: str
@@ -25,10 +25,10 @@ class Download:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set before it is loaded. Its manifest says which pieces it has, and their splits.
+    """A data set before it is loaded. Its manifest lists its pieces, and their splits.
 
-    `find` tells where below a data folder (or elsewhere) the originals lie. `read` makes pieces
-    of them: of all, or at least of the ids it is given.
+    `find` gives the path of the originals, below the data folder or elsewhere. `read` makes pieces
+    of the originals: all, or at least those with the given ids.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Source:
     object: Object
     licence: str
     citation: str
-    obtain: str  # how to come by it, as an instruction
+    obtain: str  # how to get it, as an instruction
     find: Callable[[Path], Path | None]
     read: Callable[[Path, Collection[str] | None], Mapping[str, Score]]
     downloads: tuple[Download, ...] = ()
     made_with: tuple[str, ...] = ()  # packages whose version may change how pieces are read
-    standard: bool = False  # the ids begin with the split they belong to; nothing is removed
-    manifest_path: Path | None = None  # where not in musicbench itself
+    standard: bool = False  # the ids begin with the split they belong to; no piece is removed
+    manifest_path: Path | None = None  # of a manifest that does not come with musicbench
 
     @property
     def manifest(self) -> Path:
@@ -53,5 +53,5 @@ class Source:
         return self.manifest_path or MANIFESTS / f"{self.name}.json"
 
     def versions(self) -> dict[str, str]:
-        """The installed versions of the packages that read it."""
+        """The installed versions of the packages in `made_with`."""
         return {package: importlib.metadata.version(package) for package in self.made_with}

@@ -14,17 +14,17 @@ PARTS: dict[Split, float] = {"train": 0.7, "valid": 0.15, "test": 0.15}
 
 
 def standard(pieces: Mapping[str, Score]) -> dict[Split, list[str]]:
-    """The splits that the ids themselves name: `train-000`, `valid/tune`."""
+    """The splits that the ids name: `train-000`, `valid/tune`."""
     return {
         split: [i for i in pieces if i.startswith((f"{split}-", f"{split}/"))] for split in SPLITS
     }
 
 
 def distinct(pieces: Mapping[str, Score], *, contained: bool = True) -> dict[str, Score]:
-    """The pieces without those that repeat another, in whatever key; of two equals the first stays.
+    """The pieces without those that repeat another, in any key; of equal pieces the first is kept.
 
-    A piece all of whose windows occur in another is one of them, unless `contained` is false:
-    then only where that holds both ways.
+    A piece repeats another if all of its windows occur there; with `contained` false only if the
+    reverse holds too.
     """
     hashes = [windows(score) for score in pieces.values()]
     within = {(int(i), int(j)) for i, j in alike(hashes, 1.0)}
@@ -39,10 +39,10 @@ def distinct(pieces: Mapping[str, Score], *, contained: bool = True) -> dict[str
 def seeded(
     pieces: Mapping[str, Score], parts: Mapping[Split, float] = PARTS, seed: int = 0
 ) -> dict[Split, list[str]]:
-    """Splits at random; pieces that share too much stay together.
+    """Random splits; pieces that share too much stay together.
 
-    Groups are dealt out in random order, each to the split that lacks most of its share; the
-    large groups come first, for they would fit nowhere later.
+    Groups are assigned in random order, each to the split that lacks most of its share; large
+    groups come first, as later they would fit nowhere.
     """
     labels = np.array(groups(pieces))
     ids = list(pieces)
@@ -59,12 +59,12 @@ def seeded(
 def equal_across(
     pieces: Mapping[str, Score], splits: Mapping[Split, list[str]]
 ) -> list[tuple[str, str]]:
-    """The pairs of equal pieces that lie in different splits."""
+    """The pairs of equal pieces in different splits."""
     first: dict[str, tuple[Split, str]] = {}
     pairs = []
     for split in SPLITS:
         for piece in splits[split]:
-            where, earlier = first.setdefault(pieces[piece].content_hash, (split, piece))
-            if where != split:
+            first_split, earlier = first.setdefault(pieces[piece].content_hash, (split, piece))
+            if first_split != split:
                 pairs.append((earlier, piece))
     return pairs

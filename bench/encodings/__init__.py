@@ -1,1 +1,1 @@
-"""From a Score to what a network reads, and back."""
+"""Encodings: from a Score to what a network reads, and back."""

@@ -1,7 +1,7 @@
 """Chords: every distinct frame of the training pieces is one token (Huang & Wu 2016, section 3.2).
 
-Silence is a chord like any other. Decoding a token gives back the frame exactly; a frame that
-no training piece holds has no token of its own (`bench.encodings.escape` says what it costs).
+Silence is a chord like any other. Decoding a token restores the frame exactly. A frame that occurs
+in no training piece has no token of its own (`bench.encodings.escape` gives it a probability).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ChordVocabulary:
-    """The distinct frames of some pieces, in a fixed order; a token is a place in it."""
+    """The distinct frames of some pieces, in a fixed order; a token is the place in this order."""
 
     chords: Roll  # (chords, keys), sorted as `pack` sorts
     counts: Ints  # (chords,) steps at which the chord sounds

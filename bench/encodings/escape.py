@@ -1,11 +1,11 @@
-"""What a frame costs a system that knows only the chords it has seen.
+"""The probability of a frame for a system whose vocabulary is the chords of its training pieces.
 
-Such a system gives an unseen frame no probability at all. Here it may escape: with some
-probability the frame is spelled out key by key instead of named. The mixture
+By itself such a system gives an unseen frame probability 0. With an escape, the frame is spelled
+out key by key, with some probability, instead of named. The mixture
 
     p(frame) = (1 - escape) p(frame is that chord) + escape p(frame is spelled out)
 
-sums to 1 over all 2^88 frames, so that nothing is dropped and nothing is infinite.
+sums to 1 over all 2^88 frames, and no frame has an infinite cost.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Spelling:
-    """Every key on its own: sounding with its own probability, whatever the others do."""
+    """Independent keys, each sounding with a probability of its own."""
 
     rates: Floats  # (keys,) strictly between 0 and 1
 
     @classmethod
     def of(cls, frames: Roll, smoothing: float = 0.5) -> Spelling:
-        """The keys' rates in the frames, as if each had also sounded and rested `smoothing` times."""
+        """The keys' rates in the frames; `smoothing` is added to the counts of sounds and rests."""
         return cls((frames.sum(axis=0) + smoothing) / (len(frames) + 2 * smoothing))
 
     def log_probability(self, frames: Roll) -> Floats:
@@ -49,18 +49,19 @@ def log_sigmoid(x: Floats | float) -> Floats:
 
 
 def mixture(escape: Floats | float, named: Floats, spelled: Floats) -> Floats:
-    """log p of frames from the logit of the escape and the log p of the two ways to code them.
+    """log p of frames, from the logit of the escape and the log p of either way to encode them.
 
-    `named` is given that there is no escape, -inf for a frame without a name.
+    `named` is log p given no escape: -inf for a frame outside the vocabulary.
     """
     return np.logaddexp(log_sigmoid(-escape) + named, log_sigmoid(escape) + spelled)
 
 
 def likeliest_bias(escape: Floats, named: Floats, spelled: Floats) -> float:
-    """The number to add to the escape's logits that makes the frames likeliest; 0 without frames.
+    """The number to add to the escape's logits to maximise the likelihood of the frames.
 
-    The frames must not be among those learnt from, where every chord is known. Half a frame more
-    that escapes and half a frame that does not keep the escape possible where none was needed.
+    It is 0 without frames. The frames must be held out, since all training chords are known. Half a
+    frame that escapes and half a frame that does not are added, so that the escape stays possible
+    where no frame needed it.
     """
     from scipy.optimize import minimize_scalar
 

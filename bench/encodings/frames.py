@@ -1,8 +1,8 @@
 """Frames: which keys sound at each step.
 
-`Score.sounding` and `Score.from_rolls` lead there and back. Lost on the way: where a key is
-struck again while it sounds (the notes become one long note), and velocities. A score without
-such re-onsets, at the default velocity, comes back as it was; frames always do.
+`Score.sounding` encodes and `Score.from_rolls` decodes. Two things are lost: a key struck again
+while it sounds (the notes become one long note), and velocities. A score without such re-onsets, at
+the default velocity, is restored exactly; frames always are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,6 @@ def stack(scores: Sequence[Score]) -> Roll:
 
 
 def pack(frames: Roll) -> NDArray[np.void]:
-    """(...) each frame as one opaque word of bits: equal and sortable as the frame is."""
+    """(...) each frame as one opaque value that can be compared and sorted."""
     bits = np.ascontiguousarray(np.packbits(frames, axis=-1))
     return bits.view(np.dtype((np.void, bits.shape[-1])))[..., 0]

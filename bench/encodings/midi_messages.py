@@ -1,16 +1,16 @@
-"""MIDI messages: a key goes down or up, so long after the message before (Huang & Wu 2016, 3.1).
+"""MIDI messages: a key goes down or up, some time after the message before (Huang & Wu 2016, 3.1).
 
-A message is whole: "note-on-60-480" is one word. Its time is told in steps of the piece's grid
-rather than in ticks (480 per quarter), which is the same where a grid divides 480. Words are the
+A whole message is one word: "note-on-60-480". Its time is counted in steps of the piece's grid
+rather than in ticks (480 per quarter), which is equivalent if the grid divides 480. Words are the
 distinct messages of the training pieces; any other message is unknown.
 
-`messages` and `score_of` lead there and back: onsets, durations and pitches of every piece come
-back; velocities do not, for the paper's messages have none. At one time keys go up before others
-go down, each from the lowest to the highest. What still sounds at the end of a piece is released
-by its end, without a message.
+`messages` encodes and `score_of` decodes. Onsets, durations and pitches of every piece are
+restored; velocities are not, since the paper's messages have none. Of messages at the same time,
+keys that go up come first, then keys that go down, each from the lowest to the highest. Notes that
+sound to the end of a piece have no message that releases them.
 
-All tracks are one here, in order of time. The paper has them one after the other; a Score holds
-no tracks.
+All tracks are merged, in order of time. The paper has them one after the other, but a Score has no
+tracks.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ Bools = NDArray[np.bool_]
 
 def messages(score: Score) -> Ints:
     """(messages, 3) whether a key goes down (1) or up (0), the key from 0, steps since the last."""
-    heard = score.end < score.length  # the others are ended by the piece
-    time = np.concatenate([score.onset, score.end[heard]]).astype(np.int64)
-    key = np.concatenate([score.pitch, score.pitch[heard]]).astype(np.int64) - LOWEST
-    down = np.repeat([1, 0], [len(score), int(heard.sum())])
+    released = score.end < score.length  # the others end with the piece
+    time = np.concatenate([score.onset, score.end[released]]).astype(np.int64)
+    key = np.concatenate([score.pitch, score.pitch[released]]).astype(np.int64) - LOWEST
+    down = np.repeat([1, 0], [len(score), int(released.sum())])
     order = np.lexsort((key, down, time))
     wait = np.diff(time[order], prepend=0)
     return np.column_stack([down[order], key[order], wait]).astype(np.int64)
 
 
 def score_of(rows: NDArray[np.integer[Any]], length: int, grid: int) -> tuple[Score, int, int]:
-    """What the messages say, how many notes hang, and how many releases release nothing.
+    """The music, the number of notes that hang, and the number of releases without a note.
 
-    The piece has `length` steps and its first message waits from step 0. A note hangs that no
-    message releases before the end: it sounds until there.
+    The piece has `length` steps; the first message's time counts from step 0. A note hangs if no
+    message releases it: it sounds to the end of the piece.
     """
     begun: dict[int, int] = {}
     notes, idle, time = [], 0, 0
@@ -69,7 +69,7 @@ def score_of(rows: NDArray[np.integer[Any]], length: int, grid: int) -> tuple[Sc
 
 @dataclass(frozen=True, eq=False)
 class MessageVocabulary:
-    """The distinct messages of some pieces, in a fixed order; a word is a place in it."""
+    """The distinct messages of some pieces, in a fixed order; a word is the place in this order."""
 
     rows: Ints  # (words, 3) as `messages` gives them, sorted
     counts: Ints  # (words,) how often each occurs
@@ -107,9 +107,9 @@ class MessageVocabulary:
 
 @dataclass(frozen=True, eq=False)
 class Spelling:
-    """What an unknown message costs: its wait by the training pieces, its key evenly.
+    """The probability of an unknown message: its wait as in the training pieces, its key uniform.
 
-    Any wait is possible: one longer than all before has the chance of a long tail.
+    Any wait is possible; one longer than all in the training pieces is in a long tail.
     """
 
     waits: Ints  # (longest + 1,) how often each wait occurs
@@ -120,25 +120,25 @@ class Spelling:
         return cls(np.bincount(np.concatenate([[0], *[rows[:, 2] for rows in pieces]])))
 
     def wait(self, steps: Ints) -> Floats:
-        """(...) the chance of a wait of exactly so many steps."""
+        """(...) the probability of a wait of exactly this many steps."""
         known = np.where(
             steps < len(self.waits), self.waits[np.minimum(steps, len(self.waits) - 1)], 0
         )
         return np.asarray((known + 1 / ((steps + 1.0) * (steps + 2.0))) / (self.waits.sum() + 1))
 
     def at_least(self, steps: Ints) -> Floats:
-        """(...) the chance of a wait of so many steps or more."""
+        """(...) the probability of a wait of this many steps or more."""
         ends = np.append(self.waits[::-1].cumsum()[::-1], 0)
         known = ends[np.minimum(steps, len(self.waits))]
         return np.asarray((known + 1 / (steps + 1.0)) / (self.waits.sum() + 1))
 
 
 class Grammar:
-    """Where each of several pieces stands, and which messages may follow.
+    """The position in each of several pieces, and which messages may follow.
 
-    With only these, messages say a piece in just one way: a key goes up only when it is down and
-    down only when it is up, and what happens at one time has its order. `free` allows everything
-    instead, as the paper does. Nothing happens before the step `since`: what precedes is a prompt.
+    With these rules every piece has exactly one encoding: a key goes up only when it is down and
+    down only when it is up, and messages at the same time are in order. `free` allows everything
+    instead, as the paper does. No message may come before the step `since`, the end of the prompt.
     """
 
     def __init__(self, vocabulary: MessageVocabulary, lengths: Sequence[int], free: bool) -> None:
@@ -153,11 +153,11 @@ class Grammar:
         self._rank = vocabulary.rows[:, 0] * KEYS + vocabulary.rows[:, 1]
 
     def begin(self, steps: Sequence[int]) -> None:
-        """From now on nothing happens before this step of each piece."""
+        """From now on no message may come before this step of each piece."""
         self.since = np.array(steps, dtype=np.int64)
 
     def legal(self) -> Bools:
-        """(pieces, words) which words may follow; the unknown one is none of them."""
+        """(pieces, words) which words may follow, without the unknown word."""
         goes_down, key, wait = self.vocabulary.rows.T
         allowed: Bools = self.time[:, None] + wait >= self.since[:, None]
         if self.free:
@@ -167,16 +167,16 @@ class Grammar:
         return allowed
 
     def ending(self) -> Bools:
-        """(pieces, words) which words would lie at or after the piece's end."""
+        """(pieces, words) which words lie at or after the piece's end."""
         late: Bools = self.time[:, None] + self.vocabulary.rows[:, 2] >= self.length[:, None]
         return late
 
     def take(self, tokens: Ints) -> None:
-        """Go on by one known word in every piece that is not done."""
+        """Advance every piece that is not done by one known word."""
         self.follow(self.vocabulary.rows[tokens])
 
     def follow(self, rows: Ints) -> None:
-        """Go on by one message (pieces, 3) in every piece that is not done."""
+        """Advance every piece that is not done by one message (pieces, 3)."""
         goes_down, key, wait = rows.T
         late = self.time + wait >= self.length
         going = np.flatnonzero(~self.done & ~late)
@@ -186,9 +186,9 @@ class Grammar:
         self.down[going, key[going]] = goes_down[going].astype(bool)
 
     def spelled(self, rows: Ints, spelling: Spelling) -> tuple[Floats, Floats]:
-        """(pieces,) log p of the message spelled out, and of ending, in each piece.
+        """(pieces,) log p of the message when spelled out, and of the end of the piece.
 
-        Among the messages that may follow at a time all keys are alike.
+        All keys that may follow at a time are equally likely.
         """
         ranks = np.arange(2 * KEYS)
         if self.free:
@@ -197,7 +197,7 @@ class Grammar:
             fitting = self.down[:, ranks % KEYS] != (ranks // KEYS).astype(bool)
             now = (fitting & (ranks > self.last[:, None])).sum(axis=1).astype(np.float64)
             later = float(KEYS)
-        # Waits that are too short for the prompt, or lead to no message, are left out.
+        # Waits that end within the prompt, or after which no message may follow, are left out.
         least = np.maximum(self.since - self.time, np.where(now == 0, 1, 0))
         whole = spelling.at_least(least)
         keys = np.where(rows[:, 2] == 0, np.maximum(now, 1), later)

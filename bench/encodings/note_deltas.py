@@ -1,12 +1,12 @@
 """Notes one after the other: how long after the note before, which key, how long it sounds.
 
-The view of Schaldenbrand et al. 2018 (2.2): note-ons in order of time, each with its pitch, its
-velocity and the time since the one before. How long notes sound is not in it; here it stands
-beside, and everything comes back, at onsets in order of pitch.
+The encoding of Schaldenbrand et al. 2018 (2.2): note-ons in order of time, each with its pitch, its
+velocity and the time since the one before. The paper leaves durations out; here they are added, so
+that every score is restored exactly. Notes of one onset are in order of pitch.
 
-A Clock says which notes may follow: keys rise within one onset, and no key is struck while it
-sounds. With only these, notes say a piece in just one way. A piece ends with the first wait that
-leads to its end or beyond.
+A Clock tells which notes may follow: within one onset keys must rise, and no key may be struck
+while it sounds. With these rules every piece has exactly one encoding. A piece ends with the first
+wait that reaches its end or goes beyond.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ def notes(score: Score) -> Ints:
 
 
 def score_of(rows: NDArray[np.integer[Any]], length: int, grid: int) -> Score:
-    """The first `length` steps of what the notes say."""
+    """The first `length` steps of the music that the notes encode."""
     wait, key, duration, velocity = np.asarray(rows, dtype=np.int64).reshape(-1, 4).T
     onset = np.cumsum(wait)
     return Score.from_notes(onset, duration, key + LOWEST, velocity, length=length, grid=grid)
 
 
 class Clock:
-    """Where one piece stands: the time of its last note, its key, and when keys are free again."""
+    """The position in a piece: time and key of the last note, and when each key is free again."""
 
     def __init__(self, length: int) -> None:
         self.length, self.time, self.key = length, 0, -1
         self.free = np.zeros(KEYS, dtype=np.int64)
 
     def keys(self, wait: int) -> Bools:
-        """(keys,) which may be struck after the wait."""
+        """(keys,) which keys may be struck after the wait."""
         able: Bools = self.free <= self.time + wait
         if wait == 0:
             able = able & (np.arange(KEYS) > self.key)
@@ -66,14 +66,14 @@ class Clock:
         return max(1, int(self.free.min()) - self.time)
 
     def strike(self, wait: int, key: int, duration: int) -> None:
-        """Go on by one note."""
+        """Advance by one note."""
         self.time, self.key = self.time + wait, key
         self.free[key] = self.time + duration
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """How often a number of steps occurs: every number is possible, long ones by a long tail."""
+    """How often each number of steps occurs; any number is possible, by a long tail."""
 
     counts: Ints  # (longest + 1,)
 
@@ -83,22 +83,22 @@ class Steps:
         return cls(np.bincount(np.asarray(numbers, dtype=np.int64), minlength=1))
 
     def chance(self, steps: int) -> float:
-        """Of exactly so many."""
+        """The probability of exactly this number of steps."""
         known = self.counts[steps] if steps < len(self.counts) else 0
         return float((known + 1 / ((steps + 1) * (steps + 2))) / (self.counts.sum() + 1))
 
     def at_least(self, steps: int) -> float:
-        """Of so many or more."""
+        """The probability of this number of steps or more."""
         return float((self.counts[steps:].sum() + 1 / (steps + 1)) / (self.counts.sum() + 1))
 
     def draw(self, number: float, least: int = 0) -> int:
-        """The number of steps for a random number of [0, 1), given that it is no less than `least`."""
+        """A number of steps, at least `least`, from a uniform number in [0, 1)."""
         left = number * self.at_least(least)
         for steps in range(least, len(self.counts)):
             left -= self.chance(steps)
             if left < 0:
                 return steps
-        # Of the tail, 1 / (n + 1) is n or more.
+        # In the tail, n or more has the weight 1 / (n + 1).
         steps = max(least, len(self.counts))
         rest = max((self.at_least(steps) - left) * (self.counts.sum() + 1), 1e-6)
         return max(steps, int(1 / rest) - 1)

@@ -1,8 +1,8 @@
-"""Note states: for each step and key whether it sounds (play) and whether it is struck (articulate).
+"""Note states: for each step and key, whether it sounds (play) and is struck (articulate).
 
 A key that begins to sound is always struck; one that sounded before may be held or struck again.
-States with that property and scores at the default velocity correspond one to one. On a part of
-the keyboard the keys outside it are lost.
+States with that property and scores at the default velocity correspond one to one. If only a part
+of the keyboard is encoded, notes outside it are lost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def restruck(states: Roll) -> Roll:
 
 
 def held(states: Roll) -> Roll:
-    """(steps, keys, 2) the same frames where nothing is struck again: all sounds are held."""
+    """(steps, keys, 2) the same frames, but keys that go on sounding are held, not struck again."""
     states = states.copy()
     states[..., 1] &= ~restruck(states)
     return states

@@ -2,14 +2,14 @@
 
     Bar  Position  Pitch Velocity Duration  Pitch Velocity Duration  Position ...  Bar ...
 
-The 218 tokens are those of MidiTok 1, whose order of a note's tokens is the paper's: padding, Bar,
-88 pitches, 32 velocities, 64 durations, 32 positions. A bar has four quarters, whatever the metre;
-every bar has its token, empty ones too. The notes are those of all tracks together.
+The 218 tokens are those of MidiTok 1, which orders a note's tokens as the paper does: padding, Bar,
+88 pitches, 32 velocities, 64 durations, 32 positions. A bar has four quarters, whatever the metre,
+and every bar has a token, even if it is empty. The notes of all tracks are merged.
 
-What survives `encode` and `decode`: onsets, durations and pitches of every piece on a grid of 1,
-2 or 4 steps per quarter. A note longer than 12 quarters is said as several, each beginning where
-the one before ends; so a key struck anew just after a note of exactly 12 quarters comes back as
-one held note. Velocities come back as the nearest of 32.
+`encode` and `decode` keep onsets, durations and pitches of every piece on a grid of 1, 2 or 4 steps
+per quarter. A note longer than 12 quarters becomes several notes, each beginning where the one
+before ends; a key struck again directly after a note of exactly 12 quarters is therefore decoded as
+one held note. Velocities are rounded to the nearest of 32.
 
 A piece of T steps has no token for its end: it ends with the first Bar or Position at or after T.
 """
@@ -34,7 +34,7 @@ VELOCITIES = np.linspace(0, 127, 33, dtype=np.int64)[1:]
 DURATIONS = np.concatenate([np.arange(1, 32), np.arange(32, 97, 2)])  # in units
 LONGEST = int(DURATIONS[-1])
 
-BEGINNING, BAR, PITCH = 0, 1, 2  # the padding stands before every piece, and nowhere else
+BEGINNING, BAR, PITCH = 0, 1, 2  # the padding token marks the beginning, and is used nowhere else
 VELOCITY = PITCH + KEYS
 DURATION = VELOCITY + len(VELOCITIES)
 POSITION = DURATION + len(DURATIONS)
@@ -46,17 +46,17 @@ IS_BEGINNING, IS_BAR, IS_PITCH, IS_VELOCITY, IS_DURATION, IS_POSITION = range(6)
 
 
 def units_per_step(grid: int) -> int:
-    """How many positions a step has; BenchError for a grid that REMI cannot say."""
+    """How many positions a step has; BenchError for a grid that REMI cannot encode."""
     if grid not in (1, 2, 4):
         raise BenchError(
-            f"REMI says steps of a quarter, an eighth or a sixteenth; {grid} per quarter is none"
-            " of them. Choose a data set with a grid of 1, 2 or 4."
+            f"REMI encodes steps of a quarter, an eighth or a sixteenth, not {grid} steps per"
+            " quarter. Choose a data set with a grid of 1, 2 or 4."
         )
     return UNITS // grid
 
 
 def encode(score: Score) -> Ints:
-    """(tokens,) the piece; a piece of no steps is no token."""
+    """(tokens,) the piece; no token for a piece of no steps."""
     unit = units_per_step(score.grid)
     onset, duration = score.onset.astype(np.int64) * unit, score.duration.astype(np.int64) * unit
     parts = -(-duration // LONGEST)
@@ -86,10 +86,10 @@ def _duration_index(units: Ints) -> Ints:
 
 
 def decode(tokens: NDArray[np.integer[Any]], length: int, grid: int) -> Score:
-    """The first `length` steps of the music that the tokens say.
+    """The first `length` steps of the music that the tokens encode.
 
-    Any tokens: a pitch without a velocity and a duration after it, or before the first Bar, is
-    no note.
+    The tokens need not be well formed: a pitch that is not followed by a velocity and a duration,
+    or comes before the first Bar, is ignored.
     """
     tokens = np.asarray(tokens, dtype=np.int64)
     unit, kind = units_per_step(grid), KINDS[tokens]
@@ -126,11 +126,11 @@ def decode(tokens: NDArray[np.integer[Any]], length: int, grid: int) -> Score:
 
 
 class Grammar:
-    """Where each of several pieces stands, and which tokens may follow.
+    """The position in each of several pieces, and which tokens may follow.
 
-    With only these, tokens say a piece in just one way but for its velocities: pitches rise
-    within a position, positions within a bar, no key is struck while it sounds, and all falls on
-    the grid. Nothing begins before the step `since`: what precedes is a prompt.
+    With these rules every piece has exactly one encoding, apart from its velocities: pitches rise
+    within a position and positions within a bar, no key is struck while it sounds, and everything
+    is on the grid. No note may begin before the step `since`, the end of the prompt.
     """
 
     def __init__(self, lengths: Sequence[int], grid: int) -> None:
@@ -148,16 +148,15 @@ class Grammar:
         self._durations = DURATION + np.flatnonzero(DURATIONS % unit == 0)
 
     def read(self, sequences: Sequence[Ints]) -> None:
-        """Go on by all of a piece's tokens, in every piece."""
+        """Advance every piece by all of its tokens."""
         done = self.done
         for place in range(max((len(sequence) for sequence in sequences), default=0)):
-            there = np.array([place < len(sequence) for sequence in sequences])
-            self.done = done | ~there
+            self.done = done | np.array([place >= len(sequence) for sequence in sequences])
             self.take(np.array([s[place] if place < len(s) else 0 for s in sequences]))
         self.done = done
 
     def begin(self, steps: Sequence[int]) -> None:
-        """From now on nothing begins before this step of each piece."""
+        """From now on no note may begin before this step of each piece."""
         self.since = np.array(steps, dtype=np.int64) * self.unit
 
     def legal(self) -> Bools:
@@ -179,14 +178,14 @@ class Grammar:
         return allowed
 
     def ending(self) -> Bools:
-        """(pieces, tokens) which tokens would lie at or after the piece's end."""
+        """(pieces, tokens) which tokens lie at or after the piece's end."""
         over = np.zeros((len(self.kind), TOKENS), dtype=bool)
         over[:, BAR] = self.bar + BAR_UNITS >= self.length
         over[:, POSITION:] = self.bar[:, None] + np.arange(BAR_UNITS) >= self.length[:, None]
         return over
 
     def take(self, tokens: Ints) -> None:
-        """Go on by one token in every piece that is not done."""
+        """Advance every piece that is not done by one token."""
         over = self.ending()[np.arange(len(tokens)), tokens]
         kind = np.where(self.done, -1, KINDS[tokens])
         self.done = self.done | (over & (kind >= 0))

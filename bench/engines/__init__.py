@@ -1,4 +1,4 @@
-"""Who runs the jobs: one after the other, several processes at once, or a cluster."""
+"""How jobs are run: one after the other, in several processes at once, or on a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Ray cluster: joining it, what its nodes offer, and what of it a job needs."""
+"""A Ray cluster: joining it, what its nodes offer, and what a job needs of them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,28 @@ from typing import Any
 
 import psutil
 
-from bench.engines.lease import look, own_versions
-from bench.engines.local import threads
+from bench.engines.lease import inspect, own_versions
 from bench.engines.machine import gpus
+from bench.engines.worker_process import threads
 from bench.errors import BenchError
 from bench.jobs import launch
 from bench.jobs.job import Job
 from bench.jobs.plan import Planned
 from bench.jobs.run_folder import State
 
-SHARE = 1 / 3  # of a GPU per job: small nets leave most of one idle
-HOST_MB = 3000  # of the machine's memory that a job on a GPU takes beside the GPU's
+SHARE = 1 / 3  # of a GPU per job: small networks leave most of one idle
+HOST_MB = 3000  # of the machine's memory that a job on a GPU takes, besides the GPU's
 CONNECT_SECONDS = 10.0
-SHORT = "/tmp"  # noqa: S108 - Ray's sockets lie deep below it, and a socket's path has 107 bytes
+SHORT = "/tmp"  # noqa: S108 - Ray puts sockets far below it, and a socket's path has 107 bytes
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster."""
+
+    address: str
+    resources: Mapping[str, float]  # by Ray's names: CPU, GPU, memory (bytes), and others
+    id: str = ""  # Ray's
 
 
 @dataclass(frozen=True)
@@ -38,16 +47,16 @@ class Demand:
     memory: int  # bytes
 
     def fits(self, room: Mapping[str, float]) -> bool:
-        """Whether there is so much of everything."""
+        """Whether there is room for it."""
         return all(room.get(name, 0.0) + 1e-6 >= amount for name, amount in self.named())
 
     def named(self) -> list[tuple[str, float]]:
-        """The amounts by Ray's names."""
+        """The amounts, by Ray's names; what is not needed is left out."""
         wanted = [("CPU", self.cpus), ("GPU", self.gpus), ("memory", float(self.memory))]
         return [(name, amount) for name, amount in wanted if amount]
 
     def times(self, room: Mapping[str, float]) -> int:
-        """How many of it a node has room for."""
+        """How many jobs of this demand fit into the room."""
         return int(min(room.get(name, 0.0) / amount + 1e-6 for name, amount in self.named()))
 
     def __str__(self) -> str:
@@ -56,15 +65,15 @@ class Demand:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where jobs run, and how much of it each takes."""
+    """Which cluster jobs run on, and how much of it each takes."""
 
-    address: str | None = None  # none: a Ray of our own on this machine
+    address: str | None = None  # none: a Ray started for this run, on this machine
     workers: int | None = None  # jobs at a time, at most
     gpus_per_job: float | None = None
 
-    def demand(self, one: Planned, job_memory: int | None = None) -> Demand:
-        """What the job needs: threads and memory (in MB, where given), and its share of GPUs."""
-        job, memory_mb = one.job, job_memory or one.memory_mb
+    def demand(self, work: Planned, job_memory: int | None = None) -> Demand:
+        """What the job needs: threads, memory (`job_memory` MB, where given), its share of GPUs."""
+        job, memory_mb = work.job, job_memory or work.memory_mb
         processes = self.processes(job)
         cpus = float(processes * int(threads()))
         if job.device == "cpu":
@@ -73,9 +82,9 @@ class Cluster:
         return Demand(cpus, share, max(memory_mb, HOST_MB) * 2**20)
 
     def processes(self, job: Job) -> int:
-        """How many processes train the job's system: on GPUs one each.
+        """How many processes train the job's system: on GPUs, one for each.
 
-        Floors, ceilings and baselines learn nothing that several GPUs would do faster.
+        Floors, ceilings and baselines have no training that several GPUs would make faster.
         """
         if job.device == "cpu":
             return launch.count()
@@ -85,24 +94,24 @@ class Cluster:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[Any]:
-    """Ray while the block runs; a Ray of our own, without an address, leaves nothing behind.
+    """Ray while the block runs. Without an address Ray is started here, and leaves nothing behind.
 
     BenchError with what to do where it is not installed or does not answer.
     """
-    with ExitStack() as left:
-        place = ""
-        if not address:  # /tmp/ray belongs to whoever came first
+    with ExitStack() as stack:
+        folder = ""
+        if not address:  # Ray's default, /tmp/ray, belongs to the first user of this machine
             own = tempfile.TemporaryDirectory(prefix="ray-", dir=SHORT, ignore_cleanup_errors=True)
-            place = left.enter_context(own)
-        ray = connect(address, place)
+            folder = stack.enter_context(own)
+        ray = connect(address, folder)
         try:
             yield ray
         finally:
             ray.shutdown()
 
 
-def connect(address: str | None, place: str) -> Any:
-    """Ray, connected; one of our own keeps its files in `place`."""
+def connect(address: str | None, folder: str) -> Any:
+    """Ray, connected; one that is started here keeps its files in `folder`."""
     try:
         import ray
     except ImportError:
@@ -115,70 +124,73 @@ def connect(address: str | None, place: str) -> Any:
             " of its head (or auto)."
         )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    how: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if not address:
-        how |= {"include_dashboard": False, "_temp_dir": place}
+        options |= {"include_dashboard": False, "_temp_dir": folder}
     elif address.startswith("127."):
-        how["_node_ip_address"] = address.rpartition(":")[0]  # Ray looks at outside ones only
+        # By itself Ray looks for this node under its outside addresses only.
+        options["_node_ip_address"] = address.rpartition(":")[0]
     try:
         if address and address != "auto":
             knock(address)
-        # Always named: Ray by itself would join whatever cluster ran here last.
-        ray.init(address=address or "local", **how)
+        # Always with an address: by default Ray joins the cluster that ran here last.
+        ray.init(address=address or "local", **options)
     except (OSError, RuntimeError, ValueError) as error:
-        said = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+        lines = [line for line in str(error).splitlines() if line.strip()]
         raise BenchError(
-            f"No Ray cluster can be joined at {address or 'this machine'}: {said}."
-            " Is it up (ray status)? Has it this Python and this Ray, and is RAY_AUTH_MODE what"
-            " it was started with?"
+            f"No Ray cluster can be joined at {address or 'this machine'}:"
+            f" {lines[0] if lines else 'no reason given'}. Is it running (ray status)? Does it have"
+            " the same Python and Ray, and was it started with the same RAY_AUTH_MODE?"
         ) from None
     return ray
 
 
 def knock(address: str) -> None:
-    """OSError when nothing answers there: Ray itself would try for minutes."""
+    """OSError when nothing answers at the address: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError("the address is HOST:PORT of the cluster's head, or auto")
     socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
-def nodes(ray: Any) -> list[dict[str, Any]]:
+def nodes(ray: Any) -> list[Node]:
     """The nodes that are alive."""
-    return [node for node in ray.nodes() if node["Alive"]]
+    return [
+        Node(node["NodeManagerAddress"], node["Resources"], node["NodeID"])
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
 
 
-def this_machine() -> dict[str, Any]:
-    """What a Ray of our own would offer: seven tenths of the free memory are for jobs."""
+def this_machine() -> Node:
+    """What a Ray started here would offer: seven tenths of the free memory are for jobs."""
     free = 0.7 * psutil.virtual_memory().available
-    room = {"CPU": float(os.cpu_count() or 1), "GPU": float(len(gpus())), "memory": free}
-    return {"NodeManagerAddress": "this machine", "Resources": room}
+    resources = {"CPU": float(os.cpu_count() or 1), "GPU": float(len(gpus())), "memory": free}
+    return Node("this machine", resources)
 
 
 def room(cluster: Cluster, planned: Sequence[Planned], job_memory: int | None) -> int:
-    """How many jobs of the usual kind run at a time. BenchError when one never could."""
-    left = [one for one in planned if not one.done]
+    """How many jobs of the most frequent demand run at a time. BenchError when one fits nowhere."""
+    left = [work for work in planned if not work.done]
     if not left:
         return cluster.workers or 1
-    demands = {one.job.id: cluster.demand(one, job_memory) for one in left}
+    demands = {work.job.id: cluster.demand(work, job_memory) for work in left}
     if cluster.address:
         with connected(cluster.address) as ray:
-            here = nodes(ray)
+            members = nodes(ray)
     else:
-        here = [this_machine()]
-    refuse(here, demands)
+        members = [this_machine()]
+    refuse(members, demands)
     usual = Counter(demands.values()).most_common(1)[0][0]
-    places = sum(usual.times(node["Resources"]) for node in here)
+    places = sum(usual.times(node.resources) for node in members)
     return max(1, min(places, cluster.workers or places))
 
 
-def refuse(here: Sequence[Mapping[str, Any]], demands: Mapping[str, Demand]) -> None:
-    """BenchError when a job asks for what no node has: Ray would wait for ever."""
+def refuse(members: Sequence[Node], demands: Mapping[str, Demand]) -> None:
+    """BenchError when a job asks for more than any node has: Ray would wait for ever."""
     for job, demand in demands.items():
-        if not any(demand.fits(node["Resources"]) for node in here):
-            offers = "; ".join(
-                f"{node['NodeManagerAddress']} has {offered(node['Resources'])}" for node in here
-            )
+        if not any(demand.fits(node.resources) for node in members):
+            offers = "; ".join(f"{node.address} has {offered(node.resources)}" for node in members)
             raise BenchError(
                 f"{job} asks for {demand} on one node, and none has that: {offers or 'no nodes'}."
                 " Ask for less (--gpus-per-job, --job-memory), leave it out, or add a node."
@@ -186,58 +198,58 @@ def refuse(here: Sequence[Mapping[str, Any]], demands: Mapping[str, Demand]) -> 
 
 
 def offered(room: Mapping[str, float]) -> str:
-    """What a node has, in words."""
+    """What a node offers, in words."""
     return str(Demand(room.get("CPU", 0.0), room.get("GPU", 0.0), int(room.get("memory", 0))))
 
 
 def shares_folder(ray: Any, mark: Path) -> bool:
-    """Whether all nodes see the run folder. BenchError when one has other versions than we."""
+    """Whether all nodes see the file. BenchError when one has other versions than this machine."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    task = ray.remote(num_cpus=0, max_retries=0)(look)
-    asked = {}
+    task = ray.remote(num_cpus=0, max_retries=0)(inspect)
+    references = {}
     for node in nodes(ray):
-        where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        asked[node["NodeManagerAddress"]] = task.options(scheduling_strategy=where).remote(
+        strategy = NodeAffinitySchedulingStrategy(node.id, soft=False)
+        references[node.address] = task.options(scheduling_strategy=strategy).remote(
             own_versions(), str(mark.resolve())
         )
     seen = []
-    for address, answer in asked.items():
+    for address, reference in references.items():
         try:
-            wrong, sees = ray.get(answer, timeout=120)
+            wrong, sees = ray.get(reference, timeout=120)
         except ray.exceptions.RayError as error:
             if lost(ray, error):
-                continue  # it has just died; who comes later is looked at with its first job
-            raise stranger(address, f"it cannot run musicbench ({reason(error)})") from None
+                continue  # it has just died; a node that joins later is checked with its first job
+            raise excluded(address, f"it cannot run musicbench ({reason(error)})") from None
         if wrong:
-            raise stranger(address, f"it has {wrong}")
+            raise excluded(address, f"it has {wrong}")
         seen.append(sees)
     return all(seen)
 
 
-def stranger(address: str, why: str) -> BenchError:
-    """The error for a node that cannot be trusted to give the same bits."""
+def excluded(address: str, reason: str) -> BenchError:
+    """The error for a node that might give other bits than the others."""
     return BenchError(
-        f"The node {address} cannot take part: {why}. Install the same on all nodes; what is"
-        " finished is kept, and the same command goes on."
+        f"The node {address} cannot take part: {reason}. Install the same versions on all nodes;"
+        " what is finished is kept, and the same command goes on."
     )
 
 
 def reason(error: BaseException) -> str:
-    """The last line of what Ray says, where the reason is."""
+    """The last line of Ray's message, which holds the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
 def lost(ray: Any, error: BaseException) -> tuple[State, str] | None:
-    """How a job stands that never came back, and why; none when it is not the cluster's doing."""
-    known = ray.exceptions
-    if isinstance(error, known.OutOfMemoryError):
+    """The state of a job that the cluster lost, and the reason; none for any other error."""
+    errors = ray.exceptions
+    if isinstance(error, errors.OutOfMemoryError):
         return "out-of-memory", "its node ran out of memory, and Ray ended it"
-    gone = (known.NodeDiedError, known.LocalRayletDiedError, known.ObjectLostError)
-    # Unschedulable: we asked for a node by name that has died since it was listed.
-    if isinstance(error, (*gone, known.TaskUnschedulableError)):
+    gone = (errors.NodeDiedError, errors.LocalRayletDiedError, errors.ObjectLostError)
+    # Unschedulable: a task was sent to a node that has died since it was listed.
+    if isinstance(error, (*gone, errors.TaskUnschedulableError)):
         return "crashed", "its node was lost"
-    if isinstance(error, known.WorkerCrashedError | known.TaskCancelledError):
+    if isinstance(error, errors.WorkerCrashedError | errors.TaskCancelledError):
         return "crashed", "the process that ran it was killed, or its node was lost"
     return None

@@ -1,8 +1,8 @@
 """Runs jobs on this machine, each in a process of its own.
 
-A job may raise, crash, hang or eat the memory: it ends as an outcome, and the others go on.
-The processes are forked off a server that has the heavy libraries loaded, so that a job costs
-milliseconds to start; neither the server nor this process ever touches CUDA.
+A job may raise, crash, hang or use up the memory: it ends with a status, and the others go on.
+The processes are forked from a server that has the heavy libraries loaded, so that a job starts
+within milliseconds; neither the server nor this process ever touches CUDA.
 """
 
 from __future__ import annotations
@@ -25,78 +25,53 @@ from typing import Literal
 import psutil
 
 from bench.engines.machine import MEMORY_FLOOR
-from bench.engines.outcome import judge
-from bench.engines.schedule import Line, Place
-from bench.engines.shards import Claims, watch
+from bench.engines.schedule import Place, Queue
+from bench.engines.shards import Shard, watch
+from bench.engines.worker_process import (
+    final_status,
+    memory_held,
+    start_environment,
+    worker_environment,
+)
 from bench.errors import BenchError
 from bench.jobs.job import Job
 from bench.jobs.plan import Planned
-from bench.jobs.run_folder import BUSY, JobFolder, State, Status, Store, cannot_write
+from bench.jobs.run_folder import BUSY, JobFolder, JobStatus, RunFolder, State, cannot_write
 
 PRELOADED = ["bench.engines.preloaded"]
 POLL_SECONDS = 0.1
-BUSY_SECONDS = 2.0  # before looking again at a job that another run has in hand
-GRACE_SECONDS = 5.0  # between asking a process to end and ending it
-
-
-def threads() -> str:
-    """Threads per job."""
-    return os.environ.get("BENCH_THREADS", "1")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """What a job gets of the machine."""
-
-    gpu: str = ""  # the GPU that it sees; empty: none
-    share: float = 0.0  # of the GPU's memory that it may allocate; 0: all that is free
-
-    def environment(self, job: Job) -> dict[str, str]:
-        """The environment of the job in this slot.
-
-        One thread each: the number of threads changes results, so it never depends on how many
-        jobs run beside.
-        """
-        return {
-            "OMP_NUM_THREADS": threads(),
-            "CUDA_VISIBLE_DEVICES": self.gpu,
-            "CUBLAS_WORKSPACE_CONFIG": ":16:8",
-            "BENCH_DEVICE": job.device,
-        }
+BUSY_SECONDS = 2.0  # until the next look at a job that another run has in hand
+GRACE_SECONDS = 5.0  # between asking a process to end and killing it
 
 
 @dataclass
 class Running:
     """A job in hand."""
 
-    work: Planned
+    planned: Planned
     place: int  # the number of the place where it runs
     folder: JobFolder
     process: ForkServerProcess
-    alive: Connection  # the other end tells the process that we are gone
+    alive: Connection  # when it closes, the process knows that the engine is gone
     begun: float = field(default_factory=time.monotonic)
     ended_as: tuple[State, str] | None = None  # when the engine ended it, and why
 
     @property
     def job(self) -> Job:
         """The job."""
-        return self.work.job
+        return self.planned.job
 
     def memory(self) -> int:
         """Bytes held by the process and its children."""
-        try:
-            own = psutil.Process(self.process.pid)
-            return sum(p.memory_info().rss for p in [own, *own.children(recursive=True)])
-        except psutil.Error:
-            return 0
+        return memory_held(self.process.pid or 0)
 
-    def end(self, state: State, why: str) -> None:
-        """End the whole process group; the outcome is as given."""
-        self.ended_as = (state, why)
+    def end(self, state: State, error: str) -> None:
+        """Kill the whole process group; the job ends in this state."""
+        self.ended_as = (state, error)
         signal_group(self.process, signal.SIGKILL)
 
     def close(self) -> None:
-        """Let go of the process's files, and of whatever it started."""
+        """Kill whatever the process started, and close the connection to it."""
         signal_group(self.process, signal.SIGKILL)
         self.alive.close()
 
@@ -106,32 +81,30 @@ EventKind = Literal["started", "finished", "waiting", "elsewhere"]
 
 @dataclass(frozen=True)
 class Event:
-    """What the engine tells whoever shows progress."""
+    """What happened to a job, for whoever shows progress."""
 
     kind: EventKind
     job: Job
-    status: Status | None = None
+    status: JobStatus | None = None
 
 
 def signal_group(process: ForkServerProcess, number: int) -> None:
-    """Signal the process and everything that it started."""
+    """Send a signal to the process and to everything that it started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid or 0, number)
 
 
 def server() -> ForkServerContext:
-    """The server that jobs are forked off; it is started with what no job can change later."""
+    """The server from which jobs are forked, started with the settings that no job can change."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    fixed = {
-        "OMP_NUM_THREADS": threads(),
-        "PYTHONHASHSEED": "0",
-        "PYTHONUNBUFFERED": "1",
-        # Each fork copies the table of pages and each end throws it away: huge ones are few.
+    variables = {
+        **start_environment(),
+        # Every fork copies the page table and every exit frees it: huge pages keep it small.
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
     }
-    before = {name: os.environ.get(name) for name in fixed}
-    os.environ.update(fixed)
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         forkserver.ensure_running()
     finally:
@@ -145,7 +118,7 @@ def server() -> ForkServerContext:
 
 @contextmanager
 def without_main() -> Iterator[None]:
-    """Hide the main module: each process that is started meanwhile would run it anew."""
+    """Hide the main module: every process started in the block would run it again."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -157,16 +130,16 @@ def without_main() -> Iterator[None]:
 def expect_gpu() -> None:
     """BenchError where the driver lists a GPU that this PyTorch cannot use.
 
-    It is asked in a process of its own: one that has touched CUDA hands its children a broken one.
+    PyTorch is asked in a process of its own: once a process has used CUDA, its children cannot.
     """
     context = server()
-    theirs, ours = context.Pipe(duplex=False)
-    process = context.Process(target=tell_of_cuda, args=(ours,))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=report_cuda, args=(sender,))
     with without_main():
         process.start()
-    ours.close()
+    sender.close()
     try:
-        version, cuda, usable = theirs.recv()
+        version, cuda, usable = receiver.recv()
     except EOFError:
         version, cuda, usable = "?", None, False
     process.join()
@@ -178,47 +151,57 @@ def expect_gpu() -> None:
             " Install one with CUDA (pytorch.org says how), or use --device cpu."
         )
     raise BenchError(
-        f"There is a GPU, but PyTorch {version}, built for CUDA {cuda}, cannot use it. The driver may"
-        " be too old: `nvidia-smi` says up to which CUDA it goes. Update it, install a PyTorch for"
-        " that CUDA (pytorch.org says how), or use --device cpu."
+        f"There is a GPU, but PyTorch {version}, built for CUDA {cuda}, cannot use it. The driver"
+        " may be too old: `nvidia-smi` shows the newest CUDA that it supports. Update the driver,"
+        " install a PyTorch for that CUDA (pytorch.org says how), or use --device cpu."
     )
 
 
-def tell_of_cuda(to: Connection) -> None:
+def report_cuda(connection: Connection) -> None:
     """Send which PyTorch this is, for which CUDA it is built, and whether it can use a GPU."""
     import torch
 
-    to.send((torch.__version__, torch.version.cuda, torch.cuda.is_available()))
+    connection.send((torch.__version__, torch.version.cuda, torch.cuda.is_available()))
 
 
-def start(work: Planned, place: int, slot: Slot, store: Store, claims: Claims | None) -> Running:
-    """Start the job's worker."""
+def start(
+    work: Planned, number: int, place: Place, store: RunFolder, shard: Shard | None
+) -> Running:
+    """Start the job's worker at the place of that number."""
     folder = store.begin(work.job)
     try:
         folder.log.open("ab").close()
     except OSError as error:
         raise cannot_write(store.root, error) from None
     context = server()
-    theirs, ours = context.Pipe(duplex=False)
-    held = (str(claims.sign_of(work.job.id)), claims.beat) if claims else None
+    receiver, sender = context.Pipe(duplex=False)
+    sign = (str(shard.sign_of(work.job.id)), shard.beat) if shard else None
     arguments = (
-        str(folder.path.resolve()), slot.environment(work.job), slot.share, held, theirs
-    )  # fmt: skip
-    process = context.Process(target=worker_process, args=arguments)
+        str(folder.path.resolve()),
+        worker_environment(work.job, place.gpu),
+        place.share(work.memory_mb),
+        sign,
+        receiver,
+    )
+    process = context.Process(target=run_worker, args=arguments)
     with without_main():
         process.start()
-    theirs.close()
-    return Running(work, place, folder, process, ours)
+    receiver.close()
+    return Running(work, number, folder, process, sender)
 
 
-def worker_process(
+def run_worker(
     folder: str,
     environment: dict[str, str],
     share: float,
-    held: tuple[str, float] | None,
+    sign: tuple[str, float] | None,
     alive: Connection,
 ) -> None:
-    """The life of a job's process. `held`: its shard's sign of life, and how often to look."""
+    """All that a job's process does.
+
+    `share`: of the GPU's memory that it may allocate; 0: no limit. `sign`: its shard's sign of
+    life, and the seconds between two looks at it.
+    """
     from bench.jobs.worker import main
 
     os.setsid()  # a group of its own: whatever it starts ends with it
@@ -226,34 +209,28 @@ def worker_process(
     with open(JobFolder(Path(folder)).log, "ab", buffering=0) as log:  # noqa: PTH123
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    if held:  # others have the job in hand once its shard is taken for dead
-        watch(Path(held[0]), held[1], lambda: os._exit(BUSY))
+    if sign:  # once its shard is declared dead, another one takes the job over
+        watch(Path(sign[0]), sign[1], lambda: os._exit(BUSY))
     if share:
         cap_gpu_memory(share)
     main(Path(folder), alive)
 
 
 def cap_gpu_memory(share: float) -> None:
-    """Let this process allocate no more than its share: what it does not get, others have."""
+    """Let this process allocate no more than its share: the rest belongs to other jobs."""
     import torch
 
     torch.cuda.set_per_process_memory_fraction(share)
 
 
-def outcome(running: Running) -> Status:
-    """How the ended worker's job stands."""
-    seconds = time.monotonic() - running.begun
-    return judge(running.folder, running.process.exitcode or 0, seconds, running.ended_as)
-
-
 def guard_memory(running: Sequence[Running], limit: int | None) -> None:
     """End the jobs above the limit (MB), and the largest one when the machine runs out."""
     if limit is not None:
-        for one in running:
-            if one.ended_as is None and one.memory() > limit * 2**20:
-                one.end("out-of-memory", f"it held more than {limit} MB (--job-memory)")
+        for worker in running:
+            if worker.ended_as is None and worker.memory() > limit * 2**20:
+                worker.end("out-of-memory", f"it held more than {limit} MB (--job-memory)")
     machine = psutil.virtual_memory()
-    alive = [one for one in running if one.ended_as is None]
+    alive = [worker for worker in running if worker.ended_as is None]
     if alive and machine.available < MEMORY_FLOOR * machine.total:
         largest = max(alive, key=Running.memory)
         held = largest.memory() // 2**20
@@ -262,7 +239,7 @@ def guard_memory(running: Sequence[Running], limit: int | None) -> None:
 
 @contextmanager
 def orderly_end(running: list[Running]) -> Iterator[None]:
-    """Whatever ends the block, no worker outlives it. SIGTERM counts as an interruption."""
+    """However the block ends, no worker outlives it. SIGTERM counts as Ctrl-C."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -272,91 +249,93 @@ def orderly_end(running: list[Running]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-        for one in running:
-            signal_group(one.process, signal.SIGTERM)
+        for worker in running:
+            signal_group(worker.process, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
-        for one in running:
-            one.process.join(max(0.0, deadline - time.monotonic()))
-            one.close()
+        for worker in running:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+            worker.close()
 
 
 def run(
-    works: Sequence[Planned],
-    store: Store,
+    planned: Sequence[Planned],
+    store: RunFolder,
     places: Sequence[Place],
     finished: Callable[[Job], bool],
-    tell: Callable[[Event], None],
-    tick: Callable[[Sequence[Running]], None],
+    on_event: Callable[[Event], None],
+    on_tick: Callable[[Sequence[Running]], None],
     timeout: float | None = None,
     job_memory: int | None = None,
-    claims: Claims | None = None,
-) -> dict[str, Status]:
-    """Run the jobs in the order given, as far as there is room; each one's outcome by job id.
+    shard: Shard | None = None,
+) -> dict[str, JobStatus]:
+    """Run the jobs in the order given, as far as there is room; their statuses by job id.
 
-    `job_memory`: MB that each may hold. A job that another run or shard has in hand is waited for,
-    and taken over if that one dies.
+    `timeout`: seconds that each may take. `job_memory`: MB that each may hold. A job that another
+    run or shard has in hand is waited for, and taken over if that one dies.
     """
-    if any(work.job.device == "cuda" for work in works):
+    if any(work.job.device == "cuda" for work in planned):
         expect_gpu()
-    line = Line(works, places)
+    queue = Queue(planned, places)
     not_before: dict[str, float] = {}
     running: list[Running] = []
-    outcomes: dict[str, Status] = {}
+    statuses: dict[str, JobStatus] = {}
     looked = guarded = 0.0
 
     def ready(work: Planned) -> bool:
         if not_before.get(work.job.id, 0.0) > now:
             return False
-        return claims is None or claims.standing(work.job.id) in ("free", "mine")
+        return shard is None or shard.standing(work.job.id) in ("free", "mine")
 
-    def settle(job: Job, kind: EventKind, status: Status | None) -> None:
-        outcomes[job.id] = status or store.folder(job).read_status() or Status(state="failed")
-        if claims and kind == "finished":
-            claims.end(job.id)
-        tell(Event(kind, job, outcomes[job.id]))
+    def settle(job: Job, kind: EventKind, status: JobStatus | None) -> None:
+        statuses[job.id] = status or store.folder(job).read_status() or JobStatus(state="failed")
+        if shard and kind == "finished":
+            shard.end(job.id)
+        on_event(Event(kind, job, statuses[job.id]))
 
     with orderly_end(running):
-        while line.waiting or running:
+        while queue.waiting or running:
             now = time.monotonic()
-            if claims and now - looked > min(BUSY_SECONDS, claims.beat):
-                claims.refresh()
+            if shard and now - looked > min(BUSY_SECONDS, shard.beat):
+                shard.refresh()
                 looked = now
-                for work in [w for w in line.waiting if claims.standing(w.job.id) == "ended"]:
-                    line.waiting.remove(work)
+                for work in [w for w in queue.waiting if shard.standing(w.job.id) == "ended"]:
+                    queue.waiting.remove(work)
                     settle(work.job, "elsewhere", None)
-            while (found := line.next(ready)) is not None:
-                work, number = found
-                if claims and not claims.take(work.job.id):
+            while (turn := queue.next(ready)) is not None:
+                work, number = turn
+                if shard and not shard.take(work.job.id):
                     not_before[work.job.id] = now + BUSY_SECONDS
-                    line.put_back(work, number)
-                elif finished(work.job):  # another run did it meanwhile
-                    line.room.give(number, work.memory_mb)
+                    queue.put_back(work, number)
+                elif finished(work.job):  # another run did it in the meantime
+                    queue.room.give(number, work.memory_mb)
                     settle(work.job, "finished", None)
                 else:
-                    place = places[number]
-                    slot = Slot(place.gpu, place.share(work.memory_mb))
-                    running.append(start(work, number, slot, store, claims))
-                    tell(Event("started", work.job))
+                    running.append(start(work, number, places[number], store, shard))
+                    on_event(Event("started", work.job))
             if now - guarded > 0.5:
                 guard_memory(running, job_memory)
                 guarded = now
             ended = False
-            for one in list(running):
-                if timeout and one.ended_as is None and now - one.begun > timeout:
-                    one.end("timeout", f"it took longer than {timeout / 60:g} minutes (--timeout)")
-                if one.process.exitcode is None:
+            for worker in list(running):
+                if timeout and worker.ended_as is None and now - worker.begun > timeout:
+                    error = f"it took longer than {timeout / 60:g} minutes (--timeout)"
+                    worker.end("timeout", error)
+                code = worker.process.exitcode
+                if code is None:
                     continue
                 ended = True
-                running.remove(one)
-                line.room.give(one.place, one.work.memory_mb)
-                one.close()
-                if one.process.exitcode == BUSY and one.ended_as is None:
-                    not_before[one.job.id] = now + BUSY_SECONDS
-                    line.waiting.append(one.work)
-                    tell(Event("waiting", one.job))
+                running.remove(worker)
+                queue.room.give(worker.place, worker.planned.memory_mb)
+                worker.close()
+                if code == BUSY and worker.ended_as is None:
+                    not_before[worker.job.id] = now + BUSY_SECONDS
+                    queue.waiting.append(worker.planned)
+                    on_event(Event("waiting", worker.job))
                     continue
-                settle(one.job, "finished", outcome(one))
-            tick(running)
-            if not ended:  # else there is room to begin another at once
-                wait([one.process.sentinel for one in running], POLL_SECONDS)
-    return outcomes
+                seconds = time.monotonic() - worker.begun
+                status = final_status(worker.folder, code, seconds, worker.ended_as)
+                settle(worker.job, "finished", status)
+            on_tick(running)
+            if not ended:  # otherwise there is room to begin another at once
+                wait([worker.process.sentinel for worker in running], POLL_SECONDS)
+    return statuses

@@ -1,4 +1,4 @@
-"""Imported once by the server that jobs are forked off: what every job needs, loaded before it."""
+"""Imported once by the server from which jobs are forked: it loads what every job needs."""
 
 import gc
 from contextlib import suppress
@@ -11,10 +11,10 @@ import bench.engines.local
 import bench.jobs.worker  # noqa: F401
 from bench import registry
 
-# Whatever somebody's metric does on import is for the jobs to report.
+# A user's metric that fails on import is reported by the jobs.
 with suppress(Exception):
     registry.metrics()
 
-# What is loaded stays: jobs need not walk through it, and so share its memory.
+# The garbage collector of a job leaves what is loaded alone, so that the jobs share its memory.
 gc.collect()
 gc.freeze()

@@ -1,4 +1,8 @@
-"""Which job begins next, and where: the policy of the engines, and what comes of it in advance."""
+"""Which job begins next, and where: the policy of the engines, and a forecast of what it gives.
+
+`Queue` decides, for the engines and for `simulate` alike; `forecast` simulates what is left of a
+plan, so that the plan can tell how long it takes and what bounds it.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,13 @@ from typing import Generic, Protocol, TypeVar
 from bench.errors import BenchError
 from bench.jobs.plan import Planned
 
-PATIENCE = 8  # how often a job is passed over by others before room is kept for it
+PATIENCE = 8  # how often others may overtake a job before room is kept for it
 CONTEXT_MB = 700  # of a GPU's memory per process, before it holds anything
 SLACK = 1.25  # a GPU's allocator holds more than what is in use
 
 
 class Costed(Protocol):
-    """Whatever takes time and memory."""
+    """Anything that takes time and memory."""
 
     @property
     def seconds(self) -> float:
@@ -35,20 +39,20 @@ class Place:
     """Where jobs run side by side: a GPU, or the processors of a machine."""
 
     slots: int = 1  # jobs at a time
-    memory_mb: int | None = None  # for all of them; none: not known, and not counted
+    memory_mb: int | None = None  # for all of them; none: unknown, and not counted
     gpu: str = ""  # the GPU's name; empty: the processors
 
     def kept_for(self, memory_mb: int) -> int:
-        """MB that are kept for a job that is expected to take so much.
+        """MB that are kept for a job that is expected to take `memory_mb`.
 
-        On a GPU no less than an equal part: what is kept there is also what a job can get at most.
+        On a GPU at least an equal part: a job there cannot allocate more than is kept for it.
         """
         if not self.gpu:
             return memory_mb
         return max(int(SLACK * memory_mb) + CONTEXT_MB, (self.memory_mb or 0) // self.slots)
 
     def ever_fits(self, memory_mb: int) -> bool:
-        """Whether a job of so much memory has room when it is alone here."""
+        """Whether a job of that memory has room here when it runs alone."""
         return self.memory_mb is None or self.kept_for(memory_mb) <= self.memory_mb
 
     def share(self, memory_mb: int) -> float:
@@ -59,7 +63,7 @@ class Place:
 
 
 class Room:
-    """What is free at the places."""
+    """The free slots and memory of the places."""
 
     def __init__(self, places: Sequence[Place]):
         self.places = list(places)
@@ -67,7 +71,7 @@ class Room:
         self.kept = [0 for _ in places]
 
     def find(self, memory_mb: int, without: Iterable[int] = ()) -> int | None:
-        """The number of the place with the most room for such a job; none where there is none."""
+        """The number of the place with the most room for a job of that memory; none: no room."""
         fitting = [
             number
             for number, place in enumerate(self.places)
@@ -83,7 +87,7 @@ class Room:
         )
 
     def soonest(self, memory_mb: int, without: Iterable[int] = ()) -> int | None:
-        """The number of the place that has the least to empty before such a job fits."""
+        """The number of the place that must free the least before a job of that memory fits."""
         able = [
             number
             for number, place in enumerate(self.places)
@@ -92,7 +96,7 @@ class Room:
         return min(able, key=lambda number: (self.kept[number], -self.slots[number]), default=None)
 
     def take(self, number: int, memory_mb: int) -> None:
-        """Keep room for a job at the place."""
+        """Keep room for a job at the place of that number."""
         self.slots[number] -= 1
         self.kept[number] += self.places[number].kept_for(memory_mb)
 
@@ -102,10 +106,10 @@ class Room:
         self.kept[number] -= self.places[number].kept_for(memory_mb)
 
 
-class Line(Generic[Work]):
-    """Jobs in line. The first that has room begins.
+class Queue(Generic[Work]):
+    """Jobs that wait for room. The first one that has room begins.
 
-    One that has none is passed over, but only so often: then a place is emptied for it.
+    Others may overtake a job that has none, up to PATIENCE times: then a place is emptied for it.
     """
 
     def __init__(self, waiting: Iterable[Work], places: Sequence[Place]):
@@ -114,7 +118,7 @@ class Line(Generic[Work]):
         self.passed: dict[int, int] = {}
 
     def put_back(self, work: Work, number: int) -> None:
-        """Let the job, which was about to begin, wait on."""
+        """Put the job, which was about to begin at that place, back at the head of the queue."""
         self.waiting.insert(0, work)
         self.room.give(number, work.memory_mb)
 
@@ -137,29 +141,29 @@ class Line(Generic[Work]):
                 return work, number
             passed.append(work)
             if self.passed.get(id(work), 0) >= PATIENCE:
-                kept = self.room.soonest(work.memory_mb, emptied)
-                emptied |= {kept} if kept is not None else set()
+                soonest = self.room.soonest(work.memory_mb, emptied)
+                emptied |= {soonest} if soonest is not None else set()
         return None
 
 
 def longest_first(works: Iterable[Work]) -> list[Work]:
-    """The order in which a load spreads most evenly."""
+    """The jobs in the order in which places end at about the same time."""
     return sorted(works, key=lambda work: -work.seconds)
 
 
 def parts(works: Iterable[Work], count: int) -> list[list[Work]]:
-    """The jobs in so many parts that take about as long, each longest first."""
-    found: list[list[Work]] = [[] for _ in range(count)]
+    """The jobs in `count` parts that take about the same time, each part longest first."""
+    divided: list[list[Work]] = [[] for _ in range(count)]
     load = [0.0] * count
     for work in longest_first(works):
         least = load.index(min(load))
-        found[least].append(work)
+        divided[least].append(work)
         load[least] += work.seconds
-    return found
+    return divided
 
 
 def own_part_first(works: Iterable[Work], number: int, count: int) -> list[Work]:
-    """The order for shard `number` of `count`: its part of the jobs, then what others have left."""
+    """The order for shard `number` of `count`: its part of the jobs, then those of the others."""
     divided = parts(works, count)
     others = [work for part in divided[: number - 1] + divided[number:] for work in part]
     return divided[number - 1] + longest_first(others)
@@ -167,17 +171,22 @@ def own_part_first(works: Iterable[Work], number: int, count: int) -> list[Work]
 
 @dataclass(frozen=True)
 class Stretch(Generic[Work]):
-    """A job's time on its place."""
+    """A job's time at its place."""
 
     work: Work
     place: int
     begun: float
     ended: float
 
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.ended - self.begun
+
 
 @dataclass(frozen=True)
 class Schedule(Generic[Work]):
-    """What comes of a plan when every job takes what is expected."""
+    """When and where every job runs if it takes what is expected of it."""
 
     places: tuple[Place, ...]
     stretches: tuple[Stretch[Work], ...]  # by when they begin
@@ -185,16 +194,16 @@ class Schedule(Generic[Work]):
     @property
     def makespan(self) -> float:
         """Seconds from the first job's begin to the last one's end."""
-        return max((one.ended for one in self.stretches), default=0.0)
+        return max((stretch.ended for stretch in self.stretches), default=0.0)
 
     @property
     def work(self) -> float:
         """Seconds of all jobs together."""
-        return sum(one.ended - one.begun for one in self.stretches)
+        return sum(stretch.seconds for stretch in self.stretches)
 
     @property
     def slots(self) -> int:
-        """Jobs at a time, memory aside."""
+        """Jobs at a time, if memory were no limit."""
         return sum(place.slots for place in self.places)
 
     @property
@@ -204,38 +213,38 @@ class Schedule(Generic[Work]):
 
     @property
     def bounds(self) -> dict[str, float]:
-        """Seconds that no order of the jobs can do without, by what asks for them."""
-        found = {
-            "the longest job": max((one.ended - one.begun for one in self.stretches), default=0.0),
+        """Seconds that every order of the jobs takes at least, by the cause."""
+        least = {
+            "the longest job": max((stretch.seconds for stretch in self.stretches), default=0.0),
             "the number of slots": self.work / max(self.slots, 1),
         }
         if all(place.memory_mb is not None for place in self.places):
             kept = sum(
-                (one.ended - one.begun) * self.places[one.place].kept_for(one.work.memory_mb)
-                for one in self.stretches
+                stretch.seconds * self.places[stretch.place].kept_for(stretch.work.memory_mb)
+                for stretch in self.stretches
             )
-            found["memory"] = kept / sum(place.memory_mb or 0 for place in self.places)
-        return found
+            least["memory"] = kept / sum(place.memory_mb or 0 for place in self.places)
+        return least
 
     @property
     def bound(self) -> str:
-        """What stops the plan from ending sooner."""
-        found = self.bounds
-        # An equal part of a GPU is kept for each job: full slots are no lack of memory.
-        return max(found, key=lambda name: (round(found[name], 6), name != "memory"))
+        """What keeps the plan from ending sooner."""
+        least = self.bounds
+        # Each job keeps an equal part of a GPU's memory: full slots do not mean too little memory.
+        return max(least, key=lambda name: (round(least[name], 6), name != "memory"))
 
     @property
     def critical_path(self) -> list[Stretch[Work]]:
-        """The jobs that came one after the other to the last end, each begun when one ended."""
+        """The chain of jobs up to the last end, in which each begins when the one before ends."""
         if not self.stretches:
             return []
-        path = [max(self.stretches, key=lambda one: one.ended)]
+        path = [max(self.stretches, key=lambda stretch: stretch.ended)]
         while path[0].begun > 0:
             first = path[0]
-            before = [o for o in self.stretches if o.ended == first.begun and o.begun < first.begun]
+            before = [s for s in self.stretches if s.ended == first.begun and s.begun < first.begun]
             if not before:
                 break
-            path.insert(0, next((o for o in before if o.place == first.place), before[0]))
+            path.insert(0, next((s for s in before if s.place == first.place), before[0]))
         return path
 
 
@@ -244,36 +253,38 @@ def simulate(
 ) -> Schedule[Work]:
     """The schedule of the jobs, in the order given; `overhead` seconds are added to each.
 
-    Every job must fit somewhere: see `Place.ever_fits`.
+    Every job must fit at some place: see `Place.ever_fits`.
     """
-    line, now = Line(works, places), 0.0
+    queue, now = Queue(works, places), 0.0
     running: list[tuple[float, int, Stretch[Work]]] = []
     stretches: list[Stretch[Work]] = []
-    while line.waiting or running:
-        while (found := line.next()) is not None:
-            work, number = found
-            one = Stretch(work, number, now, now + work.seconds + overhead)
-            stretches.append(one)
-            heapq.heappush(running, (one.ended, len(stretches), one))
+    while queue.waiting or running:
+        while (turn := queue.next()) is not None:
+            work, number = turn
+            stretch = Stretch(work, number, now, now + work.seconds + overhead)
+            stretches.append(stretch)
+            heapq.heappush(running, (stretch.ended, len(stretches), stretch))
         if not running:
-            raise ValueError(f"no place has room for {line.waiting[0]}")
+            raise ValueError(f"no place has room for {queue.waiting[0]}")
         now, _, ended = heapq.heappop(running)
-        line.room.give(ended.place, ended.work.memory_mb)
+        queue.room.give(ended.place, ended.work.memory_mb)
     return Schedule(tuple(places), tuple(stretches))
 
 
 def forecast(planned: Sequence[Planned], places: Sequence[Place]) -> Schedule[Planned]:
-    """What is left of the plan, in time and on its places. BenchError for what never fits."""
-    left = [one for one in planned if not one.done]
+    """The schedule of what is left of the plan. BenchError for a job that fits nowhere."""
+    left = [work for work in planned if not work.done]
     refuse_impossible(left, places)
     return simulate(longest_first(left), places)
 
 
 def refuse_impossible(planned: Sequence[Planned], places: Sequence[Place]) -> None:
     """BenchError when a job has room at none of the places, however long it waits."""
-    never = [one for one in planned if not any(place.ever_fits(one.memory_mb) for place in places)]
+    never = [
+        work for work in planned if not any(place.ever_fits(work.memory_mb) for place in places)
+    ]
     if never:
-        most = max(never, key=lambda one: one.memory_mb)
+        most = max(never, key=lambda work: work.memory_mb)
         place = max(places, key=lambda place: place.memory_mb or 0)
         where = "the largest GPU" if place.gpu else "this machine"
         raise BenchError(

@@ -1,12 +1,13 @@
-"""Claims on jobs, for several machines that share one run folder and nothing else.
+"""Shards: several machines that share one run folder and nothing else.
 
-`claims/JOB.N` is the Nth claim on a job and names the shard that made it; it is created by one
-shard only and never changed. `claims/JOB.N.ended` says that the job ended under it, well or not;
-`claims/JOB.N.left` that its shard left the job as it was.
-`shards/NAME` is a shard's sign of life: touched while the shard lives, gone when it left.
+Each shard claims the jobs that it runs. `claims/JOB.N` is the Nth claim on a job and names the
+shard that made it; one shard alone can create it, and it is never changed. `claims/JOB.N.ended`
+says that the job ended under that claim, well or not; `claims/JOB.N.left` that its shard left the
+job as it was. `shards/NAME` is a shard's sign of life: touched while the shard lives, removed when
+it leaves.
 
-Whether a shard lives is judged by whether its sign still moves, each observer by its own stopwatch:
-no clock of one machine is ever compared with that of another, nor with the file server's.
+A shard lives while its sign of life still changes. Each observer measures that by its own
+stopwatch: no machine's clock is ever compared with another's, nor with the file server's.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ Standing = Literal["free", "mine", "held", "ended"]
 
 
 def expiry_seconds() -> float:
-    """How long a shard is silent before the others take its jobs over."""
+    """How long a shard may be silent before the others take over its jobs."""
     return float(os.environ.get("BENCH_CLAIM_SECONDS", EXPIRY_SECONDS))
 
 
 def stamp_of(sign: Path) -> int | None:
-    """What changes with every sign of life; `GONE` where there is none; None: it cannot be told."""
+    """A number that changes with every sign of life; `GONE` without a file, None if unreadable."""
     try:
-        # Opening asks the file server; a mere look may be answered from a cache.
+        # Opening a file asks the file server; stat() alone may be answered from a cache.
         with sign.open("rb") as file:
             return os.fstat(file.fileno()).st_mtime_ns
     except FileNotFoundError:
@@ -49,7 +50,7 @@ def stamp_of(sign: Path) -> int | None:
 
 
 def watch(sign: Path, every: float, give_up: Callable[[], None]) -> None:
-    """Call `give_up` when the shard is no more, from a thread of its own."""
+    """Call `give_up` once the sign of life is gone, from a thread of its own."""
 
     def look() -> None:
         while stamp_of(sign) != GONE:
@@ -59,35 +60,35 @@ def watch(sign: Path, every: float, give_up: Callable[[], None]) -> None:
     threading.Thread(target=look, daemon=True).start()
 
 
-class Claims:
-    """One shard's view of who does what; a context within which the shard gives signs of life.
+class Shard:
+    """One shard, and what it knows of the others' claims; it gives signs of life in its context.
 
-    A claim is good until its shard has left, or was silent for `expiry` seconds: then the others
-    remove its sign, and a while later, when its workers know, its jobs are free.
+    A claim is valid until its shard has left, or was silent for `expiry` seconds: then the others
+    remove its sign of life, and a little later, when its workers have noticed, its jobs are free.
     """
 
     def __init__(self, root: Path, expiry: float | None = None, run: str | None = None):
         self.root = root
         self.expiry = expiry_seconds() if expiry is None else expiry
-        # Jobs that ended under the same run are never done again in it, however late a shard is.
+        # A job that ended in a run is not run again in that run, however late a shard joins it.
         self.run = os.environ.get("BENCH_RUN", "") if run is None else run
-        self.folder, self.signs = root / "claims", root / "shards"
+        self.claims, self.signs = root / "claims", root / "shards"
         self.latest: dict[str, int] = {}  # the number of the last claim on each job
         self.standings: dict[str, Standing] = {}
         self.makers: dict[tuple[str, int], tuple[str, str]] = {}  # shard and run of each claim
-        self.seen: dict[str, tuple[int, float]] = {}  # a sign's stamp, and since when
+        self.seen: dict[str, tuple[int, float]] = {}  # each sign's stamp, and since when
         self.before: set[str] | None = None  # what had ended at the first look
         self.name = ""
         self.left = threading.Event()
 
     @property
     def beat(self) -> float:
-        """Seconds between two signs of life, and between two looks of a worker at its shard's."""
+        """Seconds between two signs of life, and between a worker's two looks at its shard's."""
         return self.expiry / 6
 
     def __enter__(self) -> Self:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.claims.mkdir(parents=True, exist_ok=True)
             self.signs.mkdir(parents=True, exist_ok=True)
             self.join()
         except OSError as error:
@@ -102,12 +103,12 @@ class Claims:
         with suppress(OSError):
             for job in [job for job, standing in self.standings.items() if standing == "mine"]:
                 if self.maker(job, self.latest[job])[0] == self.name:
-                    (self.folder / f"{job}.{self.latest[job]}.left").touch()
+                    (self.claims / f"{job}.{self.latest[job]}.left").touch()
         with suppress(OSError):
             (self.signs / self.name).unlink(missing_ok=True)
 
     def join(self) -> None:
-        """Become a shard that nobody has heard of."""
+        """Take a name that no shard has had, and give the first sign of life."""
         name = f"{platform.node() or 'here'}-{os.getpid()}-{secrets.token_hex(4)}"
         (self.signs / name).open("x").close()
         self.name = name
@@ -118,7 +119,7 @@ class Claims:
             self.give_sign()
 
     def give_sign(self) -> None:
-        """Touch the sign. Where it is gone the others took over, and this becomes a new shard."""
+        """Touch the sign of life. Where it was removed, others took over: join as a new shard."""
         # A full disk or a silent file server: the next sign may get through.
         with suppress(OSError):
             try:
@@ -127,15 +128,15 @@ class Claims:
                 self.join()
 
     def sign_of(self, job: str) -> Path:
-        """The sign of life of the shard whose claim on the job is the last."""
+        """The sign of life of the shard that made the last claim on the job."""
         return self.signs / self.maker(job, self.latest[job])[0]
 
     def refresh(self) -> None:
-        """Look at how all jobs stand now."""
+        """Read how all jobs stand now."""
         try:
-            names = {entry.name for entry in os.scandir(self.folder)}
+            names = {entry.name for entry in os.scandir(self.claims)}
         except OSError:
-            return  # the next look may tell more
+            return  # the next look may succeed
         if self.before is None:
             self.before = {name for name in names if name.endswith(".ended")}
         latest: dict[str, int] = {}
@@ -149,36 +150,36 @@ class Claims:
         for job, (shard, run) in makers.items():
             claim = f"{job}.{latest[job]}"
             if f"{claim}.ended" in names:
-                here = living[shard] and self.seen.get(shard, (0,))[0] != GONE
+                present = living[shard] and self.seen.get(shard, (0,))[0] != GONE
                 since = f"{claim}.ended" not in self.before
-                if since or here or (self.run and run == self.run):
+                if since or present or (self.run and run == self.run):
                     self.standings[job] = "ended"
             elif living[shard] and f"{claim}.left" not in names:
                 self.standings[job] = "mine" if shard == self.name else "held"
 
     def standing(self, job: str) -> Standing:
-        """How the job stood at the last look: may it be begun?"""
+        """How the job stood at the last look; only a free one, or one of its own, may be begun."""
         return self.standings.get(job, "free")
 
     def maker(self, job: str, number: int) -> tuple[str, str]:
-        """The shard that made the claim, and its run.
+        """The shard that made the claim, and the run that it made it for.
 
-        A claim that does not tell, cut short by a crash, is of a shard that gives no signs.
+        A claim cut short by a crash names none: it counts as that of a shard that gives no signs.
         """
         claim = (job, number)
         if claim not in self.makers:
             content = None
             with suppress(OSError):
-                content = read_json(self.folder / f"{job}.{number}")
-            made = content if isinstance(content, dict) else {}
-            shard = made.get("shard")
+                content = read_json(self.claims / f"{job}.{number}")
+            fields = content if isinstance(content, dict) else {}
+            shard = fields.get("shard")
             if not isinstance(shard, str) or not shard or Path(shard).name != shard:
                 return f"?{job}.{number}", ""
-            self.makers[claim] = (shard, str(made.get("run", "")))
+            self.makers[claim] = (shard, str(fields.get("run", "")))
         return self.makers[claim]
 
     def lives(self, shard: str) -> bool:
-        """Whether the shard may still be at work. One that was silent too long is declared dead."""
+        """Whether the shard may still be at work; one that was silent too long is declared dead."""
         if shard == self.name:
             return True
         now, sign = time.monotonic(), self.signs / shard
@@ -200,12 +201,12 @@ class Claims:
         return True
 
     def take(self, job: str) -> bool:
-        """Claim the job; whether it is this shard's now. Of all that try, one succeeds."""
+        """Claim the job; whether it is this shard's now. Of all shards that try, one succeeds."""
         if self.standing(job) != "free":
             return self.standing(job) == "mine"
         number, name = self.latest.get(job, 0) + 1, self.name
         try:
-            with (self.folder / f"{job}.{number}").open("x", encoding="utf-8") as file:
+            with (self.claims / f"{job}.{number}").open("x", encoding="utf-8") as file:
                 file.write(json.dumps({"shard": name, "run": self.run}))
         except FileExistsError:
             self.standings[job] = "held"  # until the next look
@@ -217,9 +218,9 @@ class Claims:
         return True
 
     def end(self, job: str) -> None:
-        """Say that the job, which is this shard's, has ended."""
+        """Record that the job, which is this shard's, has ended."""
         number = self.latest.get(job, 0)
         if self.maker(job, number)[0] == self.name:
             with suppress(OSError):  # a full disk: then the job is free once this shard has left
-                (self.folder / f"{job}.{number}.ended").touch()
+                (self.claims / f"{job}.{number}.ended").touch()
             self.standings[job] = "ended"

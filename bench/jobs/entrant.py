@@ -9,10 +9,11 @@ from pathlib import Path
 from bench import data
 from bench.contract import Budget
 from bench.errors import BenchError
-from bench.files import write, write_json
+from bench.files import write
 from bench.jobs.job import Card, Job
 from bench.jobs.plan import Options, protocol_of
-from bench.jobs.run_folder import JobFolder, Store, versions
+from bench.jobs.results import FitResult, JobResult, LikelihoodResult, SampleResult
+from bench.jobs.run_folder import JobFolder, RunFolder, versions
 from bench.jobs.samples import write_samples
 from bench.jobs.scores import score_samples
 from bench.music import MidiError, Score, from_midi, to_midi
@@ -94,20 +95,20 @@ def enter(
         device=options.device,
         card=Card(title=name, kind="external"),
     )
-    place = Store(options.out).begin(job)
+    place = RunFolder(options.out).begin(job)
     with place.locked() as free:
         if not free:
             raise BenchError(f"Another run is scoring '{name}' now; try again when it is done.")
         begun = time.monotonic()
         place.write_status(state="failed", phase="score")
         write_samples(place.samples, samples)
-        reason = "samples only: no model to ask"
-        result = {
-            "fit": {"files": {}, "seconds": None, "versions": versions(), "parameters": None},
-            "sample": {"seconds": None, "hashes": hashes},
-            "likelihood": {"kind": "none", "object": "", "reason": reason, "nats": []},
-        }
-        write_json(place.result, result)
+        place.write_result(
+            JobResult(
+                fit=FitResult(versions=versions()),
+                sample=SampleResult(hashes=tuple(hashes)),
+                likelihood=LikelihoodResult(reason="samples only: no model to ask"),
+            )
+        )
         prompts = sampling.prompts(dataset, protocol)
         score_samples(place, samples, lambda: sampling.reference(dataset, protocol, prompts))
         seconds = time.monotonic() - begun

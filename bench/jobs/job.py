@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from bench.contract import Budget
 from bench.protocol.sampling import Protocol
-from bench.registry import Kind, PresetName, Size, Variant
+from bench.registry import Kind, PresetName, Settings, Size, Variant
 
 Device = Literal["cpu", "cuda"]
 
@@ -41,7 +41,7 @@ class Job(BaseModel):
     variant: Variant
     class_path: str
     source: str  # the version of the system's code
-    settings: dict[str, Any]
+    settings: Settings
     budget: Budget
     dataset: str
     dataset_version: int

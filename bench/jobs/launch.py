@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import tempfile
 import uuid
 from pathlib import Path
-from typing import Any
 
 from bench.errors import BenchError
 from bench.files import read_json
 from bench.jobs.process import Died
+from bench.jobs.results import FitResult
 from bench.jobs.run_folder import JobFolder
 
 
@@ -25,8 +24,8 @@ def count() -> int:
     return int(given)
 
 
-def launch(folder: JobFolder, processes: int) -> dict[str, Any]:
-    """Let so many processes train the folder's job; what the first one found.
+def launch(folder: JobFolder, processes: int) -> FitResult:
+    """Let so many processes train the folder's job; the result of the first one.
 
     BenchError with what the first process to fail said, MemoryError when it was about memory.
     """
@@ -44,20 +43,19 @@ def launch(folder: JobFolder, processes: int) -> dict[str, Any]:
         max_restarts=0,  # the same command goes on from the checkpoint
     )
     with tempfile.TemporaryDirectory() as place:
-        told = Path(place) / "told.json"
-        arguments = ("-m", "bench.jobs.rank", str(folder.path), str(told), str(os.getpid()))
+        answer = Path(place) / "answer.json"
+        arguments = ("-m", "bench.jobs.rank", str(folder.path), str(answer), str(os.getpid()))
         try:
             elastic_launch(how, sys.executable)(*arguments)
         except ChildFailedError as error:
             # Whoever was killed died first; what the others say is only that they miss it.
             codes = [failure.exitcode for failure in error.failures.values()]
             killed = [code for code in codes if code < 0 and code != -signal.SIGTERM]
-            failed = read_json(told)
+            failed = read_json(answer)
             if killed or failed is None:
                 raise death(min(killed or codes)) from None
             raise (MemoryError if failed["memory"] else BenchError)(failed["error"]) from None
-        found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
-        return found
+        return FitResult.model_validate_json(answer.read_bytes())
 
 
 def death(code: int) -> Exception:

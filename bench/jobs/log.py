@@ -51,18 +51,18 @@ class JobLog:
         if self.events:
             self._tell_tensorboard(point)
 
-    def _tell_tensorboard(self, point: Mapping[str, Any]) -> None:
+    def _tell_tensorboard(self, latest: Mapping[str, Any]) -> None:
         """Show it the point; at first all there are, as the curves may have been cut back."""
-        points = [point]
+        points = [latest]
         if self.writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
             shutil.rmtree(self.folder.tensorboard, ignore_errors=True)
             self.writer = SummaryWriter(str(self.folder.tensorboard))
             points = [json.loads(line) for line in self.folder.curves.read_text().splitlines()]
-        for one in points:
-            for name in one.keys() - {"step", "seconds"}:
-                self.writer.add_scalar(name, one[name], one["step"])
+        for point in points:
+            for name in point.keys() - {"step", "seconds"}:
+                self.writer.add_scalar(name, point[name], point["step"])
         self.writer.flush()  # a worker ends without a farewell
 
     def progress(self, done: int, total: int, music_steps: int = 0) -> None:

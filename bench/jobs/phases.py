@@ -1,4 +1,4 @@
-"""What is done for a job, phase by phase: fit, sample, likelihood, snapshots."""
+"""The phases of a job: fit, sample, likelihood, snapshots."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 import bench
 from bench import data, registry
@@ -21,6 +18,13 @@ from bench.jobs import launch
 from bench.jobs.job import Job
 from bench.jobs.log import JobLog, SnapshotLog
 from bench.jobs.process import hardware, peak_memory
+from bench.jobs.results import (
+    FitResult,
+    LikelihoodResult,
+    SampleResult,
+    SnapshotPoint,
+    SnapshotResult,
+)
 from bench.jobs.run_folder import JobFolder, commit_of, versions
 from bench.jobs.samples import write_samples
 from bench.music import Score
@@ -48,43 +52,43 @@ def trained(job: Job, dataset: Dataset, log: Log) -> System:
     return system
 
 
-def fit(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
+def fit(job: Job, folder: JobFolder, dataset: Dataset) -> FitResult:
     """Train the system, with as many processes as it is given, and leave it in the job's folder."""
     if not folder.checkpoint.exists():
         folder.curves.unlink(missing_ok=True)  # of an attempt that left nothing to go on from
         shutil.rmtree(folder.snapshots, ignore_errors=True)
     processes = launch.count()
     if processes > 1:
-        found = launch.launch(folder, processes)
+        result = launch.launch(folder, processes)
     else:
         log = JobLog(folder, job.snapshots, job.clock, tensorboard=job.tensorboard)
-        found = learn(job, folder, dataset, log, log)
+        result = learn(job, folder, dataset, log, log)
     folder.checkpoint.unlink(missing_ok=True)
-    return found
+    return result
 
 
-def learn(job: Job, folder: JobFolder, dataset: Dataset, log: JobLog, told: Log) -> dict[str, Any]:
+def learn(job: Job, folder: JobFolder, dataset: Dataset, log: JobLog, shared: Log) -> FitResult:
     """Train the system and save it, in the first of the processes that train it together."""
     from bench.training import distributed
 
-    system = trained(job, dataset, told)
+    system = trained(job, dataset, shared)
     if distributed.rank() > 0:
-        return {}
+        return FitResult()
     with replacing_folder(folder.system) as half:
         system.save(half)
     parameters = getattr(system, "parameter_count", None)
-    return {
-        "seconds": log.seconds,
-        "files": file_hashes(folder.system),
-        "music_steps": log.music_steps,
-        "parameters": int(parameters) if parameters is not None else None,
-        "versions": versions(),
-        "commit": commit_of(Path(bench.__file__).parent.parent),
-        "hardware": hardware(job),
-        "threads": int(os.environ.get("OMP_NUM_THREADS", "0")) or None,
-        "processes": distributed.ranks(),
-        "peak_memory_mb": peak_memory(job),
-    }
+    return FitResult(
+        seconds=log.seconds,
+        files=file_hashes(folder.system),
+        music_steps=log.music_steps,
+        parameters=int(parameters) if parameters is not None else None,
+        versions=versions(),
+        commit=commit_of(Path(bench.__file__).parent.parent),
+        hardware=hardware(job),
+        threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or None,
+        processes=distributed.ranks(),
+        peak_memory_mb=peak_memory(job),
+    )
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
@@ -113,7 +117,7 @@ def continuations(
 
 def sample(
     job: Job, folder: JobFolder, dataset: Dataset, prompts: Sequence[sampling.Prompt]
-) -> dict[str, Any]:
+) -> SampleResult:
     """Let the system continue every prompt; one MIDI file per sample."""
     system = load_system(job, folder)
     if job.card.kind == "ceiling" and hasattr(system, "reveal"):
@@ -122,32 +126,31 @@ def sample(
     samples = continuations(job, system, dataset, prompts)
     seconds = job.clock() - begun
     write_samples(folder.samples, samples)
-    return {"seconds": seconds, "hashes": [score.content_hash for score in samples]}
+    return SampleResult(hashes=tuple(score.content_hash for score in samples), seconds=seconds)
 
 
-def test_likelihood(job: Job, folder: JobFolder, dataset: Dataset) -> dict[str, Any]:
+def test_likelihood(job: Job, folder: JobFolder, dataset: Dataset) -> LikelihoodResult:
     """The system's likelihood of the test split, piece by piece."""
     system = load_system(job, folder)
     begun = job.clock()
-    found = likelihood.evaluate(system, sampling.test_pieces(dataset, job.protocol))
+    measured = likelihood.evaluate(system, sampling.test_pieces(dataset, job.protocol))
     kind, described = likelihood.tag(system.likelihood, dataset.object)
-    finite = bool(len(found.nats)) and bool(np.isfinite(found.nats).all())
-    return {
-        "seconds": job.clock() - begun,
-        "kind": kind,
-        "object": described,
-        "reason": found.reason,
-        "nats": found.nats.tolist() if finite else [],
-        "steps": found.steps.tolist(),
-        "notes": found.notes.tolist(),
-    }
+    return LikelihoodResult(
+        kind=kind,
+        object=described,
+        reason=measured.reason,
+        nats=tuple(measured.nats.tolist()) if measured.finite else (),
+        steps=tuple(measured.steps.astype(int).tolist()),
+        notes=tuple(measured.notes.astype(int).tolist()),
+        seconds=job.clock() - begun,
+    )
 
 
 def snapshots(
     job: Job, folder: JobFolder, dataset: Dataset, prompts: Sequence[sampling.Prompt]
-) -> dict[str, Any]:
+) -> SnapshotResult:
     """Samples and figures of the system as it was at points through its training."""
-    compared = sampling.reference(dataset, job.protocol, prompts)
+    reference = sampling.reference(dataset, job.protocol, prompts)
     points = []
     for path in sorted(folder.snapshots.glob("*/state.safetensors")):
         state = load_tree(path)
@@ -156,17 +159,16 @@ def snapshots(
         system = trained(job, dataset, SnapshotLog(state))
         samples = continuations(job, system, dataset, prompts)
         write_samples(path.parent / "samples", samples)
-        found = likelihood.evaluate(system, sampling.test_pieces(dataset, job.protocol))
-        finite = bool(len(found.nats)) and bool(np.isfinite(found.nats).all())
+        measured = likelihood.evaluate(system, sampling.test_pieces(dataset, job.protocol))
         points.append(
-            {
-                "update": int(path.parent.name),
-                "nats_per_step": found.nats_per_step if finite else None,
-                "metrics": {
-                    name: measure(cls(), compared, samples).value
+            SnapshotPoint(
+                update=int(path.parent.name),
+                nats_per_step=measured.nats_per_step if measured.finite else None,
+                metrics={
+                    name: measure(cls(), reference, samples).value
                     for name, cls in registry.metrics().items()
                 },
-            }
+            )
         )
         path.unlink()  # what it was kept for is done
-    return {"asked": job.snapshots, "points": points}
+    return SnapshotResult(asked=job.snapshots, points=tuple(points))

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from bench import data, registry
 from bench.errors import BenchError, unknown
 from bench.jobs.job import Card, Device, Job
-from bench.jobs.run_folder import JobFolder, Store, is_finished
-from bench.jobs.scores import is_done, read_scores, stale_metrics
+from bench.jobs.record import JobRecord
+from bench.jobs.run_folder import RunFolder
 from bench.protocol.sampling import Protocol
 from bench.registry import PresetName, SystemSpec, Variant
 
@@ -32,7 +32,7 @@ class Preset(BaseModel):
 
 PRESETS: dict[PresetName, Preset] = {
     "smoke": Preset(
-        about="does everything run? small networks, under 3 minutes on 2 cores; no figures",
+        about="a test that everything runs: small networks, under 3 minutes on 2 cores; no results",
         samples=4,
         bars=4,
         seeds=1,
@@ -40,14 +40,14 @@ PRESETS: dict[PresetName, Preset] = {
         test_pieces=2,
     ),
     "quick": Preset(
-        about="the default without a GPU: at most 15 minutes on 2 cores; large networks reduced",
+        about="the default without a GPU: at most 15 minutes on 2 cores; large networks are reduced",
         samples=64,
         bars=8,
         seeds=1,
         timeout=30,
     ),
     "standard": Preset(
-        about="the default on a GPU: 3 seeds, every network at full size",
+        about="the default with a GPU: 3 seeds, every network at full size",
         samples=128,
         bars=8,
         seeds=3,
@@ -63,6 +63,7 @@ PRESETS: dict[PresetName, Preset] = {
 }
 
 SCORING_SECONDS = 5.0  # of samples that are there, with a few metrics
+STARTING_SECONDS = 1.5  # the process itself, and loading the data
 
 VariantChoice = Literal["corrected", "as-published", "all"]
 
@@ -151,8 +152,8 @@ def card_of(spec: SystemSpec, preset: PresetName, device: str) -> Card:
     )
 
 
-def found(name: str) -> data.Info:
-    """The data set of that name; BenchError when it is not here."""
+def data_set(name: str) -> data.Info:
+    """The data set of that name; BenchError when it is not on this machine."""
     info = data.describe(name)
     if info.where is None:
         raise BenchError(f"The data set '{name}' is {info.here}")
@@ -166,11 +167,11 @@ def jobs_of(options: Options) -> list[Job]:
     jobs = []
     specs = systems_of(options)
     for name in dict.fromkeys(options.data):
-        dataset = found(name)
+        dataset = data_set(name)
         for spec in specs:
             if not spec.learns_from(name):
                 continue
-            also = {other: found(other).fingerprint for other in spec.also_for(name)}
+            also = {other: data_set(other).fingerprint for other in spec.also_for(name)}
             for variant in variants_of(spec, options.variant):
                 jobs += [
                     Job(
@@ -201,18 +202,17 @@ def jobs_of(options: Options) -> list[Job]:
 
 def plan(options: Options) -> list[Planned]:
     """The jobs of a run with how they stand; expectations learn from finished jobs."""
-    store = Store(options.out)
-    known = measured(store)
+    runs = RunFolder(options.out)
+    known = measured(runs)
     planned = []
     for job in jobs_of(options):
-        folder = store.folder(job)
-        status = folder.read_status()
-        if is_done(job, folder):
+        record = JobRecord(runs.folder(job))
+        if record.is_done(job):
             state = "done"
-        elif is_finished(folder):
-            state = "rescore" if stale_metrics(folder) else "snapshots"
+        elif record.finished:
+            state = "rescore" if record.scores.stale else "snapshots"
         else:
-            state = status.state if status else "new"
+            state = record.status.state if record.status else "new"
         seconds, memory, disk = known.get(
             alike(job), (job.card.seconds, job.card.memory_mb, job.card.disk_mb)
         )
@@ -227,33 +227,22 @@ def alike(job: Job) -> tuple[object, ...]:
     return (job.system, job.variant, job.dataset, job.preset, job.protocol, job.device)
 
 
-def spent(folder: JobFolder) -> float:
-    """Seconds of all phases of a finished job, in however many attempts."""
-    result = folder.read_result()
-    phases = [result.get(phase, {}) for phase in ("fit", "sample", "likelihood")]
-    timed = [*phases, *read_scores(folder).values()]
-    return sum(each.get("seconds") or 0.0 for each in timed)  # none: made outside
-
-
-def measured(store: Store) -> dict[tuple[object, ...], tuple[float, int, int]]:
+def measured(runs: RunFolder) -> dict[tuple[object, ...], tuple[float, int, int]]:
     """Seconds, memory and disk of finished jobs, by what is alike.
 
     The mean time, since jobs share the load; the most memory, since one too many ends them all.
     """
-    found: dict[tuple[object, ...], list[tuple[float, int, int]]] = {}
-    for folder in store.folders():
-        job, status = folder.read_job(), folder.read_status()
-        if job is None or status is None or status.state != "ok":
+    costs: dict[tuple[object, ...], list[tuple[float, int, int]]] = {}
+    for folder in runs.folders():
+        record = JobRecord(folder)
+        if record.job is None or record.status is None or record.status.state != "ok":
             continue
-        size = sum(f.stat().st_size for f in folder.path.rglob("*") if f.is_file())
-        # 1.5 s: the process itself, and loading the data
-        figures = (
-            spent(folder) + 1.5,
-            folder.read_result().get("peak_memory_mb", 0),
-            1 + size // 2**20,
-        )
-        found.setdefault(alike(job), []).append(figures)
+        size = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
+        cost = (record.seconds + STARTING_SECONDS, record.result.peak_memory_mb, 1 + size // 2**20)
+        costs.setdefault(alike(record.job), []).append(cost)
     return {
-        key: (sum(s) / len(s), max(memory), max(disk))
-        for key, (s, memory, disk) in ((k, zip(*v, strict=True)) for k, v in found.items())
+        key: (sum(seconds) / len(seconds), max(memory), max(disk))
+        for key, (seconds, memory, disk) in (
+            (key, zip(*values, strict=True)) for key, values in costs.items()
+        )
     }

@@ -30,7 +30,7 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(folder: JobFolder, told: Path) -> None:
+def main(folder: JobFolder, answer: Path) -> None:
     """Be one of the processes that train the folder's job."""
     from bench.jobs.log import JobLog
     from bench.jobs.phases import learn, load_pinned
@@ -47,13 +47,13 @@ def main(folder: JobFolder, told: Path) -> None:
         with distributed.together(cuda=job.device == "cuda"):
             log = JobLog(folder, job.snapshots, tensorboard=job.tensorboard)
             dataset = load_pinned(job.dataset, job.dataset_fingerprint)
-            found = learn(job, folder, dataset, log, distributed.SharedLog(log))
+            result = learn(job, folder, dataset, log, distributed.SharedLog(log))
             if distributed.rank() == 0:
-                write_json(told, found)
+                write_json(answer, result.model_dump(mode="json"))
     except BaseException as error:  # noqa: BLE001 - a system may raise anything, SystemExit too
         traceback.print_exc(file=sys.stdout)
-        if not told.exists():
-            write_json(told, {"error": last_line(error), "memory": ran_out_of_memory(error)})
+        if not answer.exists():
+            write_json(answer, {"error": last_line(error), "memory": ran_out_of_memory(error)})
         sys.stdout.flush()
         os._exit(1)
     sys.stdout.flush()

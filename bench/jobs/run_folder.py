@@ -1,11 +1,12 @@
-"""The run folder: one folder per job, and the job folders are the truth."""
+"""The run folder: one folder per job. Everything else is made from the job folders."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.errors import BenchError
 from bench.files import read_json, write_json
 from bench.jobs.job import Job
+from bench.jobs.results import JobResult
 
 UNFINISHED = "it did not finish"
 BUSY = 75  # a worker's exit status when another process has its job in hand
@@ -22,8 +24,8 @@ BUSY = 75  # a worker's exit status when another process has its job in hand
 State = Literal["ok", "failed", "timeout", "out-of-memory", "crashed"]
 
 
-class Status(BaseModel):
-    """How a job stands. It says failed from the start, so that a silent death is no success."""
+class JobStatus(BaseModel):
+    """How a job stands. It starts as failed, so that a crash never counts as success."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -69,24 +71,46 @@ class JobFolder:
             return None
         return job if job and job.id == self.path.name else None
 
-    def read_status(self) -> Status | None:
+    def read_status(self) -> JobStatus | None:
         """The status; none before the first attempt."""
         content = read_json(self.status)
         try:
-            return Status.model_validate(content) if content is not None else None
+            return JobStatus.model_validate(content) if content is not None else None
         except ValidationError:
             return None
 
-    def write_status(self, **fields: Any) -> Status:
+    def write_status(self, **fields: Any) -> JobStatus:
         """Record how the job stands."""
-        status = Status(changed=datetime.now(UTC).isoformat(timespec="seconds"), **fields)
+        status = JobStatus(changed=datetime.now(UTC).isoformat(timespec="seconds"), **fields)
         write_json(self.status, status.model_dump())
         return status
 
-    def read_result(self) -> dict[str, Any]:
-        """What the finished phases found, by phase."""
-        content = read_json(self.result)
-        return content if isinstance(content, dict) else {}
+    def read_result(self) -> JobResult:
+        """The results of the finished phases; empty where there are none, or none readable."""
+        try:
+            return JobResult.model_validate(read_json(self.result) or {})
+        except ValidationError:
+            return JobResult()
+
+    def write_result(self, result: JobResult) -> None:
+        """Keep the results of the finished phases."""
+        write_json(self.result, result.model_dump(mode="json", exclude_none=True))
+
+    def read_curves(self) -> list[dict[str, float]]:
+        """The points of the training curves. A line cut short by a kill is left out."""
+        try:
+            lines = self.curves.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []
+        points = []
+        for line in lines:
+            with suppress(ValueError):
+                points.append(json.loads(line))
+        return [
+            {name: value for name, value in point.items() if isinstance(value, int | float)}
+            for point in points
+            if isinstance(point, dict)
+        ]
 
     def is_running(self) -> bool:
         """Whether some process works on the job now."""
@@ -120,8 +144,8 @@ class JobFolder:
         return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
 
 
-class Store:
-    """All jobs of one run folder."""
+class RunFolder:
+    """A folder with the jobs of a run."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -150,7 +174,7 @@ class Store:
 def is_finished(folder: JobFolder) -> bool:
     """Whether the job ended well and its result is there."""
     status = folder.read_status()
-    return status is not None and status.state == "ok" and bool(folder.read_result())
+    return status is not None and status.state == "ok" and folder.read_result().complete
 
 
 def cannot_write(root: Path, error: OSError) -> BenchError:
@@ -187,10 +211,10 @@ def versions() -> dict[str, str]:
     """The versions that a result depends on."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    numbers = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in ("musicbench", "torch", "numpy", "scipy"):
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return numbers

@@ -15,34 +15,41 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from bench.errors import BenchError
 from bench.files import write_json
 from bench.jobs.job import Job
 from bench.jobs.phases import file_hashes, fit, load_pinned, sample, snapshots, test_likelihood
 from bench.jobs.process import last_line, peak_memory, repeatable, state_after
+from bench.jobs.record import JobRecord
+from bench.jobs.results import (
+    FitResult,
+    JobResult,
+    LikelihoodResult,
+    SampleResult,
+    SnapshotResult,
+)
 from bench.jobs.run_folder import BUSY, JobFolder
 from bench.jobs.samples import read_samples
-from bench.jobs.scores import is_done, score_samples
+from bench.jobs.scores import score_samples
 from bench.music import MidiError
 from bench.protocol import sampling
 
 
-def whole(job: Job, folder: JobFolder, result: dict[str, Any]) -> dict[str, Any]:
+def whole(job: Job, folder: JobFolder, result: JobResult) -> JobResult:
     """The result without the phases whose files are gone or damaged: those are done again."""
-    if job.snapshots and result.get("snapshots", {}).get("asked") != job.snapshots:
+    if job.snapshots and result.snapshots_asked != job.snapshots:
         kept = any(folder.snapshots.glob("*/state.safetensors"))
-        result = {k: v for k, v in result.items() if k != "snapshots"} if kept else {}
-    if "fit" in result and result["fit"]["files"] != file_hashes(folder.system):
-        print("The saved system is damaged; it is trained anew.")
-        return {}
-    if "sample" in result:
+        result = result.having(snapshots=None) if kept else JobResult()
+    if result.fit and result.fit.files != file_hashes(folder.system):
+        print("The saved system is damaged; it is trained again.")
+        return JobResult()
+    if result.sample:
         try:
-            read_samples(folder, result["sample"]["hashes"])
+            read_samples(folder, result.sample.hashes)
         except (BenchError, MidiError) as error:
-            print(f"{error} The samples are drawn anew.")
-            return {phase: found for phase, found in result.items() if phase != "sample"}
+            print(f"{error} The samples are drawn again.")
+            return result.having(sample=None)
     return result
 
 
@@ -51,7 +58,8 @@ def run(job: Job, folder: JobFolder, enter: Callable[[str], None]) -> None:
     enter("load")
     dataset = load_pinned(job.dataset, job.dataset_fingerprint)
     prompts = sampling.prompts(dataset, job.protocol)
-    phases: dict[str, Callable[[], dict[str, Any]]] = {
+    phases: dict[str, Callable[[], FitResult | SampleResult | LikelihoodResult | SnapshotResult]]
+    phases = {
         "fit": lambda: fit(job, folder, dataset),
         "sample": lambda: sample(job, folder, dataset, prompts),
         "likelihood": lambda: test_likelihood(job, folder, dataset),
@@ -60,14 +68,15 @@ def run(job: Job, folder: JobFolder, enter: Callable[[str], None]) -> None:
         phases["snapshots"] = lambda: snapshots(job, folder, dataset, prompts)
     result = whole(job, folder, folder.read_result())
     for phase, work in phases.items():
-        if phase not in result:
+        if getattr(result, phase) is None:
             enter(phase)
-            result[phase] = work()
-            held = result[phase].pop("peak_memory_mb", 0)  # by a process of its own
-            result["peak_memory_mb"] = max(held, peak_memory(job), result.get("peak_memory_mb", 0))
-            write_json(folder.result, result)
+            result = result.having(**{phase: work()})
+            trained = result.fit.peak_memory_mb if result.fit else 0  # in a process of its own
+            peak = max(trained, peak_memory(job), result.peak_memory_mb)
+            result = result.having(peak_memory_mb=peak)
+            folder.write_result(result)
     enter("score")
-    samples = read_samples(folder, result["sample"]["hashes"])
+    samples = read_samples(folder, result.sample.hashes if result.sample else ())
     score_samples(folder, samples, lambda: sampling.reference(dataset, job.protocol, prompts))
 
 
@@ -88,7 +97,7 @@ def work(folder: JobFolder) -> int:
     if job is None:
         print(f"{folder.job} is no job description.")
         return 2
-    if is_done(job, folder):
+    if JobRecord(folder).is_done(job):
         return 0  # another run did it while this process started
     before = folder.read_status()
     attempt = before.attempt + 1 if before else 1

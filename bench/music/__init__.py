@@ -1,6 +1,7 @@
-"""Pieces of music: the Score, MIDI in and out, keys, audio. Imports nothing else of ours.
+"""Pieces of music: the Score, reading and writing MIDI, keys, audio.
 
-Importing it loads numpy only; the libraries for audio and MusPy come with the first call.
+It imports no other part of musicbench, and of other libraries only numpy; those for audio and MusPy
+are loaded by the first call that needs them.
 """
 
 from bench.music.audio import encode, render

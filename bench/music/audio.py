@@ -1,10 +1,10 @@
-"""Scores made audible: rendered with a piano, and encoded as audio files."""
+"""Scores as audio: rendered with a piano, and encoded as files."""
 
 from __future__ import annotations
 
 import io
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,14 @@ from bench.music.soundfont import AudioError, Voice, piano, soundfont
 __all__ = ["RATE", "TAIL", "AudioError", "Format", "encode", "render", "soundfont"]
 
 RATE = 44100  # frames per second
-TAIL = 0.5  # seconds after the piece in which the last notes die away
+TAIL = 0.5  # seconds after the piece in which the last notes fade away
 LONGEST = 3600  # seconds
 
 Format = Literal["wav", "flac", "mp3", "ogg"]
 
-# libsndfile heeds a bit-rate mode only beside a compression level: 0.5 is 160 kbit/s. Browsers
-# seek wrongly in MP3 files of variable rate.
-_ENCODINGS: dict[str, dict[str, Any]] = {
+# libsndfile applies a bit-rate mode only together with a compression level: 0.5 is 160 kbit/s.
+# Browsers seek wrongly in MP3 files of variable rate.
+_ENCODINGS: dict[str, dict[str, str | float]] = {
     "wav": {"format": "WAV", "subtype": "PCM_16"},
     "flac": {"format": "FLAC", "subtype": "PCM_16"},
     "ogg": {"format": "OGG", "subtype": "VORBIS"},
@@ -34,23 +34,23 @@ _ENCODINGS: dict[str, dict[str, Any]] = {
         "compression_level": 0.5,
     },
 }
-_BLOCK = 8192  # frames; libsndfile overflows the stack on a minute of Vorbis written at once
+_BLOCK = 8192  # frames; a minute of Vorbis written at once overflows libsndfile's stack
 _ATTACK = 0.001  # seconds, so that no note begins with a click
-_DAMPED = 80  # dB below its level a released note is cut off
+_DAMPED = 80  # dB below its level at which a released note is cut off
 
 
 def render(score: Score, qpm: float = 120) -> tuple[Samples, int]:
     """The piece on a piano as (frames, 2) float32, and the rate; the same bits every time.
 
-    It lasts as long as the piece, trailing silence included, and half a second more. Every note
-    is struck equally hard: velocities, which some systems make and others do not, are not heard.
+    It lasts as long as the piece, silence at its end included, and half a second more. Velocities
+    are ignored, as not all systems produce them: every note is played with the same loudness.
     """
     if not 0 < qpm < math.inf:
         raise AudioError(f"a tempo of {qpm} quarter notes a minute cannot be played; try 120")
     step = 60 / qpm / score.grid  # seconds
     seconds = score.length * step + TAIL
     if seconds > LONGEST:
-        raise AudioError(f"{seconds:.0f} seconds of music are too much; render an excerpt")
+        raise AudioError(f"{seconds:.0f} seconds of music are too long; render an excerpt")
     mono = np.zeros(round(seconds * RATE))
     begins, ends = (np.round(at * step * RATE).astype(int) for at in (score.onset, score.end))
     voices = piano(soundfont())
@@ -69,14 +69,15 @@ def render(score: Score, qpm: float = 120) -> tuple[Samples, int]:
 
 
 def _tone(voice: Voice, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A key held for some frames and beyond, and what to multiply it by once it is released."""
+    """A key held for some frames and longer, and the factors that damp it once it is released."""
     from scipy.signal import butter, sosfilt
 
     damping = _decibels(-voice.release * np.arange(round(_DAMPED / voice.release * RATE)) / RATE)
     time = np.arange(frames + len(damping)) / RATE
-    at, (loop, loop_end) = time * voice.speed, voice.loop
-    at = np.where(at < loop, at, loop + (at - loop) % (loop_end - loop))
-    tone = np.interp(at, np.arange(len(voice.wave)), voice.wave) * voice.gain
+    position, (loop, loop_end) = time * voice.speed, voice.loop
+    looped = loop + (position - loop) % (loop_end - loop)
+    position = np.where(position < loop, position, looped)
+    tone = np.interp(position, np.arange(len(voice.wave)), voice.wave) * voice.gain
     if voice.cutoff < RATE / 2:
         tone = sosfilt(butter(2, voice.cutoff, fs=RATE, output="sos"), tone)
     tone *= _decibels(-voice.fall * np.maximum(0, time - voice.hold))
@@ -91,7 +92,7 @@ def _decibels(level: NDArray[np.float64]) -> NDArray[np.float64]:
 def encode(samples: Samples, rate: int, format: Format) -> bytes:
     """The samples as an audio file; MP3 at a constant rate.
 
-    The same bytes every time, but for OGG, whose streams carry a random number.
+    The same bytes every time, except for OGG, whose streams contain a random number.
     """
     import soundfile
 

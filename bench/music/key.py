@@ -12,7 +12,7 @@ from bench.music.score import LOWEST, Score
 CLASSES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 Mode = Literal["major", "minor"]
 
-# How well each degree fits a key, rated by listeners: Krumhansl (1990), Cognitive Foundations of
+# How well each degree fits a key, as rated by listeners: Krumhansl (1990), Cognitive Foundations of
 # Musical Pitch, p. 30.
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
@@ -37,8 +37,8 @@ class Key:
 def key(score: Score) -> Key | None:
     """The key whose profile correlates best with how long each pitch class sounds.
 
-    None where there is no telling: no notes, or all twelve pitch classes alike. Of equal keys
-    the first from C up, major before minor.
+    None where no key fits best: without notes, or where all twelve pitch classes are equal. Of
+    equally good keys the first from C upwards, major before minor.
     """
     weights = np.bincount(score.pitch % 12, score.duration, minlength=12)
     if np.ptp(weights) == 0:

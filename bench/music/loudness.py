@@ -1,4 +1,4 @@
-"""Loudness as people hear it: ITU-R BS.1770-4, and samples brought to a common one."""
+"""Perceived loudness by ITU-R BS.1770-4, and samples scaled to a common loudness."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Samples = NDArray[np.float32]  # (frames, channels)
 def k_weighting(rate: int) -> NDArray[np.float64]:
     """(2, 6) the two filters before the meter, as second-order sections.
 
-    The standard tabulates them at 48 kHz only; these analogue prototypes give its table there.
+    The standard tabulates them at 48 kHz only; there these analogue prototypes give its table.
     """
     k, q = np.tan(np.pi * 1681.974450955533 / rate), 0.7071752369554196
     high = 10 ** (3.999843853973347 / 20)  # the head: a shelf of 4 dB
@@ -31,7 +31,7 @@ def k_weighting(rate: int) -> NDArray[np.float64]:
 def loudness(samples: Samples, rate: int = 44100) -> float:
     """The integrated loudness in LUFS of one or two channels; minus infinity for silence.
 
-    What is shorter than the meter's block of 0.4 seconds counts as one block.
+    Audio that is shorter than the meter's block of 0.4 seconds counts as one block.
     """
     from scipy.signal import sosfilt
 
@@ -66,10 +66,10 @@ def true_peak(samples: Samples) -> float:
 
 
 def normalise(samples: Samples, lufs: float = TARGET, rate: int = 44100) -> Samples:
-    """The samples at the loudness, or as loud as the ceiling of -1 dB allows. Silence stays."""
-    now = loudness(samples, rate)
-    if not np.isfinite(now):
+    """The samples at that loudness, or as loud as the ceiling of -1 dB allows; silence stays."""
+    before = loudness(samples, rate)
+    if not np.isfinite(before):
         return samples.astype(np.float32)
-    gain = 10 ** ((lufs - now) / 20)
+    gain = 10 ** ((lufs - before) / 20)
     gain = min(gain, 10 ** (CEILING / 20) / true_peak(samples))
     return (samples * gain).astype(np.float32)

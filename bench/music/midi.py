@@ -1,4 +1,4 @@
-"""Scores to MIDI files and back, and whole folders of MIDI files."""
+"""Writes scores as MIDI files, and reads MIDI files and whole folders of them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from bench.music.smf import MidiError, MidiFile, parse
 
 __all__ = ["LeftOut", "MidiError", "from_midi", "import_folder", "to_midi"]
 
-LONGEST = 1_000_000  # steps; a longer piece is a broken file, and its roll would fill the memory
+LONGEST = 1_000_000  # steps; a longer piece means a broken file, and its roll would fill the memory
 
 Clock = Literal["beats", "seconds"]
 
-_QUARTER = 480  # ticks, where the grid divides it
+_QUARTER = 480  # ticks, if the grid divides it
 _MARKER = re.compile(r"musicbench grid=(\d{1,9}) length=(\d{1,9})")
 
 
 def to_midi(score: Score, qpm: float = 120) -> bytes:
-    """The piece as the bytes of a MIDI file; `from_midi` makes an equal piece of them.
+    """The piece as the bytes of a MIDI file, of which `from_midi` makes an equal piece.
 
-    A marker carries what MIDI cannot: the grid, and the length with the silence at its end.
+    A marker holds what MIDI has no place for: the grid, and the length with silence at the end.
     """
     step = max(1, _QUARTER // score.grid)  # ticks
     tempo = round(60e6 / qpm) if qpm >= 1 else 0
@@ -37,7 +37,7 @@ def to_midi(score: Score, qpm: float = 120) -> bytes:
     if step * score.grid >= 1 << 15:
         raise MidiError(f"a grid of {score.grid} steps per quarter cannot be written as MIDI")
     if score.length > LONGEST:
-        raise MidiError(f"{score.length} steps are too long: a piece may have {LONGEST}")
+        raise MidiError(f"{score.length} steps are too long: a piece may have at most {LONGEST}")
     notes = len(score)
     tick = np.concatenate([score.end, score.onset]).astype(np.int64) * step
     starts = np.repeat([False, True], notes)  # a key is released before it is struck again
@@ -49,15 +49,15 @@ def to_midi(score: Score, qpm: float = 120) -> bytes:
         b"\x00\xff\x06" + _variable(len(marker)) + marker,
     ]
     now = 0
-    for at, on, key, loud in zip(
+    for time, on, key, loud in zip(
         tick[order].tolist(),
         starts[order].tolist(),
         pitch[order].tolist(),
         velocity[order].tolist(),
         strict=True,
     ):
-        track.append(_variable(at - now) + bytes((0x90, key, loud) if on else (0x80, key, 64)))
-        now = at
+        track.append(_variable(time - now) + bytes((0x90, key, loud) if on else (0x80, key, 64)))
+        now = time
     track.append(_variable(score.length * step - now) + b"\xff\x2f\x00")
     body = b"".join(track)
     header = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, step * score.grid)
@@ -65,7 +65,7 @@ def to_midi(score: Score, qpm: float = 120) -> bytes:
 
 
 def _variable(number: int) -> bytes:
-    """A number of variable length: 7 bits a byte, the most significant first."""
+    """The number in MIDI's variable-length form: 7 bits per byte, the most significant first."""
     out = [number & 0x7F]
     while number := number >> 7:
         out.append(number & 0x7F | 0x80)
@@ -83,14 +83,15 @@ def from_midi(
 ) -> Score:
     """The piece of a MIDI file of format 0 or 1; MidiError names the file and what is wrong.
 
-    Drums and keys outside the piano are dropped, tracks merged; onsets and ends go to the
-    nearest step, and a note has at least one. What `to_midi` wrote comes back equal. Any other
-    piece ends with its last note, rounded up to a whole quarter; one without notes is an error.
+    Drums and keys outside the piano are dropped, and tracks are merged. Onsets and ends are moved
+    to the nearest step; a note has at least one step. A file that `to_midi` wrote gives an equal
+    piece. Any other piece ends with its last note, rounded up to a whole quarter; a file without
+    notes is an error.
 
-    `grid` is in steps per quarter (4 unless the file is ours and says otherwise). Music played
-    without a click has no quarters of use: give the times of its `beats` in seconds, the first
-    of which is step 0 (what comes before it is dropped), or let the `clock` count steps of
-    `seconds_per_step`.
+    `grid` is in steps per quarter (by default 4, or that of a file written by `to_midi`). In music
+    played without a metronome the file's quarters mean nothing: give the times of its `beats` in
+    seconds, the first of which becomes step 0 (what comes before it is dropped), or let the `clock`
+    count steps of `seconds_per_step`.
     """
     label = name or ("MIDI data" if isinstance(source, bytes) else str(source))
     if beats is not None:
@@ -126,36 +127,36 @@ def _checked_beats(beats: ArrayLike) -> NDArray[np.float64]:
 
 def _read(
     content: bytes,
-    asked: int | None,
+    given_grid: int | None,
     clock: Clock,
     seconds_per_step: float,
     beats: NDArray[np.float64] | None,
 ) -> Score:
     file = parse(content)
-    grid, length = asked or GRID, 0
-    ours = next(filter(None, map(_MARKER.fullmatch, file.markers)), None)
+    grid, length = given_grid or GRID, 0
+    marker = next(filter(None, map(_MARKER.fullmatch, file.markers)), None)
     if clock == "seconds" or beats is not None:
-        ours = None
-    if ours:
-        grid = asked or int(ours[1]) or GRID
-        length = -(-int(ours[2]) * grid // max(1, int(ours[1])))
+        marker = None
+    if marker:
+        grid = given_grid or int(marker[1]) or GRID
+        length = -(-int(marker[2]) * grid // max(1, int(marker[1])))
     onset, end = (
         _steps(file, ticks, grid, clock, seconds_per_step, beats)
         for ticks in (file.onset, file.end)
     )
     length = max(length, int(end.max(initial=0)))
     if length > LONGEST:
-        raise MidiError(f"it is {length} steps long; a piece may have {LONGEST}")
+        raise MidiError(f"it is {length} steps long; a piece may have at most {LONGEST}")
     keep = (file.pitch >= LOWEST) & (file.pitch <= HIGHEST) & (onset >= 0)
-    if not ours and not keep.any():
+    if not marker and not keep.any():
         raise MidiError(
             f"it has no notes for the piano: {file.drums} drum notes and {len(keep)} others, "
-            f"none of them on keys {LOWEST} to {HIGHEST} after step 0"
+            f"none of which is on keys {LOWEST} to {HIGHEST} and begins at step 0 or later"
         )
     score = Score.from_notes(
         onset[keep], (end - onset)[keep], file.pitch[keep], file.velocity[keep], grid=grid
     )
-    return score.pad(length if ours else -(-score.length // grid) * grid)
+    return score.pad(length if marker else -(-score.length // grid) * grid)
 
 
 def _steps(
@@ -166,7 +167,7 @@ def _steps(
     seconds_per_step: float,
     beats: NDArray[np.float64] | None,
 ) -> NDArray[np.int64]:
-    """The nearest step to each tick; halves go up."""
+    """The nearest step to each tick; halves are rounded up."""
     if clock == "beats" and beats is None:
         if file.in_seconds:
             raise MidiError(
@@ -177,7 +178,7 @@ def _steps(
     seconds = file.seconds(ticks)
     if beats is None:
         return np.floor(seconds / seconds_per_step + 0.5).astype(np.int64)
-    # Between two beats time runs evenly; beyond the outer ones as fast as between the nearest.
+    # The tempo is constant between two beats, and beyond the outer ones that of the nearest two.
     beat = np.clip(np.searchsorted(beats, seconds, side="right") - 1, 0, len(beats) - 2)
     position = beat + (seconds - beats[beat]) / (beats[beat + 1] - beats[beat])
     return np.floor(position * grid + 0.5).astype(np.int64)
@@ -194,10 +195,10 @@ class LeftOut:
 def import_folder(
     folder: Path, *, progress: Callable[[int, int], None] | None = None, **options: Any
 ) -> tuple[dict[str, Score], list[LeftOut]]:
-    """The pieces of a folder and all below it, by id: their path in it without suffix, sorted.
+    """The pieces of a folder and all folders below it, sorted by id: the path without its suffix.
 
-    Files that cannot be read are left out, with the reason. `progress` is told how many files
-    of how many are done; `options` go to `from_midi`.
+    Files that cannot be read are left out, with the reason. `progress` is called with the number of
+    files done and of all files; `options` are those of `from_midi`.
     """
     if not folder.is_dir():
         raise MidiError(f"{folder} is no folder; give one with .mid or .midi files")

@@ -1,4 +1,4 @@
-"""Scores as objects of the MusPy library and back, without a file between."""
+"""Converts scores to objects of the MusPy library and back, without a file in between."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def to_muspy(score: Score) -> muspy.Music:
-    """The piece as a Music of one piano track; silence at its end has no place in one."""
+    """The piece as a Music of one piano track; a Music cannot hold silence at the end."""
     import muspy
 
     notes = [
@@ -30,7 +30,7 @@ def to_muspy(score: Score) -> muspy.Music:
 
 
 def from_muspy(music: muspy.Music, *, length: int | None = None) -> Score:
-    """The piece of a Music on its own resolution, without drums; it ends with its last note."""
+    """The piece of a Music at its resolution, without drums; it ends with its last note."""
     notes = [
         (note.time, note.duration, note.pitch, VELOCITY if note.velocity is None else note.velocity)
         for track in music.tracks

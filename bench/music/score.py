@@ -1,4 +1,4 @@
-"""The canonical piece: integer notes on a grid of steps. Everything in musicbench speaks it."""
+"""A piece of music as every part of musicbench uses it: integer notes on a grid of steps."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Roll = NDArray[np.bool_]  # (steps, KEYS)
 
 
 def _whole(name: str, numbers: ArrayLike) -> NDArray[np.int64]:
-    """The numbers as 64-bit integers; ValueError where that, or 32 bits, would change one."""
-    given = np.asarray(numbers)
-    if not given.size:
-        return np.zeros(given.shape, dtype=np.int64)
+    """The numbers as 64-bit integers; ValueError where one is not a whole number of 32 bits."""
+    array = np.asarray(numbers)
+    if not array.size:
+        return np.zeros(array.shape, dtype=np.int64)
     limit = np.iinfo(np.int32)
-    if given.dtype.kind not in "iuf" or not ((given >= limit.min) & (given <= limit.max)).all():
+    if array.dtype.kind not in "iuf" or not ((array >= limit.min) & (array <= limit.max)).all():
         raise ValueError(f"{name}: must be whole numbers of at most 32 bits")
-    whole = given.astype(np.int64)
-    if (whole != given).any():
+    whole = array.astype(np.int64)
+    if (whole != array).any():
         raise ValueError(f"{name}: must be whole numbers")
     return whole
 
@@ -39,8 +39,8 @@ def _whole(name: str, numbers: ArrayLike) -> NDArray[np.int64]:
 class Score:
     """Notes sorted by onset, then pitch, over `length` steps of 1/`grid` quarter each.
 
-    Construction checks every invariant and raises ValueError; `from_notes` makes a valid
-    piece out of any notes. The arrays are read-only.
+    The constructor checks every rule and raises ValueError; `from_notes` makes a valid piece of
+    any notes. The arrays are read-only.
     """
 
     onset: Ints  # (notes,) step at which a note begins
@@ -52,7 +52,9 @@ class Score:
 
     def __post_init__(self) -> None:
         for name in ("onset", "duration", "pitch", "velocity"):
-            array = _whole(name, getattr(self, name)).astype(np.int32)  # a copy: nobody else's
+            array = _whole(name, getattr(self, name)).astype(
+                np.int32
+            )  # a copy that nothing else refers to
             if array.ndim != 1 or len(array) != len(self.onset):
                 raise ValueError(f"{name}: expected {len(self.onset)} numbers in one row")
             array.flags.writeable = False
@@ -87,7 +89,7 @@ class Score:
         if overlap.any():
             raise ValueError(f"note {int(by_key[1:][overlap][0])}: overlaps one on the same key")
 
-    # -- making one ---------------------------------------------------------------------------
+    # -- making a piece -----------------------------------------------------------------------
 
     @classmethod
     def from_notes(
@@ -100,11 +102,11 @@ class Score:
         length: int | None = None,
         grid: int = GRID,
     ) -> Score:
-        """A valid piece from notes in any order.
+        """A valid piece of notes in any order.
 
-        Keys outside the piano and notes outside the piece are dropped, unisons merged (the
-        longest kept), a note is cut where its key is struck again or the piece ends. Without a
-        length the piece ends with the last of its notes.
+        Keys outside the piano and notes outside the piece are dropped. Of unisons the longest note
+        is kept. A note is cut where its key is struck again or the piece ends. Without a length the
+        piece ends with the last of its notes.
         """
         onset, duration = _whole("onset", onset), _whole("duration", duration)
         pitch = _whole("pitch", pitch)
@@ -114,7 +116,7 @@ class Score:
         limit = np.iinfo(np.int32).max if length is None else length
         keep = (pitch >= LOWEST) & (pitch <= HIGHEST) & (onset >= 0) & (onset < limit)
         onset, duration, pitch, velocity = (a[keep] for a in (onset, duration, pitch, velocity))
-        order = np.lexsort((-velocity, -duration, onset, pitch))  # of a unison the longest first
+        order = np.lexsort((-velocity, -duration, onset, pitch))  # the longest of a unison first
         onset, duration, pitch, velocity = (a[order] for a in (onset, duration, pitch, velocity))
         first = np.ones(len(onset), dtype=bool)
         first[1:] = (pitch[1:] != pitch[:-1]) | (onset[1:] != onset[:-1])
@@ -132,7 +134,7 @@ class Score:
     def from_rolls(
         cls, sounding: ArrayLike, onsets: ArrayLike | None = None, *, grid: int = GRID
     ) -> Score:
-        """The piece of a piano-roll (steps, 88). Without onsets a run of steps is one held note."""
+        """The piece of a piano-roll (steps, 88). Without onsets, consecutive steps are one note."""
         sounding = np.asarray(sounding, dtype=bool)
         if sounding.ndim != 2 or sounding.shape[1] != KEYS:
             raise ValueError(f"a piano-roll is (steps, {KEYS}), not {sounding.shape}")
@@ -158,7 +160,7 @@ class Score:
         none = np.zeros(0, dtype=np.int32)
         return cls(none, none, none, none, length, grid)
 
-    # -- looking at it ------------------------------------------------------------------------
+    # -- reading it ---------------------------------------------------------------------------
 
     def __len__(self) -> int:
         """The number of notes."""
@@ -200,16 +202,16 @@ class Score:
     def __repr__(self) -> str:
         return f"Score({len(self)} notes, {self.length} steps, {self.grid} per quarter)"
 
-    # -- changing it: always a new piece --------------------------------------------------------
+    # -- new pieces from it -------------------------------------------------------------------
 
     def transpose(self, semitones: int) -> Score:
-        """The piece shifted by semitones; ValueError when a note would leave the keyboard."""
+        """The piece transposed by semitones; ValueError when a note would leave the keyboard."""
         return Score(
             self.onset, self.duration, self.pitch + semitones, self.velocity, self.length, self.grid
         )
 
     def slice(self, start: int, stop: int) -> Score:
-        """Steps start..stop as a piece of their own; notes are cut at both ends."""
+        """The steps from start up to stop as a piece; notes are cut at both ends."""
         start, stop = max(0, start), min(stop, self.length)
         if stop <= start:
             return Score.silence(0, self.grid)
@@ -236,10 +238,10 @@ def concatenate(scores: Sequence[Score]) -> Score:
         raise ValueError(f"pieces on different grids cannot be joined: {sorted(grids)}")
     starts = np.cumsum([0] + [score.length for score in scores])
 
-    def join(name: str) -> Any:
+    def join(name: str) -> Ints:
         return np.concatenate([getattr(score, name) for score in scores])
 
-    onset = np.concatenate([score.onset + at for score, at in zip(scores, starts, strict=False)])
+    onset = np.concatenate([s.onset + start for s, start in zip(scores, starts, strict=False)])
     return Score(
         onset, join("duration"), join("pitch"), join("velocity"), int(starts[-1]), grids.pop()
     )

@@ -1,7 +1,7 @@
-"""The bytes of a Standard MIDI File (RP-001), read so that no content can crash or mislead.
+"""Parses Standard MIDI Files (RP-001) so that no content can crash it or give wrong notes.
 
-Parsers in C++ were measured to read beyond a truncated track, to wrap long times to negative
-ones and to keep a tempo of zero; here every length is checked before it is believed.
+C++ parsers that we tested read beyond a truncated track, wrapped long times to negative ones and
+kept a tempo of zero; here every length is checked before it is used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRUMS = 9  # the percussion channel, counted from 0
-MICROSECONDS = 500_000  # per quarter note until a file says otherwise: 120 to the minute
+MICROSECONDS = 500_000  # per quarter note until a file sets a tempo: 120 per minute
 
 _DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2}
 _NOTE_OFF, _NOTE_ON, _SYSEX, _ESCAPE, _META = 0x80, 0x90, 0xF0, 0xF7, 0xFF
@@ -24,18 +24,18 @@ Ticks = NDArray[np.int64]
 
 
 class MidiError(ValueError):
-    """A MIDI file that cannot be read or written: which, why, and what to do."""
+    """A MIDI file that cannot be read or written: which one, why, and what to do."""
 
 
 @dataclass(frozen=True)
 class MidiFile:
-    """What a file holds of notes, in ticks: `division` of them make a quarter note, or a second.
+    """The notes of a file, in ticks: `division` of them make a quarter note, or a second.
 
-    Drums are counted, not kept. A note never released is not kept either.
+    Drums are counted, but not kept. A note that is never released is not kept either.
     """
 
     division: float
-    in_seconds: bool  # SMPTE division: ticks per second, and no beats
+    in_seconds: bool  # SMPTE division: ticks per second, without beats
     onset: Ticks  # (notes,)
     end: Ticks  # (notes,)
     pitch: Ticks  # (notes,)
@@ -46,18 +46,18 @@ class MidiFile:
     markers: tuple[str, ...]
 
     def seconds(self, ticks: Ticks) -> NDArray[np.float64]:
-        """When the ticks fall, every tempo change honoured."""
+        """The times of the ticks in seconds, with every tempo change applied."""
         if self.in_seconds:
             return ticks / self.division
-        at = np.concatenate([[0], self.tempo_at])
+        starts = np.concatenate([[0], self.tempo_at])
         tempo = np.concatenate([[MICROSECONDS], self.tempo]) / 1e6 / self.division
-        begins = np.concatenate([[0.0], np.cumsum(np.diff(at) * tempo[:-1])])
-        segment = np.searchsorted(at, ticks, side="right") - 1
-        return np.asarray(begins[segment] + (ticks - at[segment]) * tempo[segment])
+        begins = np.concatenate([[0.0], np.cumsum(np.diff(starts) * tempo[:-1])])
+        segment = np.searchsorted(starts, ticks, side="right") - 1
+        return np.asarray(begins[segment] + (ticks - starts[segment]) * tempo[segment])
 
 
 def parse(data: bytes) -> MidiFile:
-    """The notes of a file of format 0 or 1; MidiError says what is wrong with any other."""
+    """The notes of a file of format 0 or 1; MidiError says what is wrong with any other file."""
     if not data:
         raise MidiError("the file is empty")
     if data[:4] != b"MThd":
@@ -74,13 +74,13 @@ def parse(data: bytes) -> MidiFile:
         raise MidiError(f"format 2: it holds {len(tracks)} separate pieces; save each on its own")
     if len(tracks) < announced:
         raise MidiError(
-            f"the file is truncated: it has {len(tracks)} of the {announced} tracks it announces"
+            f"the file is truncated: it has {len(tracks)} of the {announced} tracks in its header"
         )
     ticks, in_seconds = float(division), division >= 0x8000
     if in_seconds:
         frames = 0x100 - (division >> 8)
         if frames not in (24, 25, 29, 30):
-            raise MidiError(f"its division {division:#06x} is neither ticks nor film frames")
+            raise MidiError(f"its division {division:#06x} means neither ticks nor film frames")
         ticks = (30 / 1.001 if frames == 29 else frames) * (division & 0xFF)
     if not ticks:
         raise MidiError("a quarter note has 0 ticks in this file")
@@ -95,8 +95,8 @@ def parse(data: bytes) -> MidiFile:
         except IndexError:
             raise MidiError(f"track {number} breaks off in the middle of an event") from None
         except _BadByte as error:
-            where = start + error.position
-            raise MidiError(f"track {number}: {error.what}, at byte {where}") from None
+            position = start + error.position
+            raise MidiError(f"track {number}: {error.problem}, at byte {position}") from None
     tempi.sort(key=lambda tempo: tempo[0])
     onset, end, pitch, velocity = np.array(notes, dtype=np.int64).reshape(-1, 4).T
     tempo_at, tempo = np.array(tempi, dtype=np.int64).reshape(-1, 2).T
@@ -106,12 +106,12 @@ def parse(data: bytes) -> MidiFile:
 
 
 class _BadByte(Exception):
-    def __init__(self, what: str, position: int) -> None:
-        self.what, self.position = what, position
+    def __init__(self, problem: str, position: int) -> None:
+        self.problem, self.position = problem, position
 
 
 def _chunks(data: bytes, at: int) -> Iterator[tuple[int, int]]:
-    """Where the content of each track chunk begins and ends; other chunks are passed over."""
+    """The first byte of each track chunk's content, and the end; other chunks are skipped."""
     while at + 8 <= len(data):
         kind, start = data[at : at + 4], at + 8
         at = start + int.from_bytes(data[at + 4 : start], "big")
@@ -127,16 +127,16 @@ def _read_track(
     tempi: list[tuple[int, int]],
     markers: list[str],
 ) -> int:
-    """Add a track's events to the lists; the number of its drum notes.
+    """Append a track's events to the lists, and return the number of its drum notes.
 
-    A release ends the oldest note still held on its key and channel. Reading beyond the track is
-    an IndexError.
+    A release ends the oldest note that is held on its key and channel. Reading beyond the track
+    raises IndexError.
     """
     held: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by channel and key
     at = now = status = drums = 0
     size = len(track)
 
-    def number() -> int:  # of variable length: 7 bits a byte, at most 4 bytes
+    def number() -> int:  # in variable-length form: 7 bits per byte, at most 4 bytes
         nonlocal at
         value = 0
         for _ in range(4):

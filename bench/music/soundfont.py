@@ -1,7 +1,7 @@
-"""The piano of a SoundFont 2 file, as much of the format as it takes to play it in tune.
+"""Reads the piano of a SoundFont 2 file: the part of the format that is needed to play it in tune.
 
-symusic's synthesiser plays this file with wrong pitches: it leaves out the root keys and tunings
-of instrument zones (generators 51, 52 and 58 of the SoundFont 2.04 specification).
+symusic's synthesiser plays this file at wrong pitches: it ignores the root keys and tunings of
+instrument zones (generators 51, 52 and 58 of the SoundFont 2.04 specification).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,20 +29,23 @@ _TABLES = {
         *[("rate", "<u4"), ("key", "u1"), ("correction", "i1"), ("link", "<u2"), ("type", "<u2")],
     ],
 }
-# Generators, section 8.1.2; those that a zone does not give are 0, or as in _DEFAULTS.
+# Generators, section 8.1.2; those that a zone does not set are 0, or as in _DEFAULTS.
 _FILTER, _ENV_TO_FILTER, _INSTRUMENT, _KEYS, _VELOCITIES, _SAMPLE = 8, 11, 41, 43, 44, 53
 _HOLD, _DECAY, _SUSTAIN, _RELEASE = 35, 36, 37, 38  # of the volume's envelope
 _ATTENUATION, _COARSE, _FINE, _ROOT = 48, 51, 52, 58
 _DEFAULTS = {_FILTER: 13500, _HOLD: -12000, _DECAY: -12000, _RELEASE: -12000, _ROOT: -1}
 
 
+Records = NDArray[np.void]  # rows of a table
+
+
 class AudioError(RuntimeError):
-    """Something that cannot be made audible: what, why, and what to do."""
+    """Something that cannot be rendered or encoded: what, why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """How one key sounds: a recording, read in a loop at some speed, filtered and faded."""
+    """How a key sounds: a recording, played in a loop at some speed, filtered and faded."""
 
     wave: NDArray[np.float64]
     loop: tuple[int, int]  # frames of `wave`
@@ -56,7 +58,7 @@ class Voice:
 
 
 def soundfont() -> Path:
-    """The soundfont that pretty_midi brings along: TimGM6mb by Tim Brechbill, GPL-2."""
+    """The soundfont that comes with pretty_midi: TimGM6mb by Tim Brechbill, GPL-2."""
     from importlib.util import find_spec
 
     package = find_spec("pretty_midi")
@@ -64,7 +66,7 @@ def soundfont() -> Path:
     if file is None or not file.is_file():
         raise AudioError(
             f"the soundfont {_FILE} of the package pretty_midi is missing; "
-            "`pip install --force-reinstall pretty_midi` brings it back"
+            "`pip install --force-reinstall pretty_midi` restores it"
         )
     return file
 
@@ -112,7 +114,9 @@ def _chunks(data: bytes) -> Iterator[tuple[str, bytes]]:
             at += 8 + size + size % 2
 
 
-def _zones(table: dict[str, Any], level: str, owners: Any, index: int) -> Iterator[dict[int, int]]:
+def _zones(
+    table: dict[str, Records], level: str, owners: Records, index: int
+) -> Iterator[dict[int, int]]:
     """The generators of each zone of a preset (p) or instrument (i)."""
     bags, generators = table[f"{level}bag"]["gen"], table[f"{level}gen"]
     for bag in range(owners["bag"][index], owners["bag"][index + 1]):
@@ -124,7 +128,7 @@ def _within(value: int, span: int | None) -> bool:
     return span is None or span & 0xFF <= value <= span >> 8 & 0xFF
 
 
-def _voice(key: int, zone: dict[int, int], sample: Any, recorded: NDArray[np.int16]) -> Voice:
+def _voice(key: int, zone: dict[int, int], sample: np.void, recorded: NDArray[np.int16]) -> Voice:
     def seconds(kind: int) -> float:  # from time cents
         return float(2 ** (_amount(zone, kind) / 1200))
 
@@ -133,7 +137,7 @@ def _voice(key: int, zone: dict[int, int], sample: Any, recorded: NDArray[np.int
     root = root if root >= 0 else int(sample["key"])
     cents = 100 * (key - root + _amount(zone, _COARSE)) + _amount(zone, _FINE)
     cents += int(sample["correction"])
-    # The filter's envelope starts open and closes within seconds: it is left open.
+    # The filter's envelope starts open and closes within seconds; here it stays open.
     cutoff = 8.176 * 2 ** ((_amount(zone, _FILTER) + _amount(zone, _ENV_TO_FILTER)) / 1200)
     return Voice(
         wave=recorded[start : loop_end + 1] / 2**15,

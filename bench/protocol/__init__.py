@@ -1,1 +1,1 @@
-"""What is asked of every system, and the statistics of the answers."""
+"""The protocol every system is measured by: prompts, likelihood, metrics' validity, statistics."""

@@ -1,7 +1,7 @@
-"""Real music made worse in known ways, little by little: what metrics are tested on.
+"""Real music made worse in known ways, step by step: what metrics are tested on.
 
-Every ladder takes real excerpts and a level, and gives as many pieces of the same length. The same
-generator gives the same pieces.
+A ladder takes real excerpts and a level, and gives as many pieces of the same length. The same
+random numbers give the same pieces.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Pieces = Sequence[Score]
 
 @dataclass(frozen=True)
 class Material:
-    """What corruptions are made of."""
+    """The music from which corrupted pieces are made."""
 
-    real: Pieces  # excerpts to corrupt, in an order that means nothing
+    real: Pieces  # excerpts to corrupt, in an order without meaning
     train: Pieces  # whole training pieces
     copies: Pieces  # training excerpts as long as the real ones
     bar: int
@@ -33,7 +33,7 @@ Corruption = Callable[[Material, float, np.random.Generator], list[Score]]
 
 @dataclass(frozen=True)
 class Ladder:
-    """A corruption and its levels, from hardly any to the worst."""
+    """A corruption and its levels, from the weakest to the strongest."""
 
     name: str
     levels: tuple[float, ...]
@@ -41,12 +41,12 @@ class Ladder:
 
 
 def each(change: Callable[[Score, float, np.random.Generator], Score]) -> Corruption:
-    """The corruption that changes every piece on its own."""
+    """The corruption that makes this change to each piece by itself."""
     return lambda material, level, rng: [change(piece, level, rng) for piece in material.real]
 
 
 def pitch_jitter(score: Score, share: float, rng: np.random.Generator) -> Score:
-    """So many notes moved by one to six semitones, up or down."""
+    """That share of the notes moved by one to six semitones, up or down."""
     hit = rng.random(len(score)) < share
     moved = score.pitch + rng.integers(1, 7, len(score)) * rng.choice([-1, 1], len(score))
     pitch = np.where(hit, np.clip(moved, LOWEST, HIGHEST), score.pitch)
@@ -54,7 +54,7 @@ def pitch_jitter(score: Score, share: float, rng: np.random.Generator) -> Score:
 
 
 def onset_jitter(score: Score, share: float, rng: np.random.Generator) -> Score:
-    """So many notes moved by one or two steps, earlier or later."""
+    """That share of the notes moved by one or two steps, earlier or later."""
     hit = rng.random(len(score)) < share
     moved = score.onset + rng.integers(1, 3, len(score)) * rng.choice([-1, 1], len(score))
     onset = np.where(hit, np.clip(moved, 0, score.length - 1), score.onset)
@@ -62,7 +62,7 @@ def onset_jitter(score: Score, share: float, rng: np.random.Generator) -> Score:
 
 
 def dropped_notes(score: Score, share: float, rng: np.random.Generator) -> Score:
-    """So many notes left out."""
+    """That share of the notes left out."""
     keep = rng.random(len(score)) >= share
     return Score.from_notes(
         score.onset[keep],
@@ -75,7 +75,7 @@ def dropped_notes(score: Score, share: float, rng: np.random.Generator) -> Score
 
 
 def added_notes(score: Score, share: float, rng: np.random.Generator) -> Score:
-    """So many notes more, as long as others, of any pitch and at any step within the piece's."""
+    """That share of notes added: at any step, within the piece's range, as long as others."""
     count = int(rng.binomial(len(score), share)) if len(score) else 0
     if not count:
         return score
@@ -92,49 +92,49 @@ def added_notes(score: Score, share: float, rng: np.random.Generator) -> Score:
 
 
 def shortened_notes(score: Score, share: float, rng: np.random.Generator) -> Score:
-    """So many notes cut to a single step."""
+    """That share of the notes cut to a single step."""
     hit = rng.random(len(score)) < share
     return rebuilt(score, duration=np.where(hit, 1, score.duration))
 
 
 def transposition(score: Score, semitones: float, rng: np.random.Generator) -> Score:
-    """All notes higher by so many semitones; what leaves the keyboard is lost."""
+    """All notes moved up by that many semitones; those that leave the keyboard are lost."""
     return rebuilt(score, pitch=score.pitch + int(semitones))
 
 
 def rebuilt(score: Score, **changed: NDArray[Any]) -> Score:
-    """The piece with some of its arrays changed."""
+    """The piece with some of its arrays replaced."""
     arrays = {name: getattr(score, name) for name in ("onset", "duration", "pitch", "velocity")}
     return Score.from_notes(**(arrays | changed), length=score.length, grid=score.grid)
 
 
 def bar_shuffle(material: Material, share: float, rng: np.random.Generator) -> list[Score]:
-    """So many bars exchanged with bars of other pieces."""
+    """That share of the bars exchanged with each other, across pieces."""
     bar = material.bar
     bars = [
         [piece.slice(start, start + bar) for start in range(0, piece.length, bar)]
         for piece in material.real
     ]
     places = [
-        (i, k) for i, one in enumerate(bars) for k, part in enumerate(one) if part.length == bar
+        (i, k) for i, parts in enumerate(bars) for k, part in enumerate(parts) if part.length == bar
     ]
     chosen = [place for place in places if rng.random() < share]
     source = [chosen[i] for i in rng.permutation(len(chosen))]
     moved = [bars[i][k] for i, k in source]
     for (i, k), part in zip(chosen, moved, strict=True):
         bars[i][k] = part
-    return [concatenate(one) for one in bars]
+    return [concatenate(parts) for parts in bars]
 
 
 def collapse(material: Material, share: float, rng: np.random.Generator) -> list[Score]:
-    """Few different pieces, over and over: that share of them is lost."""
+    """The pieces with that share of them replaced by repetitions of the others."""
     count = len(material.real)
     left = max(1, round(count * (1 - share)))
     return [material.real[i % left] for i in range(count)]
 
 
 def training_copies(material: Material, share: float, rng: np.random.Generator) -> list[Score]:
-    """So many pieces that are training music, note for note."""
+    """The pieces with that share of them replaced by training music, note for note."""
     count = len(material.real)
     copied = round(count * share)
     chosen = rng.permutation(len(material.copies))[:copied]
@@ -160,7 +160,7 @@ LADDERS = (
 
 
 def sets(material: Material, seed: int) -> dict[str, list[Score]]:
-    """Pieces that are no music in a known way, and some that are."""
+    """Sets of pieces by name: real music, and several kinds of pieces that are not."""
     rng = np.random.default_rng(seed)
     real, steps, grid = material.real, material.real[0].length, material.real[0].grid
     chord = Score.from_notes([0] * 4, [steps] * 4, [48, 55, 64, 72], length=steps, grid=grid)
@@ -177,7 +177,7 @@ def sets(material: Material, seed: int) -> dict[str, list[Score]]:
 
 
 def noise(material: Material, rng: np.random.Generator) -> list[Score]:
-    """Every key of every step on its own, as often as in training."""
+    """At every step each key sounds independently, as often as in training."""
     rolls = [piece.sounding() for piece in material.train]
     rates = sum(roll.sum(axis=0) for roll in rolls) / max(1, sum(len(roll) for roll in rolls))
     return [
@@ -187,7 +187,7 @@ def noise(material: Material, rng: np.random.Generator) -> list[Score]:
 
 
 def markov(material: Material, rng: np.random.Generator) -> list[Score]:
-    """Each step's chord, as often as it follows the chord before it at that place of the bar."""
+    """Chord after chord, as often as in training one follows the other at that step of the bar."""
     rolls = [(piece.sounding(), piece.onsets()) for piece in material.train]
     follows: dict[tuple[int, bytes], list[tuple[int, int]]] = {}
     anywhere: list[list[tuple[int, int]]] = [[] for _ in range(material.bar)]
@@ -202,9 +202,9 @@ def markov(material: Material, rng: np.random.Generator) -> list[Score]:
         path = []
         options = anywhere[0]
         for step in range(piece.length):
-            number, at = options[int(rng.integers(len(options)))]
-            path.append((rolls[number][0][at], rolls[number][1][at]))
-            key = (step % material.bar, rolls[number][0][at].tobytes())
+            number, source = options[int(rng.integers(len(options)))]
+            path.append((rolls[number][0][source], rolls[number][1][source]))
+            key = (step % material.bar, rolls[number][0][source].tobytes())
             options = follows.get(key) or anywhere[(step + 1) % material.bar]
         sounding, onsets = (np.array(part) for part in zip(*path, strict=True))
         pieces.append(Score.from_rolls(sounding, onsets, grid=piece.grid))

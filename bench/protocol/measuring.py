@@ -1,4 +1,4 @@
-"""One metric asked about one set of samples."""
+"""Runs a metric on a set of samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.protocol.statistics import mean_draws
 
 
 def measure(metric: Metric, compared: Reference, samples: Sequence[Score]) -> Measurement:
-    """What the metric says; a metric that breaks gives a reason instead of ending the job."""
+    """The metric's result; a metric that raises gives a reason and does not end the job."""
     try:
         metric.prepare(compared)
         return metric.score(samples)
@@ -20,8 +20,8 @@ def measure(metric: Metric, compared: Reference, samples: Sequence[Score]) -> Me
         return Measurement(None, reason=f"the metric failed: {type(error).__name__}: {error}")
 
 
-def draws_of(found: Measurement) -> Floats | None:
+def draws_of(measurement: Measurement) -> Floats | None:
     """The value on each resample of the pieces; none where the metric gives nothing to resample."""
-    if found.value is None or found.draws is not None:
-        return found.draws
-    return mean_draws(found.per_piece) if found.per_piece is not None else None
+    if measurement.value is None or measurement.draws is not None:
+        return measurement.draws
+    return mean_draws(measurement.per_piece) if measurement.per_piece is not None else None

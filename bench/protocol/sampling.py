@@ -23,12 +23,12 @@ class Protocol(BaseModel):
     steps: int  # per sample
     prompt: int  # steps of the prompt: one bar
     unprompted: bool = False
-    test_pieces: int | None = None  # how many give the likelihood; none: the whole test split
+    test_pieces: int | None = None  # for the likelihood; none: the whole test split
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One bar of a validation piece, and how the composer went on."""
+    """One bar of a validation piece, and what follows it there."""
 
     piece: str
     start: int
@@ -44,7 +44,7 @@ def _halves(dataset: Dataset) -> tuple[list[str], list[str]]:
 
 
 def _places(score: Score, bar: int, length: int) -> list[int]:
-    """The bars at which an excerpt of that length may begin, far apart ones first."""
+    """The bar lines at which an excerpt of that length may begin, the farthest apart first."""
     starts = list(range(0, score.length - length + 1, bar))
     spread, gap = [], len(starts)
     taken: set[int] = set()
@@ -65,7 +65,7 @@ def prompts(dataset: Dataset, protocol: Protocol) -> list[Prompt]:
     pieces, _ = _halves(dataset)
     length = protocol.prompt + protocol.steps
     places = {piece: _places(dataset.pieces[piece], dataset.bar, length) for piece in pieces}
-    found: list[Prompt] = []
+    chosen: list[Prompt] = []
     for turn in range(max((len(starts) for starts in places.values()), default=0)):
         for piece in pieces:
             if turn >= len(places[piece]):
@@ -74,24 +74,24 @@ def prompts(dataset: Dataset, protocol: Protocol) -> list[Prompt]:
             middle = start + protocol.prompt
             score = dataset.pieces[piece].slice(start, middle)
             if not len(score):
-                continue  # a bar of silence prompts nothing
+                continue  # a bar of silence is no prompt
             continuation = dataset.pieces[piece].slice(middle, middle + protocol.steps)
             if protocol.unprompted:
                 score = Score.silence(0, dataset.grid)
-            found.append(Prompt(piece, start, score, continuation))
-            if len(found) == protocol.samples:
-                return found
+            chosen.append(Prompt(piece, start, score, continuation))
+            if len(chosen) == protocol.samples:
+                return chosen
     raise BenchError(
-        f"{dataset.name} can give {len(found)} prompts with {protocol.steps} steps after them, not"
+        f"{dataset.name} can give {len(chosen)} prompts with {protocol.steps} steps after them, not"
         f" {protocol.samples}. Ask for fewer (--samples) or shorter ones (--steps)."
     )
 
 
 def excerpts(pieces: Sequence[Score], protocol: Protocol) -> list[Score]:
-    """The pieces cut into excerpts of the samples' length, as a continuation would be.
+    """The pieces cut into excerpts of the samples' length, in the way continuations are cut.
 
-    The first bar is left out, as a prompt would take it: an upbeat's rests before the first note
-    occur in no continuation. What is shorter than a sample is left out too.
+    The first bar is left out, as if it were the prompt: the rests before an upbeat occur in no
+    continuation. What is shorter than a sample is left out too.
     """
     bar, steps = protocol.prompt, protocol.steps
     stride = -(-steps // bar) * bar
@@ -103,7 +103,7 @@ def excerpts(pieces: Sequence[Score], protocol: Protocol) -> list[Score]:
 
 
 def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) -> Reference:
-    """What metrics may compare the samples with; the test split enters only as excerpts."""
+    """The music that metrics compare the samples with; of test pieces they get excerpts only."""
     _, kept = _halves(dataset)
     test = {piece: excerpts([dataset.pieces[piece]], protocol) for piece in dataset.test}
     if not any(test.values()):
@@ -125,16 +125,18 @@ def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) ->
 
 
 def test_pieces(dataset: Dataset, protocol: Protocol) -> list[Score]:
-    """The test pieces whose likelihood is asked for."""
+    """The test pieces whose likelihood is measured."""
     return dataset.split("test")[: protocol.test_pieces]
 
 
 def check_samples(samples: object, protocol: Protocol, grid: int) -> list[Score]:
-    """The samples, if they keep the protocol; BenchError says which one does not and how."""
+    """The samples, if they follow the protocol; BenchError says which one does not, and how."""
     if not isinstance(samples, list) or not all(isinstance(score, Score) for score in samples):
-        raise BenchError("sample() must return a list of Score.")
+        raise BenchError("sample() must return a list of Score, one per prompt.")
     if len(samples) != protocol.samples:
-        raise BenchError(f"{len(samples)} samples came back for {protocol.samples} prompts.")
+        raise BenchError(
+            f"sample() returned {len(samples)} samples for {protocol.samples} prompts."
+        )
     for number, score in enumerate(samples):
         if score.length != protocol.steps or score.grid != grid:
             raise BenchError(

@@ -1,8 +1,9 @@
-"""Whether a metric deserves belief: it must get worse as music is made worse, and know its signs.
+"""Whether a metric can be trusted: it must get worse as music is made worse.
 
-A metric may state what must hold of it in `required`, a tuple of comparisons over the sets of
-`bench.protocol.corruptions.sets`, such as "human >= markov > noise"; NAME.DETAIL is a figure of the details.
-`>=` and `<=` leave room for one null standard deviation: how much the value varies by chance.
+A metric may list in `required` what must hold of it: comparisons over the sets of
+`bench.protocol.corruptions.sets`, such as "human >= markov > noise"; NAME.DETAIL is a figure of the
+details. `>=` and `<=` leave room for one null standard deviation: how much the value varies by
+chance.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,29 +27,33 @@ from bench.errors import BenchError
 from bench.music import Score
 from bench.protocol.corruptions import LADDERS, Material, sets
 from bench.protocol.measuring import draws_of
+from bench.seeds import named_generator
 
 FILE = "validity.csv"  # beside the board
 BARS = 8  # of an excerpt
 MOST = 64  # excerpts on each side
-ENOUGH = 32  # so many come from as many pieces: excerpts of one piece are alike
+ENOUGH = 32  # excerpts; up to here one of each piece, as excerpts of one piece are alike
 DETECTED = 3.0  # null standard deviations
 RESAMPLED = 20  # times, where a metric gives no draws
 
 MEASURED = "every outcome is a number or has a reason"
 KNOWS = "human is better than noise, silence and chord"
 
+Kind = Literal["set", "ladder", "summary", "property"]
+Result = Measurement | str  # of a metric on some pieces; a text: the error that it raised
+
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a value, what a ladder says as a whole, or a property.
+    """One line of the table: a value, the summary of a ladder, or a property.
 
-    `deviation` is how much worse than real music (just different, for a metric without a
-    direction) in null standard deviations. `detected`: the first level with more than 3 of them.
+    `deviation` is how much worse than real music the value is (how different, for a metric without
+    a direction), in null standard deviations. `detected`: the first level with more than 3 of them.
     """
 
     metric: str
     version: int
-    kind: Literal["set", "ladder", "summary", "property"]
+    kind: Kind
     name: str
     level: float | None = None
     value: float | None = None
@@ -60,12 +66,12 @@ class Row:
 
 
 def material(dataset: Dataset) -> tuple[Material, Reference]:
-    """Held-out music in three parts: to be corrupted, to be compared with, and to tune on."""
-    held = sorted(
+    """Held-out music in three parts: to corrupt, to compare with, and to tune on."""
+    held_out = sorted(
         (*dataset.valid, *dataset.test), key=lambda piece: hashlib.sha256(piece.encode()).digest()
     )
     parts: tuple[list[str], ...] = ([], [], [])
-    for number, name in enumerate(held):
+    for number, name in enumerate(held_out):
         parts[(0, 1, 0, 1, 2)[number % 5]].append(name)
     real, test, tuning = (_excerpts(dataset, part) for part in parts)
     train = [piece for piece in dataset.split("train") if piece.length]
@@ -80,14 +86,14 @@ def material(dataset: Dataset) -> tuple[Material, Reference]:
         dataset.bar,
         BARS * dataset.bar,
         train,
-        [one.music for one in tuning],
-        [one.music for one in test],
-        [one.prompt for one in real],
-        [one.piece for one in test],
-        [one.piece for one in real],
+        [excerpt.music for excerpt in tuning],
+        [excerpt.music for excerpt in test],
+        [excerpt.prompt for excerpt in real],
+        [excerpt.piece for excerpt in test],
+        [excerpt.piece for excerpt in real],
     )
-    given = Material([one.music for one in real], train, [one.music for one in copies], dataset.bar)
-    return given, compared
+    music, copied = ([excerpt.music for excerpt in part] for part in (real, copies))
+    return Material(music, train, copied, dataset.bar), compared
 
 
 class _Excerpt(NamedTuple):
@@ -99,34 +105,37 @@ class _Excerpt(NamedTuple):
 
 
 def _excerpts(dataset: Dataset, names: Sequence[str]) -> list[_Excerpt]:
-    """Excerpts of the pieces: of each the first; further ones where they are few."""
+    """Excerpts of the pieces: the first of each, and further ones where they are few."""
     bar, steps = dataset.bar, BARS * dataset.bar
     pieces = {name: dataset.pieces[name] for name in names}
-    found: list[_Excerpt] = []
+    excerpts: list[_Excerpt] = []
     longest = max((piece.length for piece in pieces.values()), default=0)
     for start in range(bar, longest - steps + 1, steps):
-        if len(found) >= ENOUGH:
+        if len(excerpts) >= ENOUGH:
             break
-        found += [
+        excerpts += [
             _Excerpt(name, piece.slice(start - bar, start), piece.slice(start, start + steps))
             for name, piece in pieces.items()
             if piece.length >= start + steps
         ]
-    return found[:MOST]
+    return excerpts[:MOST]
 
 
 def validate(
     dataset: Dataset,
     metrics: Mapping[str, type[Metric]],
     seed: int = 0,
-    say: Callable[[str], None] = lambda _: None,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> list[Row]:
-    """The rows of all metrics on one data set; the same seed gives the same rows."""
-    given, compared = material(dataset)
+    """The rows of all metrics on one data set; the same seed gives the same rows.
+
+    `on_step` is called with the name of each set and ladder as its turn comes.
+    """
+    music, compared = material(dataset)
     prepared = {name: cls() for name, cls in metrics.items()}
     failed: dict[str, str] = {}
 
-    def outcome(name: str, pieces: Sequence[Score]) -> Measurement | str:
+    def result_of(name: str, pieces: Sequence[Score]) -> Result:
         if name in failed:
             return failed[name]
         try:
@@ -137,35 +146,35 @@ def validate(
     for name, metric in prepared.items():
         try:
             metric.prepare(compared)
-        except Exception as error:  # noqa: BLE001 - the same
+        except Exception as error:  # noqa: BLE001 - a user's metric may raise anything
             failed[name] = f"prepare: {type(error).__name__}: {error}"
 
-    # Set by set, so that metrics which share a computation find it still there.
-    found: dict[str, dict[str, Measurement | str]] = {name: {} for name in metrics}
-    for title, pieces in sets(given, seed).items():
-        say(title)
+    # Set by set, so that metrics which share a computation find its result in the cache.
+    on_sets: dict[str, dict[str, Result]] = {name: {} for name in metrics}
+    for title, pieces in sets(music, seed).items():
+        on_step(title)
         for name in metrics:
-            found[name][title] = outcome(name, pieces)
-    climbed: dict[str, dict[str, list[Measurement | str]]] = {name: {} for name in metrics}
+            on_sets[name][title] = result_of(name, pieces)
+    on_ladders: dict[str, dict[str, list[Result]]] = {name: {} for name in metrics}
     for ladder in LADDERS:
-        say(ladder.name)
+        on_step(ladder.name)
         for number, level in enumerate(ladder.levels):
-            rng = np.random.default_rng([seed, len(ladder.name), number])
-            pieces = ladder.corrupt(given, level, rng)
+            rng = named_generator(seed, ladder.name, number)
+            pieces = ladder.corrupt(music, level, rng)
             for name in metrics:
-                climbed[name].setdefault(ladder.name, []).append(outcome(name, pieces))
+                on_ladders[name].setdefault(ladder.name, []).append(result_of(name, pieces))
     rows = []
     for name, cls in metrics.items():
-        human = found[name]["human"]
-        spread = _null(human, given.real, lambda pieces, n=name: outcome(n, pieces), seed)  # type: ignore[misc]
-        rows += _rows(cls, found[name], climbed[name], spread)
+        human = on_sets[name]["human"]
+        spread = _null(human, music.real, partial(result_of, name), seed)
+        rows += _rows(cls, on_sets[name], on_ladders[name], spread)
     return [replace(row, dataset=dataset.name) for row in rows]
 
 
 def _null(
-    human: Measurement | str,
+    human: Result,
     real: Sequence[Score],
-    outcome: Callable[[Sequence[Score]], Measurement | str],
+    result_of: Callable[[Sequence[Score]], Result],
     seed: int,
 ) -> float:
     """The standard deviation of the value over resamples of real music."""
@@ -174,22 +183,24 @@ def _null(
     draws: Floats | None = draws_of(human)
     if draws is None:
         rng = np.random.default_rng(seed)
-        again = (
-            outcome([real[i] for i in rng.integers(len(real), size=len(real))])
+        results = (
+            result_of([real[i] for i in rng.integers(len(real), size=len(real))])
             for _ in range(RESAMPLED)
         )
-        draws = np.array([a.value for a in again if not isinstance(a, str) and a.value is not None])
+        draws = np.array(
+            [r.value for r in results if not isinstance(r, str) and r.value is not None]
+        )
     return float(np.std(draws)) if len(draws) else 0.0
 
 
 def _rows(
     cls: type[Metric],
-    found: Mapping[str, Measurement | str],
-    climbed: Mapping[str, Sequence[Measurement | str]],
+    on_sets: Mapping[str, Result],
+    on_ladders: Mapping[str, Sequence[Result]],
     spread: float,
 ) -> list[Row]:
-    """Everything about one metric."""
-    human = found["human"]
+    """All rows of one metric."""
+    human = on_sets["human"]
     clean = None if isinstance(human, str) else human.value
 
     def deviation(value: float | None) -> float | None:
@@ -197,47 +208,50 @@ def _rows(
             return None
         worse = {"higher": clean - value, "lower": value - clean, "none": abs(value - clean)}
         amount = worse[cls.direction]
-        least = 1e-6 * max(1.0, abs(clean))  # what is not chance, where nothing is left to chance
+        least = 1e-6 * max(1.0, abs(clean))  # the unit for a metric that does not vary by chance
         return 0.0 if abs(amount) < least / 1000 else float(amount / max(spread, least))
 
-    def row(kind: Any, title: str, one: Measurement | str, level: float | None = None) -> Row:
-        value, note = (None, one) if isinstance(one, str) else (one.value, one.reason)
+    def row(kind: Kind, title: str, result: Result, level: float | None = None) -> Row:
+        value, note = (None, result) if isinstance(result, str) else (result.value, result.reason)
         value = None if value is None else float(value)
         return Row(cls.name, cls.version, kind, title, level, value, deviation(value), note=note)
 
-    rows = [row("set", title, one) for title, one in found.items()]
+    rows = [row("set", title, result) for title, result in on_sets.items()]
     for ladder in LADDERS:
         steps = [
-            row("ladder", ladder.name, one, level)
-            for level, one in zip(ladder.levels, climbed[ladder.name], strict=True)
+            row("ladder", ladder.name, result, level)
+            for level, result in zip(ladder.levels, on_ladders[ladder.name], strict=True)
         ]
         rows += steps
         rows.append(_summary(cls, ladder.name, steps))
-    broken = [title for title, one in found.items() if isinstance(one, str)]
-    broken += [title for title, ones in climbed.items() if any(isinstance(o, str) for o in ones)]
-    judged = [(MEASURED, not broken, f"it failed on {', '.join(broken)}" if broken else "")]
+    broken = [title for title, result in on_sets.items() if isinstance(result, str)]
+    broken += [
+        title
+        for title, results in on_ladders.items()
+        if any(isinstance(result, str) for result in results)
+    ]
+    properties = [(MEASURED, not broken, f"it failed on {', '.join(broken)}" if broken else "")]
     if cls.headline:
-        worse = {title: deviation(_figure(found, title)) for title in ("noise", "silence", "chord")}
-        holds = all(amount is not None and amount > 0 for amount in worse.values())
-        judged.append((KNOWS, holds, ""))
+        worse = [deviation(_term(on_sets, title)) for title in ("noise", "silence", "chord")]
+        properties.append((KNOWS, all(amount is not None and amount > 0 for amount in worse), ""))
     for statement in getattr(cls, "required", ()):
-        judged.append((statement, *_judge(statement, found, spread)))
+        properties.append((statement, *_judge(statement, on_sets, spread)))
     rows += [
         Row(cls.name, cls.version, "property", statement, holds=holds, note=note)
-        for statement, holds, note in judged
+        for statement, holds, note in properties
     ]
     return rows
 
 
 def _summary(cls: type[Metric], name: str, steps: Sequence[Row]) -> Row:
-    """What a ladder says as a whole: levels without a value are left out, no corruption is in."""
+    """The summary of a ladder: its levels that have a value, after level 0 with deviation 0."""
     from scipy.stats import spearmanr
 
-    there = [(step.level, step.deviation) for step in steps if step.deviation is not None]
-    worse = [0.0, *(round(amount, 6) for _, amount in there)]  # rounding noise is no climb
+    defined = [(step.level, step.deviation) for step in steps if step.deviation is not None]
+    worse = [0.0, *(round(amount, 6) for _, amount in defined)]  # rounding noise is no change
     varies = len(set(worse)) > 1
     monotone = float(spearmanr(range(len(worse)), worse).statistic) if varies else None
-    detected = next((level for level, amount in there if amount > DETECTED), None)
+    detected = next((level for level, amount in defined if amount > DETECTED), None)
     return Row(cls.name, cls.version, "summary", name, monotone=monotone, detected=detected)
 
 
@@ -249,52 +263,51 @@ _COMPARE: dict[str, Callable[[float, float, float], bool]] = {
 }
 
 
-def _figure(found: Mapping[str, Measurement | str], term: str) -> float | None:
-    """The number that a term of a statement stands for; none where there is none."""
+def _term(on_sets: Mapping[str, Result], term: str) -> float | None:
+    """The value of a term of a statement; none where it has none."""
     name, _, detail = term.partition(".")
-    if name not in found:
+    if name not in on_sets:
         try:
             return float(term)
         except ValueError:
             raise BenchError(
-                f"required: '{term}' is no number and none of {', '.join(found)}."
+                f"required: '{term}' is neither a number nor one of {', '.join(on_sets)}."
             ) from None
-    one = found[name]
-    if isinstance(one, str):
+    result = on_sets[name]
+    if isinstance(result, str):
         return None
-    return one.detail.get(detail) if detail else one.value
+    return result.detail.get(detail) if detail else result.value
 
 
-def _judge(
-    statement: str, found: Mapping[str, Measurement | str], spread: float
-) -> tuple[bool, str]:
-    """Whether a chain of comparisons holds, and the figures it was judged by."""
-    terms = re.split(r"\s*(>=|<=|>|<)\s*", statement.strip())
-    figures = [_figure(found, term) for term in terms[::2]]
-    said = ", ".join(
-        f"{term} {figure:.4g}" if figure is not None else f"{term} has no value"
-        for term, figure in zip(terms[::2], figures, strict=True)
-        if term.partition(".")[0] in found
+def _judge(statement: str, on_sets: Mapping[str, Result], spread: float) -> tuple[bool, str]:
+    """Whether a chain of comparisons holds, and the values that were compared."""
+    parts = re.split(r"\s*(>=|<=|>|<)\s*", statement.strip())
+    terms, signs = parts[::2], parts[1::2]
+    values = [_term(on_sets, term) for term in terms]
+    note = ", ".join(
+        f"{term} {value:.4g}" if value is not None else f"{term} has no value"
+        for term, value in zip(terms, values, strict=True)
+        if term.partition(".")[0] in on_sets
     )
     holds = all(
         a is not None and b is not None and _COMPARE[sign](a, b, spread)
-        for a, sign, b in zip(figures[:-1], terms[1::2], figures[1:], strict=True)
+        for a, sign, b in zip(values[:-1], signs, values[1:], strict=True)
     )
-    return holds, said
+    return holds, note
 
 
 def validated(metric: str, rows: Iterable[Row]) -> bool:
-    """Whether the metric was put to the test and has every property required of it."""
-    judged = [row for row in rows if row.metric == metric and row.kind == "property"]
-    return bool(judged) and all(row.holds for row in judged)
+    """Whether the metric was tested and has every property required of it."""
+    properties = [row for row in rows if row.metric == metric and row.kind == "property"]
+    return bool(properties) and all(row.holds for row in properties)
 
 
 def lost(board: Path) -> set[str]:
-    """The metrics that lost a required property, says the table beside a board, if there is one."""
+    """The metrics without a required property, by the table beside a board, if there is one."""
     try:
         rows = read_csv(board.with_name(FILE))
     except (BenchError, UnicodeDecodeError):
-        return set()  # none was made, or by another version
+        return set()  # there is none, or another version wrote it
     return {row.metric for row in rows if row.kind == "property" and not row.holds}
 
 
@@ -302,9 +315,9 @@ def lost(board: Path) -> set[str]:
 
 
 def to_csv(rows: Iterable[Row]) -> str:
-    """The rows as CSV; an empty cell for none, six significant digits."""
+    """The rows as CSV: an empty cell for none, six significant digits."""
 
-    def text(value: Any) -> str:
+    def text(value: str | float | None) -> str:
         if value is None:
             return ""
         if isinstance(value, bool):
@@ -319,34 +332,36 @@ def to_csv(rows: Iterable[Row]) -> str:
 
 
 def read_csv(path: Path) -> list[Row]:
-    """The rows of a file that `to_csv` made; BenchError says what is wrong with another."""
+    """The rows of a file that `to_csv` made; BenchError says what is wrong with any other file."""
     try:
         table = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     except OSError as error:
         raise BenchError(f"{path} cannot be read: {error.strerror}.") from None
-    texts = {"metric", "kind", "name", "note", "dataset"}
     rows = []
     for number, cells in enumerate(table, start=2):
         try:
-            values: dict[str, Any] = {}
-            for name, cell in cells.items():
-                if name == "holds":
-                    values[name] = None if cell == "" else cell == "true"
-                elif name in texts or name == "version":
-                    values[name] = cell if name in texts else int(cell)
-                else:
-                    values[name] = float(cell) if cell else None
-            rows.append(Row(**values))
+            rows.append(Row(**{name: _value(name, cell) for name, cell in cells.items()}))
         except (TypeError, ValueError) as error:
             raise BenchError(f"{path}, line {number}: {error}.") from None
     return rows
 
 
-def figure(rows: Sequence[Row], path: Path) -> None:
-    """Draw what every metric sees of every ladder, as a picture at `path`.
+def _value(column: str, cell: str) -> Any:
+    """The value of a cell of the table."""
+    if column in ("metric", "kind", "name", "note", "dataset"):
+        return cell
+    if column == "version":
+        return int(cell)
+    if column == "holds":
+        return None if cell == "" else cell == "true"
+    return float(cell) if cell else None
 
-    Colour is how steadily the metric gets worse with the level, the figure in a cell the first
-    level that it notices.
+
+def figure(rows: Sequence[Row], path: Path) -> None:
+    """Draw what every metric notices of every ladder, as a picture at `path`.
+
+    The colour shows how steadily the metric gets worse with the level, the number in a cell the
+    first level that it notices.
     """
     import matplotlib as mpl
 
@@ -362,9 +377,9 @@ def figure(rows: Sequence[Row], path: Path) -> None:
     colour = np.full((len(names), len(ladders)), np.nan)
     words = np.full(colour.shape, "", dtype=object)
     for row in summaries:
-        at = names.index(row.metric), ladders.index(row.name)
-        colour[at] = np.nan if row.monotone is None else row.monotone
-        words[at] = "–" if row.detected is None else f"{row.detected:g}"
+        cell = names.index(row.metric), ladders.index(row.name)
+        colour[cell] = np.nan if row.monotone is None else row.monotone
+        words[cell] = "–" if row.detected is None else f"{row.detected:g}"
     labels = [name if validated(name, rows) else f"{name} (fails)" for name in names]
     drawing, axes = plt.subplots(figsize=(9, 1.5 + 0.28 * len(names)))
     sns.heatmap(

@@ -1,1 +1,1 @@
-"""The blind listening survey: making one, taking one, keeping what people said."""
+"""The blind listening survey: creating it, taking part in it, storing and analysing the answers."""

@@ -1,8 +1,8 @@
 """Which clips a listener hears, and in which order.
 
-Systems follow each other as the rows of a Williams square say (each system once in a block, and
-each as often after every other one); of a system the least-heard clip comes next. What counts is
-what was rated or is about to be: people who leave half-way unbalance nothing.
+Systems are ordered by the rows of a Williams square: each system occurs once in a block, and each
+follows every other one equally often. Of a system the least-heard clip comes next. Only trials that
+are rated, or probably will be, are counted: listeners who leave do not unbalance the rest.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, insert, or_, select, update
 
-from bench.survey.config import SurveyConfig
 from bench.survey.database.tables import clip, exclusion, participant, rating, survey, trial
+from bench.survey.participants import Participant
 
-APART = 5  # trials at least between a clip and its repetition
-AWAY = timedelta(hours=24)  # after which an unfinished listener is not waited for
+REPEAT_DISTANCE = 5  # trials, at least, between a clip and its repetition
+PATIENCE = timedelta(hours=24)  # after this long away, a listener is not expected to return
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One trial to come."""
+class PlannedTrial:
+    """A trial that is to be assigned; ids of the system and the clip."""
 
     system: int
     clip: int
     block: int
-    row: int
+    row: int  # of the Williams square
     kind: str = "main"
 
 
 @dataclass(frozen=True)
-class Heard:
-    """How often, among the listeners that count, each thing was or is to be heard."""
+class HeardCounts:
+    """How often each row, clip and repetition was or will be heard by listeners that count."""
 
-    rows: Counter[int] = field(default_factory=Counter)
+    rows: Counter[int] = field(default_factory=Counter)  # of the Williams square
     clips: Counter[int] = field(default_factory=Counter)
-    repeats: Counter[int] = field(default_factory=Counter)  # of a system
+    repeats: Counter[int] = field(default_factory=Counter)  # by system
 
 
 def williams(n: int) -> list[list[int]]:
-    """Orders of 0..n-1 in which each comes equally often at each place and after each other one.
+    """Orders of 0..n-1: each number equally often at each place and after each other number.
 
     n rows where n is even, 2n where it is odd (Williams 1949).
     """
@@ -65,118 +65,125 @@ def plan(
     clips: Mapping[int, Sequence[int]],
     blocks: int,
     repeats: int,
-    heard: Heard,
+    heard: HeardCounts,
     rng: np.random.Generator,
-) -> list[Planned]:
-    """One listener's trials, from the clips of each system and what others heard."""
+) -> list[PlannedTrial]:
+    """One listener's trials, from the clips of each system and the counts of other listeners."""
     systems = list(clips)
     square = williams(len(systems))
-    rows, used = heard.rows.copy(), heard.clips.copy()
-    found: list[Planned] = []
-    taken: set[int] = set()
+    row_counts, clip_counts = heard.rows.copy(), heard.clips.copy()
+    trials: list[PlannedTrial] = []
+    used: set[int] = set()
     for block in range(1, blocks + 1):
-        # No system follows itself where a block ends.
-        last = found[-1].system if found and len(systems) > 1 else None
-        fit = [i for i, order in enumerate(square) if systems[order[0]] != last]
-        row = least(fit, rows, rng)
-        rows[row] += 1
+        # A block does not begin with the system that ended the block before.
+        last = trials[-1].system if trials and len(systems) > 1 else None
+        allowed = [i for i, order in enumerate(square) if systems[order[0]] != last]
+        row = least_used(allowed, row_counts, rng)
+        row_counts[row] += 1
         for place in square[row]:
-            one = least([c for c in clips[systems[place]] if c not in taken], used, rng)
-            taken.add(one)
-            found.append(Planned(systems[place], one, block, row))
-    return with_repeats(found, repeats, heard.repeats.copy(), rng)
+            system = systems[place]
+            chosen = least_used([c for c in clips[system] if c not in used], clip_counts, rng)
+            used.add(chosen)
+            trials.append(PlannedTrial(system, chosen, block, row))
+    return with_repeats(trials, repeats, heard.repeats.copy(), rng)
 
 
-def least(options: Sequence[int], used: Counter[int], rng: np.random.Generator) -> int:
-    """The least used of the options; chance decides between equals."""
-    fewest = min(used[option] for option in options)
-    return int(rng.choice([option for option in options if used[option] == fewest]))
+def least_used(options: Sequence[int], counts: Counter[int], rng: np.random.Generator) -> int:
+    """The option with the smallest count; at random among several."""
+    fewest = min(counts[option] for option in options)
+    return int(rng.choice([option for option in options if counts[option] == fewest]))
 
 
 def with_repeats(
-    trials: list[Planned], repeats: int, used: Counter[int], rng: np.random.Generator
-) -> list[Planned]:
-    """The trials with some of their clips a second time, far from the first and beside no clip of
-    the same system, each time of the system that was repeated least."""
-    found, again = list(trials), set()
+    trials: list[PlannedTrial], repeats: int, counts: Counter[int], rng: np.random.Generator
+) -> list[PlannedTrial]:
+    """The trials with some of their clips a second time.
+
+    A repetition comes REPEAT_DISTANCE trials or more after the first, and beside no clip of the
+    same system. The system that was repeated least is repeated next.
+    """
+    planned, repeated = list(trials), set()
     for _ in range(repeats):
         places = [
-            (one, at)
-            for j, one in enumerate(found)
-            for at in range(j + APART, len(found) + 1)
-            if one.kind == "main"
-            and one.clip not in again
-            and found[at - 1].system != one.system
-            and (at == len(found) or found[at].system != one.system)
+            (first, at)
+            for j, first in enumerate(planned)
+            for at in range(j + REPEAT_DISTANCE, len(planned) + 1)
+            if first.kind == "main"
+            and first.clip not in repeated
+            and planned[at - 1].system != first.system
+            and (at == len(planned) or planned[at].system != first.system)
         ]
         if not places:
-            break  # too few trials for any distance
-        chosen = least(sorted({one.system for one, _ in places}), used, rng)
-        fit = [(one, at) for one, at in places if one.system == chosen]
-        one, at = fit[int(rng.integers(len(fit)))]
-        used[chosen] += 1
-        again.add(one.clip)
-        found.insert(at, Planned(one.system, one.clip, one.block, -1, "repeat"))
-    return found
+            break  # too few trials for that distance
+        chosen = least_used(sorted({first.system for first, _ in places}), counts, rng)
+        allowed = [(first, at) for first, at in places if first.system == chosen]
+        first, at = allowed[int(rng.integers(len(allowed)))]
+        counts[chosen] += 1
+        repeated.add(first.clip)
+        planned.insert(at, PlannedTrial(first.system, first.clip, first.block, -1, "repeat"))
+    return planned
 
 
-def assign(
-    connection: Connection, who: RowMapping, config: SurveyConfig, seed: str, at: datetime
-) -> None:
-    """Write the listener's trials, unless they are there. For a writing transaction.
+def assign(connection: Connection, person: Participant, seed: str, at: datetime) -> None:
+    """Insert the listener's trials, unless that was done before. For a writing transaction.
 
-    The survey's row is locked: two listeners who come at once are balanced against each other.
+    The survey's row is locked: listeners who come at the same time are assigned in turn.
     """
-    locked = select(survey.c.id).where(survey.c.id == who["survey_id"])
+    locked = select(survey.c.id).where(survey.c.id == person.survey_id)
     connection.execute(locked.with_for_update())
-    done = select(participant.c.assigned_at).where(participant.c.id == who["id"])
-    if connection.execute(done).scalar_one() is not None:
+    assigned = select(participant.c.assigned_at).where(participant.c.id == person.id)
+    if connection.execute(assigned).scalar_one() is not None:
         return
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], "big"))
-    of_system: dict[int, list[int]] = {}
-    practice: list[int] = []
-    every = select(clip.c.id, clip.c.system_id, clip.c.practice)
+    clips_of_system: dict[int, list[int]] = {}
+    practice_clips: list[int] = []
+    every_clip = select(clip.c.id, clip.c.system_id, clip.c.practice)
     for row in connection.execute(
-        every.where(clip.c.survey_id == who["survey_id"]).order_by(clip.c.id)
+        every_clip.where(clip.c.survey_id == person.survey_id).order_by(clip.c.id)
     ):
         if row.practice:
-            practice.append(row.id)
+            practice_clips.append(row.id)
         else:
-            of_system.setdefault(row.system_id, []).append(row.id)
-    heard = _heard(connection, who["survey_id"], at)
-    planned = plan(of_system, config.per_system, config.repeats_of_one, heard, rng)
-    first = [int(one) for one in rng.permutation(practice)]
+            clips_of_system.setdefault(row.system_id, []).append(row.id)
+    heard = _heard(connection, person.survey_id, at)
+    config = person.config
+    main = plan(clips_of_system, config.per_system, config.repeated_clips, heard, rng)
+    practice = [int(clip_id) for clip_id in rng.permutation(practice_clips)]
     rows = [
-        _row(who["id"], one, "practice", 0, -1, position)
-        for position, one in enumerate(first, start=1 - len(first))
+        _trial_row(person.id, clip_id, "practice", 0, -1, position)
+        for position, clip_id in enumerate(practice, start=1 - len(practice))
     ]
     rows += [
-        _row(who["id"], one.clip, one.kind, one.block, one.row, position)
-        for position, one in enumerate(planned, start=1)
+        _trial_row(person.id, planned.clip, planned.kind, planned.block, planned.row, position)
+        for position, planned in enumerate(main, start=1)
     ]
     connection.execute(insert(trial), rows)
     connection.execute(
         update(participant)
-        .where(participant.c.id == who["id"])
+        .where(participant.c.id == person.id)
         .values(assigned_at=at, seed=seed, last_seen_at=at)
     )
 
 
-def _row(who: int, clip: int, kind: str, block: int, row: int, position: int) -> dict[str, object]:
+def _trial_row(
+    participant_id: int, clip_id: int, kind: str, block: int, square_row: int, position: int
+) -> dict[str, object]:
     return {
         "token": secrets.token_urlsafe(18),
-        "participant_id": who,
-        "clip_id": clip,
+        "participant_id": participant_id,
+        "clip_id": clip_id,
         "kind": kind,
         "block": block,
-        "square_row": row,
+        "square_row": square_row,
         "position": position,
     }
 
 
-def _heard(connection: Connection, survey_id: int, at: datetime) -> Heard:
-    """What was rated, or will be by those who were here in the last day and go on."""
-    goes_on = and_(participant.c.finished_at.is_(None), participant.c.last_seen_at > at - AWAY)
+def _heard(connection: Connection, survey_id: int, at: datetime) -> HeardCounts:
+    """What is rated, and what listeners who were seen within PATIENCE will still rate."""
+    continues = and_(
+        participant.c.finished_at.is_(None), participant.c.last_seen_at > at - PATIENCE
+    )
     statement = (
         select(trial, clip.c.system_id)
         .join(participant, participant.c.id == trial.c.participant_id)
@@ -188,10 +195,10 @@ def _heard(connection: Connection, survey_id: int, at: datetime) -> Heard:
             participant.c.withdrawn_at.is_(None),
             exclusion.c.id.is_(None),
             trial.c.kind != "practice",
-            or_(rating.c.id.is_not(None), goes_on),
+            or_(rating.c.id.is_not(None), continues),
         )
     )
-    heard = Heard()
+    heard = HeardCounts()
     blocks = set()
     for row in connection.execute(statement):
         if row.kind == "repeat":

@@ -1,4 +1,4 @@
-"""Samples made into clips that differ in nothing but the music, and checked to be so."""
+"""Renders samples as clips that differ in nothing but the music, and checks that they do."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from bench.music.loudness import CEILING, Samples, loudness, normalise, true_pea
 from bench.survey.config import SurveyConfig
 
 FADE_IN, FADE_OUT = 0.010, 0.300  # seconds
-ENCODER = 0.95  # what LAME multiplies every sample by
-NEAR = 0.5  # LU that a clip's loudness may differ from what was asked
+ENCODER_GAIN = 0.95  # LAME multiplies every sample by this
+LOUDNESS_TOLERANCE = 0.5  # LU between a clip's loudness and the configured one
+NAMED = 5  # clips that an error names; more are counted
 
 
 @dataclass(frozen=True)
-class Source:
+class ClipSource:
     """A piece of music that a clip may be cut from."""
 
     name: str  # for the record
@@ -36,74 +37,78 @@ class Clip:
 
     source: str
     content: str  # hash of the notes that are heard
-    audio: bytes  # MP3 at a constant rate
+    audio: bytes  # MP3 at a constant bit rate
     seconds: float
     lufs: float
-    peak: float  # 1 being full scale
+    peak: float  # 1 is full scale
     sample: int | None = None  # its number among the job's samples
 
     @property
     def sha256(self) -> str:
-        """Of the audio."""
+        """The hash of the audio."""
         return hashlib.sha256(self.audio).hexdigest()
 
 
 def excerpt(score: Score, config: SurveyConfig) -> Score | None:
-    """As much of the piece as a clip holds, from its first note on, or as late as it can begin.
+    """The part of a piece that a clip plays; None where the piece is shorter than a clip.
 
-    The rule is the same for everybody, so it chooses nothing. None where the piece is too short.
+    It begins at the first note, or as late as the length allows: the same rule for every piece.
     """
-    steps = steps_of(config, score.grid)
+    steps = clip_steps(config, score.grid)
     if score.length < steps:
         return None
     start = min(int(score.onset[0]) if len(score) else 0, score.length - steps)
     return score.slice(start, start + steps)
 
 
-def steps_of(config: SurveyConfig, grid: int) -> int:
-    """How many steps a clip holds."""
+def clip_steps(config: SurveyConfig, grid: int) -> int:
+    """The length of a clip in steps of the grid."""
     return math.ceil(config.seconds * config.tempo / 60 * grid - 1e-9)
 
 
-def make_clip(source: Source, config: SurveyConfig) -> Clip | None:
-    """The clip of a piece; none where the piece is too short."""
+def make_clip(source: ClipSource, config: SurveyConfig) -> Clip | None:
+    """The clip of a piece; None where the piece is shorter than a clip."""
     import soundfile
 
     cut = excerpt(source.score, config)
     if cut is None:
         return None
-    sound, rate = render(cut, config.tempo)
-    mono: Samples = sound[: round(config.seconds * rate), :1].copy()
+    stereo, rate = render(cut, config.tempo)
+    mono: Samples = stereo[: round(config.seconds * rate), :1].copy()
     fade_in, fade_out = round(FADE_IN * rate), round(FADE_OUT * rate)
     mono[:fade_in] *= np.linspace(0, 1, fade_in, dtype=np.float32)[:, None]
     mono[-fade_out:] *= np.linspace(1, 0, fade_out, dtype=np.float32)[:, None]
     level = mono
-    for _ in range(2):  # made louder, more of a sparse clip passes the meter's gate
+    for _ in range(2):  # after the first pass, more of a sparse clip is above the meter's gate
         level = normalise(level, config.loudness, rate)
-    audio = encode(level / ENCODER, rate, "mp3")
-    heard, _ = soundfile.read(io.BytesIO(audio), dtype="float32", always_2d=True)
+    audio = encode(level / ENCODER_GAIN, rate, "mp3")
+    decoded, _ = soundfile.read(io.BytesIO(audio), dtype="float32", always_2d=True)
     return Clip(
         source=source.name,
         content=cut.content_hash,
         audio=audio,
         seconds=len(level) / rate,
-        lufs=loudness(heard, rate),
-        peak=true_peak(heard),
+        lufs=loudness(decoded, rate),
+        peak=true_peak(decoded),
         sample=source.sample,
     )
 
 
 def choose(
-    who: str, sources: Sequence[Source], wanted: int, config: SurveyConfig, order: Sequence[int]
+    name: str,
+    sources: Sequence[ClipSource],
+    wanted: int,
+    config: SurveyConfig,
+    order: Sequence[int],
 ) -> tuple[list[Clip], int]:
-    """The first so many clips in that order of samples, and how many silent ones were passed over.
+    """The first `wanted` clips in that order of samples, and how many silent ones were skipped.
 
     BenchError where there are not enough.
     """
-    made: list[Clip] = []
+    clips: list[Clip] = []
     short = silent = 0
     for number in order:
-        if len(made) == wanted:
+        if len(clips) == wanted:
             break
         clip = make_clip(sources[number], config)
         if clip is None:
@@ -111,36 +116,41 @@ def choose(
         elif not math.isfinite(clip.lufs) and config.skip_silent:
             silent += 1
         else:
-            made.append(clip)
-    if len(made) == wanted:
-        return made, silent
+            clips.append(clip)
+    if len(clips) == wanted:
+        return clips, silent
     if short:
-        one = next(one.score for one in sources if excerpt(one.score, config) is None)
-        has = one.length / one.grid * 60 / config.tempo
+        score = next(source.score for source in sources if excerpt(source.score, config) is None)
+        seconds = score.length / score.grid * 60 / config.tempo
         raise BenchError(
-            f"{who}: its samples last {has:.1f} seconds at a tempo of {config.tempo:g}, and a clip"
-            f" {config.seconds:g}. Set seconds = {math.floor(has * 10) / 10:g}, or a lower tempo, or"
-            " make longer samples with `bench all --steps`."
+            f"{name}: its samples last {seconds:.1f} seconds at a tempo of {config.tempo:g}, and a"
+            f" clip lasts {config.seconds:g}. Set seconds = {math.floor(seconds * 10) / 10:g}, or a"
+            " lower tempo, or make longer samples with `bench all --steps`."
         )
     raise BenchError(
-        f"{who} has {len(order) - silent} samples that can be heard and {wanted} clips are asked"
-        f" for. Lower clips, or make more samples with `bench all --samples`."
+        f"{name} has {len(order) - silent} samples that can be heard, and the survey needs {wanted}"
+        " clips of it. Set fewer clips, or make more samples with `bench all --samples`."
     )
 
 
-def anchors(train: Sequence[Score], like: Score, n: int, rng: np.random.Generator) -> list[Source]:
-    """Random notes: as many, as long and within the same keys as in training, and nothing else.
+def anchors(
+    train: Sequence[Score], like: Score, n: int, rng: np.random.Generator
+) -> list[ClipSource]:
+    """`n` pieces of random notes, each with the length and grid of `like`.
 
-    Onsets and keys are uniform; each piece has the shape of `like`.
+    They have the training data's density, durations and range of keys; onsets and keys are uniform.
     """
     steps = max(1, sum(piece.length for piece in train))
     pitches = np.concatenate([piece.pitch for piece in train])
     durations = np.concatenate([piece.duration for piece in train])
     if not len(pitches):
-        raise BenchError("The training pieces have no note to make random ones like.")
+        raise BenchError(
+            "The training pieces have no notes that random ones could resemble. Choose systems of"
+            " another data set."
+        )
     notes = max(1, round(len(pitches) / steps * like.length))
     return [
-        Source(
+        ClipSource(
             f"random notes {number}",
             Score.from_notes(
                 rng.integers(0, like.length, notes),
@@ -155,56 +165,57 @@ def anchors(train: Sequence[Score], like: Score, n: int, rng: np.random.Generato
 
 
 def volume_clip(config: SurveyConfig) -> Clip:
-    """A scale and its chord, up and down twice: as loud as every clip, and none of them."""
-    scale = [48, 52, 55, 60, 64, 67, 72, 76, 72, 67, 64, 60, 55, 52]
-    pitches = np.array(scale * 4)
-    notes = np.arange(len(pitches)) * 2
-    length = max(int(notes[-1]) + 2, steps_of(config, 4))
-    score = Score.from_notes(notes, np.full(len(notes), 4), pitches, length=length)
-    made = make_clip(Source("the level", score), config)
-    assert made is not None  # noqa: S101 - it is as long as was asked
-    return made
+    """A broken chord up and down, as loud as every clip: to set the volume with."""
+    chord = [48, 52, 55, 60, 64, 67, 72, 76, 72, 67, 64, 60, 55, 52]
+    pitches = np.array(chord * 4)
+    onsets = np.arange(len(pitches)) * 2
+    length = max(int(onsets[-1]) + 2, clip_steps(config, 4))
+    score = Score.from_notes(onsets, np.full(len(onsets), 4), pitches, length=length)
+    clip = make_clip(ClipSource("volume check", score), config)
+    assert clip is not None  # noqa: S101 - the score is as long as a clip
+    return clip
 
 
 def check(clips: dict[str, list[Clip]], config: SurveyConfig) -> None:
-    """BenchError, with what to do, unless the clips can be told apart by the music alone."""
+    """BenchError, with advice, unless the clips of all systems differ by their music alone."""
     problems: list[str] = []
-    every = [(who, clip) for who, made in clips.items() for clip in made]
+    named_clips = [(name, clip) for name, own in clips.items() for clip in own]
 
-    def blame(wrong: Callable[[Clip], bool], say: str, advice: str) -> None:
-        found = [f"{who} ({clip.source})" for who, clip in every if wrong(clip)]
-        if found:
-            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-            problems.append(f"{say}: {', '.join(found[:5])}{more}. {advice}")
+    def report(wrong: Callable[[Clip], bool], problem: str, advice: str) -> None:
+        names = [f"{name} ({clip.source})" for name, clip in named_clips if wrong(clip)]
+        if names:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            problems.append(f"{problem}: {', '.join(names[:NAMED])}{more}. {advice}")
 
-    blame(
+    report(
         lambda clip: not math.isfinite(clip.lufs),
         "These clips are silent",
         "Leave the system out, or set skip_silent = true, which takes other samples of it and"
-        " records how many were passed over.",
+        " records how many were skipped.",
     )
-    blame(
-        lambda clip: math.isfinite(clip.lufs) and abs(clip.lufs - config.loudness) > NEAR,
+    report(
+        lambda clip: (
+            math.isfinite(clip.lufs) and abs(clip.lufs - config.loudness) > LOUDNESS_TOLERANCE
+        ),
         "These clips cannot be made as loud as the others without clipping",
         "Set a lower loudness for all, such as loudness = -28.",
     )
-    blame(
-        lambda clip: clip.peak > 10 ** ((CEILING + NEAR) / 20),
+    report(
+        lambda clip: clip.peak > 10 ** ((CEILING + LOUDNESS_TOLERANCE) / 20),
         "These clips would be clipped",
         "Set a lower loudness for all, such as loudness = -28.",
     )
-    heard = Counter(clip.content for _, clip in every if math.isfinite(clip.lufs))
-    blame(
-        lambda clip: heard[clip.content] > 1,
+    copies = Counter(clip.content for _, clip in named_clips if math.isfinite(clip.lufs))
+    report(
+        lambda clip: copies[clip.content] > 1,
         "These clips are equal, note for note",
-        "Leave one of the systems out, take other samples with another seed, or ask for fewer"
-        " clips.",
+        "Leave one of the systems out, take other samples with another seed, or set fewer clips.",
     )
-    usual = Counter(len(clip.audio) for _, clip in every).most_common(1)[0][0]
-    blame(
+    usual = Counter(len(clip.audio) for _, clip in named_clips).most_common(1)[0][0]
+    report(
         lambda clip: len(clip.audio) != usual,
-        "These clips are of another size than the rest, which would give them away",
+        "These files have another size than the rest, which could tell listeners what they hear",
         "This is a defect of the encoder: reinstall soundfile.",
     )
     if problems:
-        raise BenchError("The clips are not fit for a blind survey.\n" + "\n".join(problems))
+        raise BenchError("The clips are unfit for a blind survey.\n" + "\n".join(problems))

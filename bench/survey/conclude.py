@@ -1,4 +1,4 @@
-"""From a closed survey to its results: the report, and the file that the board reads."""
+"""Analyses a closed survey: writes its report, and the file that the board reads."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from bench.jobs.run_folder import Store as Runs
+from bench.jobs.run_folder import RunFolder
 from bench.survey.analysis.results import FOLDER, About, Results, save
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.tables import clip, system
 from bench.survey.export import export
-from bench.survey.overview import named, status
+from bench.survey.overview import status, survey_row
 
 
-def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
-    """Analyse a closed survey, and keep what was found in the run folder that it was made from.
+def conclude(store: SurveyStore, name: str) -> tuple[Results, list[Path]]:
+    """Analyse a closed survey and store its results in the run folder that its clips come from.
 
-    The files are the report's; BenchError before the survey is closed.
+    Returns the results and the files of the report. BenchError before the survey is closed.
     """
-    from bench.board import build as board
+    from bench.board.build import build
     from bench.survey.analysis.agreement import clip_figures
     from bench.survey.analysis.analyze import analyze
-    from bench.survey.analysis.report import write_report
+    from bench.survey.analysis.results_page import write_report
 
     ratings = export(store, name)
     found = status(store, name)
-    one, runs = found.summary, Runs(Path(found.summary.run))
+    one, runs = found.summary, RunFolder(Path(found.summary.run))
     about = About(
         name=name,
         title=one.title,
@@ -38,19 +38,19 @@ def conclude(store: Store, name: str) -> tuple[Results, list[Path]]:
         finished=one.flow.finished,
         withdrawn=one.flow.withdrawn,
     )
-    entries = board.build(runs) if runs.folders() else []
-    results = analyze(ratings, about, entries, clip_figures(runs, _samples(store, name)))
+    rows = build(runs).rows if runs.folders() else ()
+    results = analyze(ratings, about, rows, clip_figures(runs, _samples(store, name)))
     save(results, runs.root)
     return results, write_report(results, runs.root / FOLDER / name)
 
 
-def _samples(store: Store, name: str) -> dict[str, tuple[str, int]]:
-    """The job and the number of the sample behind each clip that has them."""
+def _samples(store: SurveyStore, name: str) -> dict[str, tuple[str, int]]:
+    """The job and the number of the sample behind each clip that was cut from a sample."""
     with store.reading() as connection:
-        one = named(connection, name)
+        survey_id = survey_row(connection, name).id
         rows = connection.execute(
             select(clip.c.label, system.c.job, clip.c.sample)
             .join(system, system.c.id == clip.c.system_id)
-            .where(clip.c.survey_id == one.id, clip.c.sample.is_not(None), system.c.job != "")
+            .where(clip.c.survey_id == survey_id, clip.c.sample.is_not(None), system.c.job != "")
         ).all()
     return {row.label: (row.job, row.sample) for row in rows}

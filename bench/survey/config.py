@@ -1,4 +1,4 @@
-"""What a survey is made of: a TOML file, checked in full before anything is done."""
+"""A survey's configuration: a TOML file, checked completely before anything is done."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bench.errors import BenchError
+from bench.survey.terms import HIGHEST, LOWEST
 
-LOWEST, HIGHEST = 1, 10  # of the scale
-MOST_TRIALS = 30  # scored by one listener: more than twenty minutes tire
-PER_REPEAT = 10  # trials to each one that comes twice
+MOST_TRIALS = 30  # that one listener rates: after twenty minutes people tire
+TRIALS_PER_REPEAT = 10  # one clip is repeated for so many trials
+SECONDS_TO_ANSWER = 15
 
 Text = Annotated[str, Field(min_length=1, max_length=5000)]
 
 
-class _Block(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class BackgroundQuestion(_Block):
-    """A question about the listener, with the answers to choose from."""
+class BackgroundQuestion(_Section):
+    """A question about the listener, with its possible answers."""
 
     key: str = Field(pattern="^[a-z][a-z_]{0,30}$")
     text: Text
     options: tuple[Text, ...] = Field(min_length=2)
 
 
-class Questions(_Block):
-    """What is asked of every clip."""
+class Questions(_Section):
+    """What is asked about every clip."""
 
     score: Text = "How would you rate this piece?"
-    # Huang and Wu (2016), section 5: comparable with published ratings only in these words.
+    # The words of Huang and Wu (2016), section 5: others give ratings that cannot be compared.
     scale: dict[int, Text] = {
         1: "completely random noise",
         5: "musically plausible",
         10: "composed by a novice composer",
     }
-    # Svegliato and Witty (2017), section 8.2. Asked once the score is kept.
+    # Svegliato and Witty (2017), section 8.2. Asked after the score is stored.
     believable: Text = "Could a human have composed this?"
     known: str = "I know this piece"  # empty: not asked
     comment: str = "Anything to add? (optional)"  # empty: not asked
@@ -51,16 +52,18 @@ class Questions(_Block):
     def _within_the_scale(cls, scale: dict[int, str]) -> dict[int, str]:
         wrong = [value for value in scale if not LOWEST <= value <= HIGHEST]
         if wrong or LOWEST not in scale or HIGHEST not in scale:
-            raise ValueError(f"give a text to {LOWEST}, to {HIGHEST}, and to values between only")
+            raise ValueError(
+                f"give a text for {LOWEST}, for {HIGHEST}, and for no value outside of them"
+            )
         return dict(sorted(scale.items()))
 
 
-class Consent(_Block):
-    """What listeners agree to before anything else."""
+class Consent(_Section):
+    """What listeners agree to before they take part."""
 
     version: str = Field(default="1", min_length=1, max_length=40)
-    contact: Text  # whom to ask
-    ethics: str = ""  # the approval's reference
+    contact: Text  # whom listeners can ask
+    ethics: str = ""  # reference of the ethics approval
     text: Text = (
         "This study compares computer programs that compose music. You will hear short pieces and"
         " say how good you find them. Taking part is voluntary, and you may stop at any time. I am"
@@ -76,7 +79,7 @@ class Consent(_Block):
 
     @property
     def sha256(self) -> str:
-        """What proves which text was agreed to."""
+        """The hash that proves which text was agreed to."""
         return hashlib.sha256(f"{self.version}\n{self.text}".encode()).hexdigest()
 
 
@@ -94,8 +97,8 @@ _BACKGROUND = (
 )
 
 
-class SurveyConfig(_Block):
-    """All that decides what listeners hear and are asked. Frozen, with a hash, at creation."""
+class SurveyConfig(_Section):
+    """Everything that decides what listeners hear and are asked. Frozen and hashed at creation."""
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,60}$")
     title: Text
@@ -105,38 +108,39 @@ class SurveyConfig(_Block):
     )
     run: Path = Path("runs")  # the run folder that the samples come from
     systems: tuple[str, ...] = Field(min_length=1)  # ids of jobs, or names of systems
-    dataset: str | None = None  # where a system's name alone does not decide
+    dataset: str | None = None  # where the names of systems alone are ambiguous
     preset: str | None = None
     human: bool = True  # the hidden reference
-    anchor: bool = True  # random notes, as many as the data set has
+    anchor: bool = True  # random notes, as dense as in the data set
     clips: int = Field(default=12, ge=1, le=200)  # per system
     seconds: float = Field(default=20.0, ge=3, le=60)
-    tempo: float = Field(default=96.0, ge=30, le=240)  # quarter notes per minute, for all
+    tempo: float = Field(default=96.0, ge=30, le=240)  # quarter notes per minute, of every clip
     loudness: float = Field(default=-23.0, ge=-40, le=-14)  # LUFS
-    skip_silent: bool = False  # pass over samples without a sound, and record how many
-    per_system: int = Field(default=3, ge=1, le=20)  # clips of each that one listener hears
+    skip_silent: bool = False  # skip samples without a sound, and record how many
+    per_system: int = Field(default=3, ge=1, le=20)  # clips of each system that one listener hears
     repeats: bool = True  # one clip in ten comes twice
     practice: int = Field(default=2, ge=0, le=4)
     seed: int = Field(default=0, ge=0)
     questions: Questions = Questions()
     consent: Consent
     background: tuple[BackgroundQuestion, ...] = _BACKGROUND
-    simulated: bool = False  # no people: everything that shows it says so
+    simulated: bool = False  # no person listens: every page that shows it says so
 
     @model_validator(mode="after")
-    def _fits_in_a_sitting(self) -> SurveyConfig:
+    def _consistent(self) -> SurveyConfig:
         if len(set(self.systems)) < len(self.systems):
-            raise ValueError("systems: one of them is named twice")
+            raise ValueError("systems: a system is named twice")
         if self.per_system > self.clips:
             raise ValueError(
-                f"per_system: nobody can hear {self.per_system} of {self.clips} clips; raise clips"
+                f"per_system: a listener cannot hear {self.per_system} of {self.clips} clips; raise"
+                " clips"
             )
         if self.trials > MOST_TRIALS:
             raise ValueError(
-                f"one listener would rate {self.trials} clips ({self.contestants} systems, the"
-                f" reference and anchor included, {self.per_system} of each, and"
-                f" {self.repeats_of_one} repeats); at most {MOST_TRIALS} keep people attentive:"
-                " lower per_system, or name fewer systems"
+                f"one listener would rate {self.trials} clips ({self.per_system} of each of"
+                f" {self.contestants} systems, reference and anchor included, and"
+                f" {self.repeated_clips} repeats), and at most {MOST_TRIALS} are allowed, because"
+                " people tire: lower per_system, or name fewer systems"
             )
         if len({question.key for question in self.background}) < len(self.background):
             raise ValueError("background: two questions have the same key")
@@ -148,23 +152,24 @@ class SurveyConfig(_Block):
         return len(self.systems) + self.human + self.anchor
 
     @property
-    def repeats_of_one(self) -> int:
-        """How many clips come twice to one listener."""
-        return self.contestants * self.per_system // PER_REPEAT if self.repeats else 0
+    def repeated_clips(self) -> int:
+        """How many clips one listener hears twice."""
+        return self.contestants * self.per_system // TRIALS_PER_REPEAT if self.repeats else 0
 
     @property
     def trials(self) -> int:
-        """How many clips one listener scores."""
-        return self.contestants * self.per_system + self.repeats_of_one
+        """How many clips one listener rates, repeats included."""
+        return self.contestants * self.per_system + self.repeated_clips
 
     @property
     def minutes(self) -> int:
-        """How long it takes, about: each clip, and fifteen seconds to answer."""
-        return max(1, round(((self.trials + self.practice) * (self.seconds + 15) + 60) / 60))
+        """How long it takes, about: every clip and its answers, and a minute before them."""
+        seconds = (self.trials + self.practice) * (self.seconds + SECONDS_TO_ANSWER) + 60
+        return max(1, round(seconds / 60))
 
     @property
     def sha256(self) -> str:
-        """The hash of all but the run folder's place, which is another on every machine."""
+        """The hash of everything but the run folder's path, which differs between machines."""
         content = json.dumps(self.model_dump(mode="json", exclude={"run"}), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -186,38 +191,40 @@ def parse_config(text: str, where: str) -> SurveyConfig:
         content = tomllib.loads(text)
         return SurveyConfig.model_validate(content)
     except tomllib.TOMLDecodeError as error:
-        raise BenchError(f"{where} is no valid TOML: {error}") from None
+        raise BenchError(f"{where} is not valid TOML: {error}") from None
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(map(str, one['loc'])) or 'as a whole'}: "
-            + one["msg"].removeprefix("Value error, ")
-            for one in error.errors()
+            f"  {'.'.join(map(str, problem['loc'])) or 'as a whole'}: "
+            + problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors()
         ]
-        raise BenchError("\n".join([f"{where} is no survey's configuration:", *lines])) from None
+        raise BenchError(
+            "\n".join([f"{where} is not a valid configuration of a survey:", *lines])
+        ) from None
 
 
 EXAMPLE = """\
-# A blind listening survey. `bench survey create THIS-FILE` renders its clips and makes a draft.
-name = "chorales-1"                     # lower case, digits, dashes: part of no listener's page
+# A blind listening survey. `bench survey create THIS-FILE` renders its clips and stores a draft.
+name = "chorales-1"                     # lower case, digits, dashes; listeners never see it
 title = "How does this music sound to you?"
 # introduction = "..."
 
 run = "runs"                            # the run folder that the samples come from
-systems = ["markov-chain", "chord-lstm"] # systems by name, or jobs by id (see {run}/jobs)
-# dataset = "chorales"                  # where names alone do not decide
+systems = ["markov-chain", "chord-lstm"] # names of systems, or ids of jobs (see runs/jobs)
+# dataset = "chorales"                  # where the names alone are ambiguous
 # preset = "standard"
-human = true                            # hidden among them: what composers wrote
-anchor = true                           # and random notes, as many as in the data
+human = true                            # music by composers, hidden among the systems
+anchor = true                           # random notes, as dense as in the data set
 
-clips = 12                              # per system; 12 to 24 tell more than twice the listeners
+clips = 12                              # per system; more clips help more than more listeners
 per_system = 3                          # clips of each system that one listener hears
 seconds = 20.0                          # of each clip
-tempo = 96.0                            # quarter notes per minute, for every clip
-# loudness = -23.0                      # LUFS, for every clip
-# skip_silent = false                   # pass over samples without a sound
-# repeats = true                        # one clip in ten comes twice, to see how consistent people are
+tempo = 96.0                            # quarter notes per minute, of every clip
+# loudness = -23.0                      # LUFS, of every clip
+# skip_silent = false                   # skip samples without a sound
+# repeats = true                        # one clip in ten comes twice, to measure consistency
 # practice = 2                          # clips before the first that counts
-# seed = 0                              # which of the samples
+# seed = 0                              # decides which samples are taken
 
 [consent]
 contact = "Your Name, your institute, survey@example.org"
@@ -228,15 +235,15 @@ contact = "Your Name, your institute, survey@example.org"
 [questions]
 # score = "How would you rate this piece?"
 # believable = "Could a human have composed this?"
-# known = "I know this piece"           # "" does not ask
+# known = "I know this piece"           # "": not asked
 # comment = "Anything to add? (optional)"
 # [questions.scale]                     # the words of Huang and Wu (2016)
 # 1 = "completely random noise"
 # 5 = "musically plausible"
 # 10 = "composed by a novice composer"
 
-# [[background]]                        # replaces the two questions asked by default
+# [[background]]                        # replaces the two default questions
 # key = "training"
 # text = "How many years of musical training have you had?"
 # options = ["none", "less than 3", "3 to 10", "more than 10"]
-""".replace("{run}", "runs")
+"""

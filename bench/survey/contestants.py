@@ -1,216 +1,240 @@
-"""Who is heard: the finished jobs of a run, what composers wrote, and random notes."""
+"""What a survey compares: finished jobs of a run, music by composers, and random notes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bench.errors import BenchError
 from bench.jobs.job import Job
-from bench.jobs.run_folder import JobFolder, Store, is_finished
+from bench.jobs.run_folder import JobFolder, RunFolder, is_finished
 from bench.music import Score
 from bench.survey.clips import (
     Clip,
-    Source,
+    ClipSource,
     anchors,
     check,
     choose,
+    clip_steps,
     make_clip,
-    steps_of,
     volume_clip,
 )
 from bench.survey.config import SurveyConfig
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The pieces of one who is compared."""
-
-    name: str
-    sources: list[Source]
-    variant: str = "corrected"
-    preset: str = ""
-    job: str = ""  # empty where there is none
-    role: str = "system"  # or human, or anchor
+from bench.survey.terms import Role
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One of those who are compared, with the clips that are rated and those for practice."""
+    """A system, the human reference or the anchor, with the pieces its clips are cut from."""
 
-    samples: Samples
-    dataset: str
-    clips: list[Clip]
-    practice: list[Clip]
-    silent: int  # samples passed over because nothing is heard in them
+    name: str
+    sources: list[ClipSource]
+    variant: str = "corrected"
+    preset: str = ""
+    job: str = ""  # empty for the human reference and the anchor
+    role: Role = "system"
 
 
 @dataclass(frozen=True)
-class Cast:
-    """All that a survey plays."""
+class ContestantClips:
+    """A contestant's finished clips."""
 
-    contestants: list[Contestant]
-    volume: Clip
-    embargo: tuple[str, ...]  # jobs whose samples can be heard in it
+    contestant: Contestant
+    dataset: str
+    clips: list[Clip]  # that are rated
+    practice: list[Clip]  # that are not
+    silent: int  # samples that were skipped because they make no sound
 
 
-def cast_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
-    """The clips of a run's systems, and of what goes with them. BenchError says what is missing."""
+@dataclass(frozen=True)
+class SurveyClips:
+    """All clips of a survey."""
+
+    contestants: list[ContestantClips]
+    volume: Clip  # to set the volume with
+    embargo: tuple[str, ...]  # ids of jobs whose samples are heard in it
+
+
+def clips_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> SurveyClips:
+    """The clips of a run's systems and of their references. BenchError says what is missing."""
     from bench import data
     from bench.jobs.samples import read_samples
     from bench.protocol import sampling
 
     if not (config.run / "jobs").is_dir():
         raise BenchError(
-            f"{config.run} is no run folder: it has no jobs. Give the folder of `bench all --out`"
-            " as run."
+            f"{config.run} is not a run folder: it has no folder jobs. Set run to what was given to"
+            " `bench all --out`."
         )
-    found = [_job(config, name) for name in config.systems]
-    jobs = [job for _, job in found]
+    finished = [_finished_job(config, name) for name in config.systems]
+    jobs = [job for _, job in finished]
     if len({job.id for job in jobs}) < len(jobs):
-        raise BenchError("Two lines of systems mean the same job; take one out.")
+        raise BenchError("Two entries of systems mean the same job; remove one of them.")
     names = sorted({job.dataset for job in jobs})
     if len(names) > 1:
         raise BenchError(
-            f"The systems were made for different data sets, {' and '.join(names)}. What people say"
-            " of them cannot be compared: make a survey for each, or name the dataset."
+            f"The systems belong to different data sets, {' and '.join(names)}, whose ratings"
+            " cannot be compared. Make a survey for each, or set dataset."
         )
-    alike = {
-        (j.dataset_fingerprint, j.protocol.steps, j.protocol.prompt, j.protocol.unprompted)
-        for j in jobs
+    protocols = {
+        (
+            job.dataset_fingerprint,
+            job.protocol.steps,
+            job.protocol.prompt,
+            job.protocol.unprompted,
+        )
+        for job in jobs
     }
-    if len(alike) > 1:
+    if len(protocols) > 1:
         raise BenchError(
             "The systems' samples do not continue the same prompts for the same length. Run the"
-            " systems alike, with the same --preset and --steps, or name the preset."
+            " systems with the same --preset and --steps, or set preset."
         )
     progress(f"reading {names[0]}")
     dataset = data.load(names[0])
     if dataset.fingerprint != jobs[0].dataset_fingerprint:
         raise BenchError(
-            f"{dataset.name} is not the data that the samples were made for; run anew."
+            f"The data set {dataset.name} has changed since the samples were made. Run the systems"
+            " again."
         )
-    fewest = min((job.protocol for job in jobs), key=lambda protocol: protocol.samples)
+    smallest = min((job.protocol for job in jobs), key=lambda protocol: protocol.samples)
     human = [
-        Source(f"{prompt.piece} from step {prompt.start + fewest.prompt}", prompt.continuation)
-        for prompt in sampling.prompts(dataset, fewest)
+        ClipSource(
+            f"{prompt.piece} from step {prompt.start + smallest.prompt}", prompt.continuation
+        )
+        for prompt in sampling.prompts(dataset, smallest)
     ]
     systems = []
-    for folder, job in found:
-        hashes = folder.read_result()["sample"]["hashes"]
-        sources = [Source(f"sample {n}", s, n) for n, s in enumerate(read_samples(folder, hashes))]
-        systems.append(Samples(job.system, sources, job.variant, job.preset, job.id))
-    made = cast(config, systems, human, dataset.split("train"), dataset.name, progress)
-    # What composers wrote is also what the ceiling's jobs show as their samples.
-    there = [folder.read_job() for folder in Store(config.run).folders()]
-    shown = [
-        one.id
-        for one in there
-        if one and one.card.kind == "ceiling" and one.dataset == dataset.name
+    for folder, job in finished:
+        hashes = folder.read_result().sample_hashes
+        scores = read_samples(folder, hashes)
+        sources = [ClipSource(f"sample {n}", score, n) for n, score in enumerate(scores)]
+        systems.append(Contestant(job.system, sources, job.variant, job.preset, job.id))
+    clips = render_clips(config, systems, human, dataset.split("train"), dataset.name, progress)
+    # The samples of a ceiling's jobs are the music by composers that is heard here too.
+    ceilings = [
+        job.id
+        for _, job in _jobs(config.run)
+        if job.card.kind == "ceiling" and job.dataset == dataset.name
     ]
-    return Cast(made.contestants, made.volume, tuple({*made.embargo, *shown}))
+    return SurveyClips(clips.contestants, clips.volume, tuple({*clips.embargo, *ceilings}))
 
 
-def cast(
+def render_clips(
     config: SurveyConfig,
-    systems: Sequence[Samples],
-    human: list[Source],
+    systems: Sequence[Contestant],
+    human: list[ClipSource],
     train: Sequence[Score],
     dataset: str,
     progress: Callable[[str], None],
-) -> Cast:
-    """Clips of everybody, made alike and checked.
+) -> SurveyClips:
+    """The clips of all systems and of their references, rendered alike and checked.
 
-    Everybody's samples are taken by the same numbers, so that they continue the same prompts.
+    The same sample numbers are taken of everyone, so that the clips continue the same prompts.
     """
-    numbers = min(len(one.sources) for one in [*systems, Samples("human", human)])
-    order = np.random.default_rng(config.seed).permutation(numbers).tolist()
-    chance = np.random.default_rng([config.seed, 1])
-    steps = steps_of(config, human[0].score.grid)
-    like = Score.silence(steps, human[0].score.grid)
-    everybody = list(systems)
+    shared = min(len(sources) for sources in [human, *(system.sources for system in systems)])
+    order = np.random.default_rng(config.seed).permutation(shared).tolist()
+    rng = np.random.default_rng([config.seed, 1])
+    grid = human[0].score.grid
+    like = Score.silence(clip_steps(config, grid), grid)
+    contestants = list(systems)
     if config.human:
-        everybody.append(Samples("human", human, role="human"))
+        contestants.append(Contestant("human", human, role="human"))
     if config.anchor:
-        random = anchors(train, like, numbers, chance)
-        everybody.append(Samples("random notes", random, role="anchor"))
-    made = []
-    for one in everybody:
-        progress(f"rendering {config.clips} clips of {one.name}")
-        clips, silent = choose(one.name, one.sources, config.clips, config, order)
-        made.append(Contestant(one, dataset, clips, [], silent))
-    made += _practice(config, train, like, chance, dataset)
+        random_notes = anchors(train, like, shared, rng)
+        contestants.append(Contestant("random notes", random_notes, role="anchor"))
+    groups = []
+    for contestant in contestants:
+        name = contestant.name
+        progress(f"rendering {config.clips} clips of {name}")
+        clips, silent = choose(name, contestant.sources, config.clips, config, order)
+        groups.append(ContestantClips(contestant, dataset, clips, [], silent))
+    groups += _practice(config, train, like, rng, dataset)
     progress("checking the clips")
-    check({one.samples.name: [*one.clips, *one.practice] for one in made}, config)
-    return Cast(made, volume_clip(config), tuple(one.job for one in systems if one.job))
+    check({group.contestant.name: [*group.clips, *group.practice] for group in groups}, config)
+    jobs = tuple(system.job for system in systems if system.job)
+    return SurveyClips(groups, volume_clip(config), jobs)
 
 
 def _practice(
     config: SurveyConfig,
     train: Sequence[Score],
     like: Score,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     dataset: str,
-) -> list[Contestant]:
-    """Clips to practise with, which are not rated: random notes and training pieces by turns."""
-    long = [piece for piece in train if piece.length >= like.length and len(piece)]
+) -> list[ContestantClips]:
+    """Clips for practice, which do not count: half random notes, half training pieces."""
+    long_enough = [piece for piece in train if piece.length >= like.length and len(piece)]
     n_random = (config.practice + 1) // 2
     n_pieces = config.practice - n_random
-    if len(long) < n_pieces:
+    if len(long_enough) < n_pieces:
         raise BenchError(
-            f"No {n_pieces} training pieces of {dataset} last {config.seconds:g} seconds at a tempo"
-            f" of {config.tempo:g}. Set fewer seconds, or practice = 0."
+            f"Practice needs {n_pieces} training pieces, and only {len(long_enough)} of {dataset}"
+            f" last {config.seconds:g} seconds at a tempo of {config.tempo:g}. Set fewer seconds,"
+            " or practice = 0."
         )
-    chosen = chance.choice(len(long), n_pieces, replace=False).tolist()
-    pieces = [Source(f"training piece {number}", long[number]) for number in chosen]
-    sources = {"anchor": anchors(train, like, n_random, chance), "human": pieces}
+    chosen = rng.choice(len(long_enough), n_pieces, replace=False).tolist()
+    pieces = [ClipSource(f"training piece {number}", long_enough[number]) for number in chosen]
+    sources_of: dict[Role, list[ClipSource]] = {
+        "anchor": anchors(train, like, n_random, rng),
+        "human": pieces,
+    }
     return [
-        Contestant(
-            Samples(f"practice: {role}", found, role=role),
+        ContestantClips(
+            Contestant(f"practice: {role}", sources, role=role),
             dataset,
             [],
-            [clip for source in found if (clip := make_clip(source, config))],
+            [clip for source in sources if (clip := make_clip(source, config))],
             0,
         )
-        for role, found in sources.items()
-        if found
+        for role, sources in sources_of.items()
+        if sources
     ]
 
 
-def _job(config: SurveyConfig, name: str) -> tuple[JobFolder, Job]:
-    """The finished job that a line of the configuration means."""
+def _jobs(run: Path) -> list[tuple[JobFolder, Job]]:
+    """Every job of the run."""
+    return [(folder, job) for folder in RunFolder(run).folders() if (job := folder.read_job())]
+
+
+def _finished_job(config: SurveyConfig, name: str) -> tuple[JobFolder, Job]:
+    """The finished job that an entry of `systems` means."""
     system, _, variant = name.partition(":")
-    found = []
-    for folder in Store(config.run).folders():
-        job = folder.read_job()
-        if job is None:
-            continue
-        named = (job.system, job.variant) == (system, variant or "corrected")
-        named &= config.dataset in (None, job.dataset) and config.preset in (None, job.preset)
-        if job.id == name or named:
-            found.append((folder, job))
-    done = [(folder, job) for folder, job in found if is_finished(folder)]
-    if not done:
-        there = sorted({job.system for f in Store(config.run).folders() if (job := f.read_job())})
+    jobs = _jobs(config.run)
+    matching = [
+        (folder, job)
+        for folder, job in jobs
+        if job.id == name
+        or (
+            (job.system, job.variant) == (system, variant or "corrected")
+            and config.dataset in (None, job.dataset)
+            and config.preset in (None, job.preset)
+        )
+    ]
+    finished = [(folder, job) for folder, job in matching if is_finished(folder)]
+    if not finished:
+        known = sorted({job.system for _, job in jobs})
         raise BenchError(
-            f"{config.run} has {'no finished' if found else 'no'} job of '{name}'"
+            f"{config.run} has {'no finished' if matching else 'no'} job of '{name}'"
             f"{f' on {config.dataset}' if config.dataset else ''}"
-            f"{f' under {config.preset}' if config.preset else ''}. Systems there:"
-            f" {', '.join(there) or 'none'}. `bench all --systems {system} --out {config.run}` makes"
-            " one."
+            f"{f' with preset {config.preset}' if config.preset else ''}. It has jobs of:"
+            f" {', '.join(known) or 'no system'}. `bench all --systems {system} --out {config.run}`"
+            " makes one."
         )
-    seeds = {job.seed for _, job in done}
-    if len({(job.dataset, job.preset) for _, job in done}) > 1 or len(seeds) < len(done):
-        ids = "\n  ".join(job.id for _, job in done)
+    seeds = {job.seed for _, job in finished}
+    groups = {(job.dataset, job.preset) for _, job in finished}
+    if len(groups) > 1 or len(seeds) < len(finished):
+        ids = "\n  ".join(job.id for _, job in finished)
         raise BenchError(
-            f"'{name}' can mean several jobs of {config.run}; give one by id:\n  {ids}"
+            f"'{name}' can mean several jobs of {config.run}; name one of them by its id:\n  {ids}"
         )
-    folder, job = min(done, key=lambda pair: pair[1].seed)
+    folder, job = min(finished, key=lambda pair: pair[1].seed)
     if job.card.kind == "ceiling":
         raise BenchError(
-            f"'{name}' repeats what composers wrote; human = true puts that in. Take it out of"
+            f"'{name}' plays music by composers, which human = true adds already. Remove it from"
             " systems."
         )
     return folder, job

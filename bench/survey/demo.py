@@ -1,4 +1,4 @@
-"""A survey filled by listeners who do not exist, through the same service as people's answers."""
+"""A survey with simulated listeners, whose answers take the same way as those of people."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sqlalchemy import select
 
 from bench.errors import BenchError
 from bench.survey import admin, listening
-from bench.survey.clips import Source
+from bench.survey.clips import ClipSource
 from bench.survey.conclude import conclude
-from bench.survey.config import MOST_TRIALS, PER_REPEAT, Consent, SurveyConfig
-from bench.survey.contestants import Cast, Samples, cast
-from bench.survey.database.store import Store
+from bench.survey.config import MOST_TRIALS, TRIALS_PER_REPEAT, Consent, SurveyConfig
+from bench.survey.contestants import Contestant, SurveyClips, render_clips
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.tables import clip, participant, survey, system, trial
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 BY = "demo"
 DATASET = "chorales"
-CLIPS, SECONDS = 8, 10.0  # few and short: it should not take long
-HUMAN, ANCHOR = 7.5, 1.8  # true means; systems lie between them
-CARELESS = 0.08  # of the listeners
-LEAVING = 0.1  # of the listeners, half-way
+CLIPS, SECONDS = 8, 10.0  # per system and of each clip: few and short, to be quick
+HUMAN, ANCHOR = 7.5, 1.8  # true mean ratings; those of systems lie between them
+CARELESS = 0.08  # share of the listeners who answer at random
+LEAVING = 0.1  # share of the listeners who leave before the end
 
 
 class Clock:
-    """A time that passes only when told to."""
+    """A clock that stands still until `wait` is called."""
 
     def __init__(self, start: datetime) -> None:
         self.time = start
@@ -47,33 +47,34 @@ class Clock:
 
 
 def demo(
-    store: Store,
+    store: SurveyStore,
     run: Path | None,
     listeners: int,
     progress: Callable[[str], None],
     name: str = "demo",
     seed: int = 0,
 ) -> admin.Summary:
-    """A closed survey with simulated answers, of a run's systems or of human music made worse.
+    """A closed and analysed survey with simulated answers; its summary.
 
-    Everything that shows it says that nobody listened.
+    It compares the systems of a run, or, without one, human music made worse in three ways. Every
+    page and report says that the listeners are simulated.
     """
     if not 2 <= listeners <= 500:
         raise BenchError(f"Simulate 2 to 500 listeners, not {listeners}.")
-    if any(one.name == name for one in admin.surveys(store)):
+    if any(survey.name == name for survey in admin.surveys(store)):
         raise BenchError(
-            f"There is a survey called '{name}'. `bench survey remove {name}` takes a demo away;"
-            " --name gives another name."
+            f"There is a survey called '{name}' already. `bench survey remove {name}` removes a"
+            " demo; --name gives the new one another name."
         )
     if run is None:
-        config = _config(name, store.folder / "demo", _RUINS, seed)
-        admin.create(store, config, progress, BY, _ruins(config, progress))
+        config = _config(name, store.folder / "demo", _CORRUPTIONS, seed)
+        admin.create(store, config, progress, BY, _corrupted_music(config, progress))
     else:
-        config = _config(name, run, _systems(run), seed)
+        config = _config(name, run, _comparable_jobs(run), seed)
         admin.create(store, config, progress, BY)
     codes = admin.codes(store, name, listeners, BY)
     admin.open_survey(store, name, BY)
-    progress(f"letting {listeners} simulated listeners rate")
+    progress(f"simulating the ratings of {listeners} listeners")
     clock = Clock(store.now() - timedelta(days=2))
     _take_part(replace(store, now=clock), codes, name, clock, seed)
     admin.close(store, name, BY)
@@ -83,11 +84,12 @@ def demo(
 
 
 def _config(name: str, run: Path, systems: tuple[str, ...], seed: int) -> SurveyConfig:
-    most = MOST_TRIALS * PER_REPEAT // (PER_REPEAT + 1) // (len(systems) + 2)
+    main_trials = MOST_TRIALS * TRIALS_PER_REPEAT // (TRIALS_PER_REPEAT + 1)
+    most = main_trials // (len(systems) + 2)  # of each system; the reference and the anchor count
     return SurveyConfig(
         name=name,
-        title="A demonstration: nobody listened",
-        introduction="The answers of this survey were made by a program.",
+        title="A demonstration with simulated listeners",
+        introduction="The answers in this survey come from a program.",
         run=run,
         systems=systems,
         clips=CLIPS,
@@ -100,49 +102,48 @@ def _config(name: str, run: Path, systems: tuple[str, ...], seed: int) -> Survey
     )
 
 
-# -- who is heard ----------------------------------------------------------------------------------
+# -- what is heard ---------------------------------------------------------------------------------
 
-_RUINS = ("a tenth of the notes wrong", "half of the notes wrong", "shuffled chords")
+_CORRUPTIONS = ("a tenth of the notes wrong", "half of the notes wrong", "shuffled chords")
 
 
-def _ruins(config: SurveyConfig, progress: Callable[[str], None]) -> Cast:
-    """Human music made worse in known ways, in place of systems."""
+def _corrupted_music(config: SurveyConfig, progress: Callable[[str], None]) -> SurveyClips:
+    """Clips of human music made worse in known ways, in place of systems."""
     from bench import data
     from bench.protocol.corruptions import Material, markov, pitch_jitter
-    from bench.survey.clips import steps_of
+    from bench.survey.clips import clip_steps
 
     progress(f"reading {DATASET}")
     dataset = data.load(DATASET)
     train = dataset.split("train")
     rng = np.random.default_rng(config.seed)
-    steps = steps_of(config, dataset.grid)
-    cut = [
+    steps = clip_steps(config, dataset.grid)
+    excerpts = [
         piece.slice(start, start + steps)
         for piece in dataset.split("test")
         for start in range(0, piece.length - steps + 1, steps)
     ]
-    # Each has excerpts of its own: nobody hears the same music twice, whole and spoilt.
-    human, few, many, shuffled = (cut[i::4] for i in range(4))
-    made = [
+    # Each has its own excerpts: no listener hears the same music both intact and corrupted.
+    human, few, many, shuffled = (excerpts[i::4] for i in range(4))
+    corrupted = [
         [pitch_jitter(piece, 0.1, rng) for piece in few],
         [pitch_jitter(piece, 0.5, rng) for piece in many],
         markov(Material(shuffled, train, [], dataset.bar), rng),
     ]
     systems = [
-        Samples(name, [Source(f"{name} {n}", one) for n, one in enumerate(pieces)])
-        for name, pieces in zip(_RUINS, made, strict=True)
+        Contestant(name, [ClipSource(f"{name} {n}", piece) for n, piece in enumerate(pieces)])
+        for name, pieces in zip(_CORRUPTIONS, corrupted, strict=True)
     ]
-    real = [Source(f"test excerpt {n}", piece) for n, piece in enumerate(human)]
-    return cast(config, systems, real, train, dataset.name, progress)
+    sources = [ClipSource(f"test excerpt {n}", piece) for n, piece in enumerate(human)]
+    return render_clips(config, systems, sources, train, dataset.name, progress)
 
 
-def _systems(run: Path) -> tuple[str, ...]:
-    """The jobs of the run's largest group that a survey can compare, at most six."""
-    from bench.jobs.run_folder import Store as Runs
-    from bench.jobs.run_folder import is_finished
+def _comparable_jobs(run: Path) -> tuple[str, ...]:
+    """The ids of at most six jobs of the run, of the largest group that a survey can compare."""
+    from bench.jobs.run_folder import RunFolder, is_finished
 
     groups: dict[tuple[str, str], dict[str, str]] = {}
-    for folder in Runs(run).folders():
+    for folder in RunFolder(run).folders():
         job = folder.read_job()
         if (
             job
@@ -156,8 +157,8 @@ def _systems(run: Path) -> tuple[str, ...]:
             group[f"{job.system}:{job.variant}"] = job.id
     if not groups:
         raise BenchError(
-            f"{run} has no finished job to demonstrate with. Leave --run out: the demo then makes"
-            " its own clips."
+            f"{run} has no finished job that a demo could use. Without --run the demo makes clips"
+            " of its own."
         )
     return tuple(list(max(groups.values(), key=len).values())[:6])
 
@@ -171,65 +172,69 @@ class _Answer:
     believable: bool
 
 
-def _take_part(store: Store, codes: list[str], name: str, clock: Clock, seed: int) -> None:
-    """Everybody enters, is handed clips, and rates them; some leave, one withdraws."""
+def _take_part(store: SurveyStore, codes: list[str], name: str, clock: Clock, seed: int) -> None:
+    """Let all listeners but one enter and rate; some leave early, and the last one withdraws."""
     from bench.survey.analysis.simulation import simulate
 
     rng = np.random.default_rng(seed)
-    ids = []
-    for code in codes[:-1]:  # one never comes
+    listeners = []
+    for code in codes[:-1]:  # the last one invited never comes
         clock.wait(60)
         listener = listening.enter(store, code)
         standing = listening.standing(store, listener)
         listening.consent(store, listener, standing.survey.consent_version)
         listening.volume_set(store, listener)
         chosen = {
-            q.key: q.options[rng.integers(len(q.options))] for q in standing.survey.background
+            question.key: question.options[rng.integers(len(question.options))]
+            for question in standing.survey.background
         }
         listening.background(store, listener, chosen)
-        ids.append(listener)
+        listeners.append(listener)
     trials = _trials(store, name)
-    drawn = simulate(trials, _truth(trials), seed, careless=CARELESS)
+    simulated = simulate(trials, _truth(trials), seed, careless=CARELESS)
     answers = {
         token: _Answer(int(score), bool(believable))
         for token, score, believable in zip(
-            trials["token"], drawn["score"], drawn["believable"], strict=True
+            trials["token"], simulated["score"], simulated["believable"], strict=True
         )
     }
-    for listener in ids:
+    for listener in listeners:
         clips = listening.standing(store, listener).total
-        stays = rng.random() >= LEAVING
-        _listen(store, listener, answers, clock, rng, clips if stays else int(rng.integers(clips)))
-    listening.withdraw(store, ids[-1])
+        rated = clips if rng.random() >= LEAVING else int(rng.integers(clips))
+        _rate(store, listener, answers, clock, rng, rated)
+    listening.withdraw(store, listeners[-1])
 
 
-def _listen(
-    store: Store,
+def _rate(
+    store: SurveyStore,
     listener: str,
     answers: dict[str, _Answer],
     clock: Clock,
     rng: np.random.Generator,
     most: int,
 ) -> None:
+    """Rate clips in turn, at most that many, at the pace of a person."""
     while True:
         standing = listening.standing(store, listener)
-        now = standing.trial
-        if now is None or (standing.done >= most and now.question == "score"):
+        current = standing.trial
+        if current is None or (standing.done >= most and current.question == "score"):
             return
-        answer = answers.get(now.token, _Answer(5, True))  # practice is not simulated
-        if now.question == "score":
-            listening.started(store, listener, now.token)
+        answer = answers.get(
+            current.token, _Answer(5, True)
+        )  # for practice, which `simulate` leaves out
+        if current.question == "score":
+            listening.started(store, listener, current.token)
             plays = int(rng.geometric(0.8))
-            clock.wait(plays * now.seconds + float(rng.gamma(3, 1.5)))
-            listening.heard(store, listener, now.token, 1.0, plays)
-            listening.score(store, listener, now.token, answer.score)
+            clock.wait(plays * current.seconds + float(rng.gamma(3, 1.5)))
+            listening.heard(store, listener, current.token, 1.0, plays)
+            listening.score(store, listener, current.token, answer.score)
         else:
             clock.wait(float(rng.gamma(2, 1)))
-            listening.believe(store, listener, now.token, answer.believable)
+            listening.believe(store, listener, current.token, answer.believable)
 
 
-def _trials(store: Store, name: str) -> pd.DataFrame:
-    """The trials to come, as the simulation wants them."""
+def _trials(store: SurveyStore, name: str) -> pd.DataFrame:
+    """All assigned trials but practice, as `simulate` takes them."""
     import pandas as pd
 
     statement = (
@@ -257,11 +262,11 @@ def _trials(store: Store, name: str) -> pd.DataFrame:
 
 
 def _truth(trials: pd.DataFrame) -> dict[str, float]:
-    """The true mean of everybody: systems, in the order of their first appearance, evenly spread."""
+    """The true mean rating of each name: systems are spread evenly, in alphabetical order."""
     roles = trials.drop_duplicates("system").set_index("system")["role"]
     systems = sorted(roles.index[roles == "system"])
     means = np.linspace(6.5, 3.0, len(systems))
-    known = {"human": HUMAN, "anchor": ANCHOR}
-    return {name: known[role] for name, role in roles.items() if role in known} | dict(
+    references = {"human": HUMAN, "anchor": ANCHOR}
+    return {name: references[role] for name, role in roles.items() if role in references} | dict(
         zip(systems, means.tolist(), strict=True)
     )

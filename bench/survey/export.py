@@ -1,7 +1,8 @@
-"""The ratings as a table that can be given away: no code, no listener's id, no time of day."""
+"""The ratings as a table to share: no code, no listener's id, no time of day."""
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,50 +11,53 @@ import numpy as np
 from sqlalchemy import select
 
 from bench.errors import BenchError
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.tables import belief, clip, exclusion, participant, rating, system, trial
-from bench.survey.overview import Status, named
+from bench.survey.overview import Overview, survey_row
+from bench.survey.terms import HIGHEST, LOWEST, shows_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# What each column holds; also the order of the columns.
+LONG_SECONDS, MANY_PLAYS = 600, 5  # above which an answer is flagged
+
+# The meaning of each column; also the order of the columns.
 CODEBOOK = {
     "survey": "the survey's name",
     "simulated": "whether the listeners were simulated",
     "rater": "a listener; numbered anew by every export",
     "clip": "a clip",
-    "system": "who made it",
+    "system": "the system that made the clip",
     "variant": "corrected or as-published",
     "dataset": "the data set",
-    "preset": "how much training was spent",
+    "preset": "the preset that the system was trained under",
     "job": "the job's id; empty for human music and random notes",
     "role": "system, human (the hidden reference) or anchor (random notes)",
     "kind": "main, or repeat: the same clip again",
     "block": "every system is heard once in a block",
     "position": "from 1, repeats counted",
-    "previous_system": "who made the clip before; empty for the first",
-    "score": "1 to 10",
+    "previous_system": "the system that made the clip before; empty for the first clip",
+    "score": f"{LOWEST} to {HIGHEST}",
     "believable": "whether a human could have composed it; empty where not answered",
     "known": "whether the listener knew the piece",
     "coverage": "share of the clip that was heard before the score",
-    "plays": "how often it was played before the score",
+    "plays": "how often the clip was played before the score",
     "answer_seconds": "from the first play to the score",
     "clip_seconds": "the clip's length",
     "date": "the day (UTC)",
     "training": "the listener's musical training, as answered",
     "device": "what the listener listened with, as answered",
     "finished": "whether the listener rated every clip",
-    "excluded": "why the listener is not to be counted; empty: is to be",
-    "flags": "pause: over 10 minutes for an answer; plays: over 5 plays; unfinished",
-    "comment": "what the listener wrote; read it before you give it away",
+    "excluded": "why the listener was excluded by hand; empty: not excluded",
+    "flags": f"pause: over {LONG_SECONDS // 60} minutes for an answer; plays: over {MANY_PLAYS}"
+    " plays; unfinished",
+    "comment": "what the listener wrote; read it before you share it",
 }
-LONG, OFTEN = 600, 5  # seconds, plays
 
 
-def codebook(status: Status, columns: list[str]) -> dict[str, Any]:
-    """What goes with the table: what its columns mean, what was asked, and how many took part."""
-    about, config = status.summary, status.config
+def codebook(overview: Overview, columns: list[str]) -> dict[str, Any]:
+    """What goes with the table, as JSON: its columns, the configuration, and how many took part."""
+    about, config = overview.summary, overview.config
     return {
         "survey": about.name,
         "simulated": about.simulated,
@@ -66,21 +70,21 @@ def codebook(status: Status, columns: list[str]) -> dict[str, Any]:
     }
 
 
-def export(store: Store, name: str, comments: bool = False) -> pd.DataFrame:
-    """The ratings, one row each, in an order that tells nothing. Comments only when asked for.
+def export(store: SurveyStore, name: str, comments: bool = False) -> pd.DataFrame:
+    """The ratings, one in a row, in an order that tells nothing about the listeners.
 
-    BenchError before the survey is closed: who sees results stops when they please.
+    Comments only where asked for. BenchError before the survey is closed: someone who sees results
+    could end the survey when they look best.
     """
-    import json
-
     import pandas as pd
 
     with store.reading() as connection:
-        one = named(connection, name)
-        if one.state not in ("closed", "published"):
+        survey = survey_row(connection, name)
+        if not shows_results(survey.state):
             raise BenchError(
-                f"The results of '{name}' stay hidden until it is closed, so that nobody stops when"
-                f" they please: `bench survey close {name}`. `bench survey backup` keeps them safe."
+                f"The results of '{name}' stay hidden until it is closed, so that nobody can end it"
+                f" when they look best: `bench survey close {name}`. `bench survey backup` keeps"
+                " them safe until then."
             )
         statement = (
             select(
@@ -106,26 +110,26 @@ def export(store: Store, name: str, comments: bool = False) -> pd.DataFrame:
             .outerjoin(rating, rating.c.trial_id == trial.c.id)
             .outerjoin(belief, belief.c.trial_id == trial.c.id)
             .outerjoin(exclusion, exclusion.c.participant_id == participant.c.id)
-            .where(participant.c.survey_id == one.id, trial.c.kind != "practice")
+            .where(participant.c.survey_id == survey.id, trial.c.kind != "practice")
             .order_by(participant.c.id, trial.c.position)
         )
         rows = connection.execute(statement).mappings().all()
 
     shuffled = np.random.default_rng(secrets.randbits(64)).permutation
-    people = sorted({row["participant"] for row in rows if row["score"] is not None})
-    number = dict(zip(people, (shuffled(len(people)) + 1).tolist(), strict=True))
+    raters = sorted({row["participant"] for row in rows if row["score"] is not None})
+    number_of = dict(zip(raters, (shuffled(len(raters)) + 1).tolist(), strict=True))
     table: list[dict[str, object]] = []
-    before: dict[int, str] = {}
+    last_system: dict[int, str] = {}  # by participant
     for row in rows:
-        who = row["participant"]
-        previous, before[who] = before.get(who, ""), row["system"]
+        rater = row["participant"]
+        previous, last_system[rater] = last_system.get(rater, ""), row["system"]
         if row["score"] is None:
             continue
         answers = json.loads(row["answers"] or "{}")
-        took = (row["at"] - row["served_at"]).total_seconds()
+        seconds = (row["at"] - row["served_at"]).total_seconds()
         flags = {
-            "pause": took > LONG,
-            "plays": row["plays"] > OFTEN,
+            "pause": seconds > LONG_SECONDS,
+            "plays": row["plays"] > MANY_PLAYS,
             "unfinished": row["finished_at"] is None,
         }
         table.append(
@@ -133,11 +137,11 @@ def export(store: Store, name: str, comments: bool = False) -> pd.DataFrame:
                 **{key: row[key] for key in CODEBOOK if key in row},
                 **{f"background_{k}": v for k, v in answers.items() if k not in CODEBOOK},
                 "survey": name,
-                "simulated": one.simulated,
-                "rater": number[who],
+                "simulated": survey.simulated,
+                "rater": number_of[rater],
                 "previous_system": previous,
                 "known": bool(row["known"]),
-                "answer_seconds": round(took, 1),
+                "answer_seconds": round(seconds, 1),
                 "date": row["at"].date().isoformat(),
                 "training": answers.get("training", ""),
                 "device": answers.get("device", ""),
@@ -147,8 +151,8 @@ def export(store: Store, name: str, comments: bool = False) -> pd.DataFrame:
                 "comment": row["comment"] or "",
             }
         )
-    others = sorted({key for row in table for key in row} - set(CODEBOOK))
-    frame = pd.DataFrame(table, columns=[*CODEBOOK, *others])
+    own_questions = sorted({key for row in table for key in row} - set(CODEBOOK))
+    frame = pd.DataFrame(table, columns=[*CODEBOOK, *own_questions])
     frame["believable"] = frame["believable"].astype("boolean")
     frame = frame.sort_values(["rater", "position"], ignore_index=True)
     return frame if comments else frame.drop(columns="comment")

@@ -1,4 +1,4 @@
-"""The administrator's password: kept as a scrypt hash; there is none until one is set."""
+"""The administrator's password, of which a scrypt hash is stored; at first there is none."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.survey.database.store import survey_folder
-from bench.survey.limits import Limits
+from bench.survey.rate_limit import RateLimiter
 
-HASH = "BENCH_SURVEY_ADMIN"  # holds a hash as `password_hash` makes it, never a password
-SHORTEST = 10
-TRIES, MINUTES = 5, 15
+HASH = "BENCH_SURVEY_ADMIN"  # holds a hash as `password_hash` returns it, never a password
+SHORTEST, LONGEST = 10, 1000  # characters
+TRIES, MINUTES = 5, 15  # wrong passwords in so many minutes
 
 _N, _R, _P = 2**15, 8, 1  # of scrypt: 32 MB, about a tenth of a second
-_limits = Limits()
+_rate_limiter = RateLimiter()
 
 
 def _file() -> Path:
     return survey_folder() / "admin-password"
 
 
-def _kept() -> str:
-    if given := os.environ.get(HASH):
-        return given
+def _stored_hash() -> str:
+    if from_environment := os.environ.get(HASH):
+        return from_environment
     try:
         return _file().read_text().strip()
     except OSError:
@@ -35,40 +35,40 @@ def _kept() -> str:
 
 
 def admin_password_set() -> bool:
-    """Whether there is a password. Without one there is no admin page."""
-    return bool(_kept())
+    """Whether a password is set. Without one there is no admin page."""
+    return bool(_stored_hash())
 
 
 def check_password(text: str) -> bool:
-    """Whether it is the password. BenchError after five wrong ones in fifteen minutes."""
-    kept = _kept()
-    if not kept:
+    """Whether the text is the password. BenchError after five wrong ones in fifteen minutes."""
+    stored = _stored_hash()
+    if not stored:
         return False
-    if not _limits.allow("password", time.monotonic(), TRIES, TRIES / (60 * MINUTES)):
+    if not _rate_limiter.allow("password", time.monotonic(), TRIES, TRIES / (60 * MINUTES)):
         raise BenchError(
             f"Too many wrong passwords. Try again in {MINUTES // TRIES} minutes, or use the command"
             " line on the machine itself."
         )
+    if len(text) > LONGEST:
+        return False
     try:
-        name, n, r, p, salt, expected = kept.split("$")
-        if name != "scrypt" or len(text) > 1000:
-            raise ValueError(name)
-        found = _scrypt(text, bytes.fromhex(salt), int(n), int(r), int(p))
+        method, n, r, p, salt, expected = stored.split("$")
+        if method != "scrypt":
+            raise ValueError(method)
+        hashed = _scrypt(text, bytes.fromhex(salt), int(n), int(r), int(p))
     except ValueError:
-        if len(text) > 1000:
-            return False
         raise BenchError(
-            f"What is kept as the password's hash is none. Set it anew: `bench survey password`, and"
-            f" give ${HASH} what that prints."
+            f"The stored hash of the password is not valid. Run `bench survey password` again, or"
+            f" set ${HASH} to what `bench survey password --print` prints."
         ) from None
-    right = hmac.compare_digest(found.hex(), expected)
+    right = hmac.compare_digest(hashed.hex(), expected)
     if right:
-        _limits.forget("password")
+        _rate_limiter.forget("password")
     return right
 
 
 def password_hash(text: str) -> str:
-    """The hash to keep of a password. BenchError where it is too short."""
+    """The hash to store of a password. BenchError where the password is too short."""
     if len(text) < SHORTEST:
         raise BenchError(f"A password needs at least {SHORTEST} characters.")
     salt = secrets.token_bytes(16)
@@ -76,17 +76,17 @@ def password_hash(text: str) -> str:
 
 
 def set_password(text: str) -> Path:
-    """Keep the password's hash in a file that only its owner can read; which file."""
-    kept, path = password_hash(text), _file()
+    """Store the password's hash in a file that only its owner can read; the file."""
+    hashed, path = password_hash(text), _file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    half.touch(mode=0o600)
-    half.write_text(kept + "\n")
-    half.replace(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary.touch(mode=0o600)
+    temporary.write_text(hashed + "\n")
+    temporary.replace(path)
     return path
 
 
 def _scrypt(text: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    # A lone surrogate is no password, but must not be an error either.
+    # A lone surrogate cannot be in a password, but must not raise an error either.
     secret = text.encode("utf-8", "surrogatepass")
     return hashlib.scrypt(secret, salt=salt, n=n, r=r, p=p, maxmem=2**26, dklen=32)

@@ -1,4 +1,4 @@
-"""Where a listener is, and all that is said to them. Nothing here names a system, a file or a run."""
+"""A listener's position in the survey, and the texts shown. Nothing here names a system or run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.errors import BenchError
-from bench.survey.config import HIGHEST, LOWEST, BackgroundQuestion, SurveyConfig
+from bench.survey.config import BackgroundQuestion, SurveyConfig
+from bench.survey.terms import HIGHEST, LOWEST
 
 Stage = Literal[
     "consent", "volume", "background", "practice", "trials", "finished", "withdrawn", "closed"
@@ -15,7 +16,7 @@ Refusal = Literal["unknown", "used-up", "closed", "not-open", "slow-down", "not-
 
 
 class Refused(BenchError):
-    """Why the service did not do what was asked, as a sentence for the listener."""
+    """Why a listener's request was refused, as a sentence for the listener."""
 
     def __init__(self, kind: Refusal, sentence: str):
         super().__init__(sentence)
@@ -24,18 +25,18 @@ class Refused(BenchError):
 
 @dataclass(frozen=True)
 class Texts:
-    """All that a survey says to its listeners."""
+    """The texts that a survey's listeners read."""
 
     title: str
     introduction: str
     consent: str
     consent_version: str
     contact: str
-    ethics: str  # the approval's reference; empty where there is none
-    minutes: int  # it takes about
+    ethics: str  # reference of the ethics approval; empty where there is none
+    minutes: int  # that the survey takes, about
     background: tuple[BackgroundQuestion, ...]
     score_question: str
-    scale: tuple[tuple[int, str], ...]  # every value, with its label or ""
+    scale: tuple[tuple[int, str], ...]  # every value with its label, which may be ""
     believable_question: str
     known_question: str  # empty: not asked
     comment_question: str  # empty: not asked
@@ -44,43 +45,45 @@ class Texts:
 
 @dataclass(frozen=True)
 class Trial:
-    """The clip that a listener is at."""
+    """The listener's current clip."""
 
     token: str
     question: Literal["score", "believable"]
     seconds: float
     practice: bool
-    heard: bool  # to its end, as far as the server knows
+    heard: bool  # to its end, by the server's clock
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a listener is."""
+    """A listener's position in the survey."""
 
     stage: Stage
     survey: Texts
-    trial: Trial | None  # in practice and trials
+    trial: Trial | None  # in the stages practice and trials
     done: int  # scored trials
     total: int
-    completion_code: str | None  # when finished
+    completion_code: str | None  # in the stage finished
 
 
 def texts(config: SurveyConfig) -> Texts:
-    """What a survey says to its listeners."""
-    asked, agreed = config.questions, config.consent
+    """The texts of a survey's configuration."""
+    questions, agreement = config.questions, config.consent
     return Texts(
         title=config.title,
         introduction=config.introduction,
-        consent=agreed.text,
-        consent_version=agreed.version,
-        contact=agreed.contact,
-        ethics=agreed.ethics,
+        consent=agreement.text,
+        consent_version=agreement.version,
+        contact=agreement.contact,
+        ethics=agreement.ethics,
         minutes=config.minutes,
         background=config.background,
-        score_question=asked.score,
-        scale=tuple((v, asked.scale.get(v, "")) for v in range(LOWEST, HIGHEST + 1)),
-        believable_question=asked.believable,
-        known_question=asked.known,
-        comment_question=asked.comment,
+        score_question=questions.score,
+        scale=tuple(
+            (value, questions.scale.get(value, "")) for value in range(LOWEST, HIGHEST + 1)
+        ),
+        believable_question=questions.believable,
+        known_question=questions.known,
+        comment_question=questions.comment,
         simulated=config.simulated,
     )

@@ -1,7 +1,7 @@
 """How networks are trained here: one loop, and what several architectures share.
 
-The loop's names are had from the package itself, `from bench.training import train`. They load
-PyTorch, which the other modules do not all need, and so come with their first use.
+The loop's functions can be imported from the package: `from bench.training import train`. They need
+PyTorch, which not every module here does, and are therefore loaded when they are first used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Attention over a bounded context: the keys and values that are kept, and the windows it sees.
+"""Attention over a bounded context: the cache of keys and values, and the windows it covers.
 
-A network sees at most `context` tokens. When they are full, it reads the last half of them anew
-and goes on from there, in drawing and in scoring alike, so that both are one distribution.
+A network sees at most `context` tokens. When the context is full, it reads the last half of it
+again and goes on from there. It does so both in drawing and in scoring, so that both use the same
+distribution.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from bench.training import token_model
 from bench.training.cuda_graph import Recorded
 
 AT_ONCE = 2**13  # tokens of one forward pass
-REACH = 128  # a GPU attends to so many tokens, or twice, thrice as many: each is recorded once
+REACH = 128  # on a GPU attention covers a multiple of this: one CUDA graph for each multiple
 
 Ints = NDArray[np.int64]
 
 
 @dataclass
 class Cache:
-    """What attention keeps of the tokens read so far, sequences of any length side by side."""
+    """The keys and values of the tokens read so far, of sequences of different lengths."""
 
     tokens: Tensor  # (sequences, context)
-    length: Tensor  # (sequences,) how many of them are read
+    length: Tensor  # (sequences,) how many tokens are read
     keys: list[Tensor]  # of each layer (sequences, context, heads, size)
     values: list[Tensor]
-    longest: int = 0  # of the lengths; to ask for it, a GPU would be waited for
+    longest: int = 0  # the largest length, kept apart so that nothing waits for the GPU
 
     @property
     def reach(self) -> int:
-        """How many tokens attention looks at, those that are not there yet behind a mask."""
+        """How many places attention covers; a mask hides those that are not filled yet."""
         if self.tokens.device.type != "cuda":
             return self.longest + 1
         return min(self.tokens.shape[1], -(-(self.longest + 1) // REACH) * REACH)
@@ -45,7 +46,7 @@ class Cache:
 
 @dataclass
 class Reading:
-    """Where generation stands. Every reach has its recording, which reads and fills the cache."""
+    """The state of generation: the cache, and for each reach a recorded step that uses it."""
 
     cache: Cache
     steps: dict[int, Recorded] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Reading:
 def attend(
     query: Tensor, key: Tensor, value: Tensor, causal: bool, cache: Cache | None, layer: int
 ) -> Tensor:
-    """(batch, time, heads, size) all four. With a cache the tokens follow those it holds."""
+    """Attention; all tensors (batch, time, heads, size). A cache holds the tokens before these."""
     if cache is not None:
         time = query.shape[1]
         rows = torch.arange(len(query), device=query.device)[:, None]
@@ -71,7 +72,7 @@ def attend(
                 attn_mask=seen[:, None, None],
             )
             return mixed.transpose(1, 2)
-        # More than one token comes only into an empty cache.
+        # Several tokens at once are only ever read into an empty cache.
     mixed = scaled_dot_product_attention(
         query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), is_causal=causal
     )
@@ -79,7 +80,7 @@ def attend(
 
 
 def spans(length: int, context: int) -> Iterator[tuple[int, int, int]]:
-    """The windows of a sequence: where each begins, what is new in it, where it ends."""
+    """The windows of a sequence: where each begins, where its new tokens begin, where it ends."""
     start, new = 0, 0
     while True:
         stop = min(length, start + context)
@@ -90,10 +91,10 @@ def spans(length: int, context: int) -> Iterator[tuple[int, int, int]]:
 
 
 class ContextNetwork(nn.Module):
-    """What a causal network with attention does for `bench.training.token_model`.
+    """A causal network with attention, in the form that `bench.training.token_model` needs.
 
-    `forward(tokens, cache)` gives (batch, time, width) and fills the cache, if there is one;
-    how far it is filled is not its business.
+    A subclass defines `forward(tokens, cache)`, which gives (batch, time, width) and writes keys
+    and values into the cache, if any. The cache's lengths are updated here.
     """
 
     width: int
@@ -103,11 +104,11 @@ class ContextNetwork(nn.Module):
 
     @property
     def carried(self) -> int:
-        """How many numbers the cache has of one sequence."""
+        """How many numbers the cache holds for one sequence."""
         return 2 * self.layers * self.context * self.width
 
     def cache(self, sequences: int, like: Tensor) -> Cache:
-        """An empty one."""
+        """An empty cache."""
         shape = (sequences, self.context, self.heads, self.width // self.heads)
         return Cache(
             torch.zeros(sequences, self.context, dtype=torch.long, device=like.device),
@@ -161,12 +162,12 @@ class ContextNetwork(nn.Module):
         return hidden, reading
 
     def _next(self, cache: Cache, tokens: Tensor) -> tuple[Tensor]:
-        """(sequences, width) after one more token each, whose keys and values the cache takes."""
+        """(sequences, width) after one more token each, which is added to the cache."""
         cache.tokens[torch.arange(len(tokens), device=tokens.device), cache.length] = tokens
         return (self(tokens[:, None], cache)[:, 0],)
 
     def _halve(self, cache: Cache) -> None:
-        """Where the cache is full, read the last half of it anew."""
+        """Where the cache is full, replace it by its last half, read again from scratch."""
         full = torch.nonzero(cache.length == self.context)[:, 0]
         half = cache.tokens[full, self.context // 2 :]
         fresh = self.cache(len(full), next(self.parameters()))

@@ -14,7 +14,7 @@ from bench.files import replacing
 
 
 def save_tree(path: Path, tree: Any) -> None:
-    """Write the tree to `path`, whole or not at all."""
+    """Write the tree to `path`, either whole or not at all."""
     import torch
     from safetensors.torch import save_file
 

@@ -1,8 +1,8 @@
-"""What the processes that train one network together do with each other; alone, nothing.
+"""Data-parallel training of one network by several processes; with one process nothing changes.
 
-Every process holds the whole network and takes its part of every batch. The gradients are summed
-before each update, so that all make the same one. One machine only: the processes are started
-by `bench.jobs.rank`.
+Every process holds the whole network and computes its part of every batch. The gradients are
+summed before each update, so that all processes make the same update. They run on one machine and
+are started by `bench.jobs.launch`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from bench.contract import Log
 
-PATIENCE = timedelta(days=7)  # the engine's deadline ends a job, not the wait for another process
+PATIENCE = timedelta(days=7)  # a job is ended by the engine's deadline, not by this
 
 Rows = TypeVar("Rows")
 
-_parts: list[float] = []  # of the batches that were cut since the last update
+_parts: list[float] = []  # this process's share of each batch since the last update
 
 
 def ranks() -> int:
@@ -32,13 +32,13 @@ def ranks() -> int:
 
 
 def rank() -> int:
-    """Which of them this is; the first one, 0, keeps what they learn."""
+    """The number of this process; process 0 saves the result."""
     return torch_distributed.get_rank() if torch_distributed.is_initialized() else 0
 
 
 @contextmanager
 def together(cuda: bool) -> Iterator[None]:
-    """Inside, this process is one of those that torchrun started."""
+    """Connects this process to the others that torchrun started."""
     torch_distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield
@@ -47,7 +47,7 @@ def together(cuda: bool) -> Iterator[None]:
 
 
 def part(rows: Rows) -> Rows:
-    """This process's part of a batch; all of it where there are fewer rows than processes."""
+    """This process's part of a batch; the whole batch if it has fewer rows than processes."""
     count = len(rows)  # type: ignore[arg-type]
     if ranks() == 1 or count < ranks():
         return rows
@@ -58,24 +58,24 @@ def part(rows: Rows) -> Rows:
 
 
 def own_seed(seed: int) -> int:
-    """A seed for each process: what is drawn for its rows is not what others draw for theirs."""
+    """A different seed for each process, so that no two draw the same numbers for their rows."""
     if rank() == 0:
         return seed
     return int(np.random.SeedSequence([seed, rank()]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def same(model: nn.Module) -> None:
-    """Give every process the weights of the first one."""
+    """Give every process the weights of process 0."""
     if ranks() > 1:
         for weight in [*model.parameters(), *model.buffers()]:
             torch_distributed.broadcast(weight.data, 0)
 
 
 def reduce(model: nn.Module, value: Tensor) -> Tensor:
-    """The loss over the whole batch; the gradients become those of that loss.
+    """The loss over the whole batch; sets the gradients to those of that loss.
 
-    Each process counts by its part of the batch's rows. A loss that took no part of a batch was
-    the same work in every process, and counts equally.
+    Each process is weighted by its share of the batch's rows. Where the batch was not divided, all
+    processes computed the same loss and are weighted equally.
     """
     value = value.detach()
     if ranks() == 1:
@@ -102,38 +102,38 @@ def reduce(model: nn.Module, value: Tensor) -> Tensor:
     total, has, rest = flat[0], flat[1 : 1 + len(weights)], flat[1 + len(weights) :]
     sums = torch.split(rest, [weight.numel() for weight in weights])
     for weight, summed, held in zip(weights, sums, has.tolist(), strict=True):
-        if held:  # by some process: a weight that no loss touched is left alone by the optimiser
+        if held:  # a weight without a gradient in any process is left alone by the optimiser
             weight.grad = summed.view_as(weight).clone()
     return total.clone()
 
 
-def first(found: Callable[[], Any]) -> Any:
-    """What the first process finds, in every process. The others do not look."""
+def first(compute: Callable[[], Any]) -> Any:
+    """The result of `compute` in process 0, given to every process."""
     if ranks() == 1:
-        return found()
-    box = [found() if rank() == 0 else None]
+        return compute()
+    box = [compute() if rank() == 0 else None]
     torch_distributed.broadcast_object_list(box, 0)
     return box[0]
 
 
 class SharedLog:
-    """The log of a training by several processes: the first one's; the others keep nothing."""
+    """The log of a training by several processes: only process 0 writes to it."""
 
     def __init__(self, log: Log):
         self.log = log
 
     def record(self, step: int, **values: float) -> None:
-        """Add a point to the curves, once."""
+        """Add a point to the curves."""
         if rank() == 0:
             self.log.record(step, **values)
 
     def progress(self, done: int, total: int, music_steps: int = 0) -> None:
-        """Say how far training is, once."""
+        """Report how far training is."""
         if rank() == 0:
             self.log.progress(done, total, music_steps)
 
     def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Offer the state, which is the same in all processes, once."""
+        """Offer the state, which is the same in all processes."""
         if rank() == 0:
             self.log.checkpoint(state)
 

@@ -1,7 +1,7 @@
 """What every network of frames shares: windows to learn from, likelihood and generation.
 
 A network reads the frames that have sounded and gives a context; given the context it says how
-likely the next frame is, and draws one. Before the first frame of a piece it reads a silent one.
+likely a next frame is, and draws one. Before the first frame of a piece it reads a silent frame.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from bench.music.score import Roll
 from bench.seeds import generators
 from bench.training import loop, saved
 from bench.training.cuda_graph import Recorded
+from bench.training.settings import Configured
 
 State = tuple[Tensor, ...]  # the second dimension of each tensor is the piece
 
@@ -35,12 +36,12 @@ class FrameNetwork(nn.Module, ABC):
 
     @property
     def draws(self) -> int:
-        """How many random numbers one frame takes."""
+        """How many random numbers are needed to draw a frame."""
         return self.keys
 
     @abstractmethod
     def start(self, steps: Tensor) -> State:
-        """The state of pieces (pieces,) that have gone on unseen for `steps` steps."""
+        """The state before anything is read, of pieces that begin at steps `steps` (pieces,)."""
 
     @abstractmethod
     def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
@@ -71,18 +72,18 @@ def independent(logits: Tensor, frames: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Excerpts of pieces, side by side; short ones end with steps that are not held."""
+    """Excerpts of pieces, side by side; short ones are padded at their end."""
 
     before: Tensor  # (windows, time, keys) the frame before each; silence before the first
     frames: Tensor  # (windows, time, keys)
-    held: Tensor  # (windows, time) 1 where the piece has a frame, 0 after its end
+    held: Tensor  # (windows, time) 1 where the piece has a frame, 0 in the padding
     steps: Tensor  # (windows,) where in its piece each begins
 
 
 def log_odds(pieces: Sequence[Roll]) -> Tensor:
-    """(keys,) of each key to sound at a step, as if it had also sounded and rested half a step.
+    """(keys,) log-odds that a key sounds at a step; half a step more counted of either.
 
-    Output biases begin here: how often each key sounds need not be learnt.
+    Output biases start here, so that how often each key sounds need not be learnt.
     """
     frames = np.concatenate(list(pieces))
     sounded = frames.sum(axis=0) + 0.5
@@ -90,7 +91,10 @@ def log_odds(pieces: Sequence[Roll]) -> Tensor:
 
 
 def starts(pieces: Sequence[Roll], length: int, stride: int | None = None) -> NDArray[np.int64]:
-    """(windows, 2) piece and first step of windows that hold every frame (once, without stride)."""
+    """(windows, 2) piece and first step of windows that cover every frame.
+
+    A window begins every `stride` steps; by default after the end of the one before.
+    """
     rows = [
         (number, start)
         for number, piece in enumerate(pieces)
@@ -111,26 +115,19 @@ def cut(
     for row, (part, size) in enumerate(zip(parts, sizes, strict=True)):
         frames[row, 1 + size - len(part) : 1 + size] = part
         held[row, :size] = 1
-    both = _tensor(frames)
-    return Windows(both[:, :-1], both[:, 1:], _tensor(held), _tensor(rows[:, 1]))
+    all_frames = _tensor(frames)
+    return Windows(all_frames[:, :-1], all_frames[:, 1:], _tensor(held), _tensor(rows[:, 1]))
 
 
-Settings = TypeVar("Settings")
-
-
-class FrameSystem(ABC, Generic[Settings]):
+class FrameSystem(Configured, ABC):
     """A network of frames as a contestant. A subclass says which network, and how it learns."""
 
     likelihood: Likelihood = Likelihood("exact", "frames")
-    Settings: ClassVar[type]
     PIECES: ClassVar[int] = 256  # of one forward pass: bounds the memory
     STEPS: ClassVar[int] = 64
     PRECISION: ClassVar[torch.dtype] = torch.float64  # of the likelihood
     keys: int
     network: Any  # the subclass's own FrameNetwork
-
-    def __init__(self, **settings: Any) -> None:
-        self.settings: Settings = self.Settings(**settings)
 
     @property
     def parameter_count(self) -> int:
@@ -141,7 +138,7 @@ class FrameSystem(ABC, Generic[Settings]):
 
     @abstractmethod
     def build(self) -> FrameNetwork:
-        """The network for so many keys, its weights freshly drawn."""
+        """A network for `keys` keys, newly initialised."""
 
     @abstractmethod
     def train(
@@ -159,7 +156,7 @@ class FrameSystem(ABC, Generic[Settings]):
     def learn(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """The same from frames, with any number of keys."""
+        """As `fit`, from frames of any number of keys."""
         self.keys = train[0].shape[1]
         with loop.seeded(seed):
             self.network = self.build().to(loop.device())
@@ -167,7 +164,7 @@ class FrameSystem(ABC, Generic[Settings]):
         self.train(train, [piece for piece in valid if len(piece)], budget, seed, log)
 
     def begin(self, train: Sequence[Roll]) -> None:
-        """Set what the fresh network owes to the training pieces; of most, nothing."""
+        """Initialise what depends on the training pieces; by default nothing."""
 
     def minimise(
         self,
@@ -178,7 +175,7 @@ class FrameSystem(ABC, Generic[Settings]):
         per_pass: int,
         seed: int,
         log: Log,
-        **how: Any,
+        **options: Any,
     ) -> None:
         """Train with `loss(step)` for the budget; validate after every pass."""
         loop.train(
@@ -190,7 +187,7 @@ class FrameSystem(ABC, Generic[Settings]):
             log=log,
             validate=(lambda: self.surprise(valid)) if valid else None,
             every=max(50, per_pass),
-            **how,
+            **options,
         )
 
     def surprise(self, pieces: Sequence[Roll]) -> float:
@@ -209,17 +206,17 @@ class FrameSystem(ABC, Generic[Settings]):
         return self._log_probabilities(self.precise(self.PRECISION), pieces)
 
     def precise(self, kind: torch.dtype = torch.float64) -> Any:
-        """The network in double precision: single rounds differently in batches of other sizes."""
+        """A copy in double precision, where the size of a batch does not change the rounding."""
         return copy.deepcopy(self.network).to(kind).eval()
 
     @torch.no_grad()
     def _log_probabilities(self, network: FrameNetwork, pieces: Sequence[Roll]) -> list[Floats]:
-        found = [np.zeros(len(piece)) for piece in pieces]
+        nats = [np.zeros(len(piece)) for piece in pieces]
         kind = next(network.parameters()).dtype
-        # The longest first: those that have ended fall off the end of the batch.
+        # The longest first, so that pieces that have ended are the last rows of the batch.
         order = sorted(range(len(pieces)), key=lambda piece: -len(pieces[piece]))
         for group in parts(order, self.PIECES):
-            state = network.start(torch.zeros(len(group), dtype=torch.long, device=_where()))
+            state = network.start(torch.zeros(len(group), dtype=torch.long, device=loop.device()))
             for start in range(0, len(pieces[group[0]]), self.STEPS):
                 group = [piece for piece in group if len(pieces[piece]) > start]
                 state = tuple(part[:, : len(group)].contiguous() for part in state)
@@ -228,21 +225,21 @@ class FrameSystem(ABC, Generic[Settings]):
                 context, state = network.read(windows.before.to(kind), state)
                 logs = network.log_probability(context, windows.frames.to(kind))
                 for row, piece in zip(logs.double().cpu().numpy(), group, strict=True):
-                    steps = found[piece][start : start + self.STEPS]
+                    steps = nats[piece][start : start + self.STEPS]
                     steps[:] = row[: len(steps)]
-        return found
+        return nats
 
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Frame after frame, many pieces at once."""
+        """Continue the prompts frame by frame, many pieces at once."""
         network, streams = self.precise(), generators(prompts, seed)
         frames: dict[int, Roll] = {}
         for length in sorted({prompt.length for prompt in prompts}):
             alike = [row for row, prompt in enumerate(prompts) if prompt.length == length]
             for group in parts(alike, self.PIECES):
-                begun = np.stack([prompts[row].sounding() for row in group])
-                drawn = self._continue(network, begun, steps, [streams[row] for row in group])
+                beginnings = np.stack([prompts[row].sounding() for row in group])
+                drawn = self._continue(network, beginnings, steps, [streams[row] for row in group])
                 frames |= dict(zip(group, drawn, strict=True))
         return [
             Score.from_rolls(frames[row], grid=prompt.grid) for row, prompt in enumerate(prompts)
@@ -250,17 +247,21 @@ class FrameSystem(ABC, Generic[Settings]):
 
     @torch.no_grad()
     def _continue(
-        self, network: FrameNetwork, begun: Roll, steps: int, streams: list[np.random.Generator]
+        self,
+        network: FrameNetwork,
+        beginnings: Roll,
+        steps: int,
+        streams: list[np.random.Generator],
     ) -> Roll:
-        """(pieces, steps, keys) what follows the beginnings (pieces, time, keys)."""
+        """(pieces, steps, keys) frames drawn after the beginnings (pieces, time, keys)."""
         kind = next(network.parameters()).dtype
         draw = Recorded(lambda context, uniform: (network.draw(context, uniform),))
-        state = network.start(torch.zeros(len(begun), dtype=torch.long, device=_where()))
-        heard = np.pad(begun, ((0, 0), (1, 0), (0, 0)))  # silence before the first frame
-        for start in range(0, heard.shape[1], self.STEPS):
-            part = _tensor(heard[:, start : start + self.STEPS]).to(kind)
+        state = network.start(torch.zeros(len(beginnings), dtype=torch.long, device=loop.device()))
+        before = np.pad(beginnings, ((0, 0), (1, 0), (0, 0)))  # silence before the first frame
+        for start in range(0, before.shape[1], self.STEPS):
+            part = _tensor(before[:, start : start + self.STEPS]).to(kind)
             context, state = network.read(part, state)
-        drawn = np.zeros((len(begun), steps, self.keys), dtype=bool)
+        drawn = np.zeros((len(beginnings), steps, self.keys), dtype=bool)
         for step in range(steps):
             uniform = np.stack([stream.random(network.draws) for stream in streams])
             (frame,) = draw(context[:, -1], _tensor(uniform).to(kind))
@@ -269,12 +270,12 @@ class FrameSystem(ABC, Generic[Settings]):
                 context, state = network.read(frame[:, None], state)
         return drawn
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write settings and weights."""
         arrays = {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
-        saved.save(folder, {"settings": asdict(self.settings), "keys": self.keys}, arrays)  # type: ignore[call-overload]
+        saved.save(folder, {"settings": asdict(self.settings), "keys": self.keys}, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -294,10 +295,6 @@ def parts(items: Any, size: int) -> Iterator[Any]:
     """The items, `size` at a time."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _where() -> torch.device:
-    return loop.device()
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

@@ -1,8 +1,8 @@
-"""The cross-entropy of a softmax over tens of thousands of tokens, without holding its logits.
+"""The cross-entropy of a softmax over tens of thousands of tokens, without storing all logits.
 
 A batch of 2500 chords of MuseData has 2500 x 39 289 logits, 0.4 GB, and autograd would keep
-several copies. Here a few rows at a time go through the softmax, and their gradient is made
-at once: a tenth of the memory, in about the same time.
+several copies. Here a few rows at a time go through the softmax, and their gradient is computed
+at the same time: this takes a tenth of the memory, and about as long.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LOGITS = {"cpu": 2**20, "cuda": 2**26}  # held at a time
+LOGITS = {"cpu": 2**20, "cuda": 2**26}  # in memory at a time
 
 
 def rows_at_once(tokens: int, device: torch.device) -> int:
-    """How many rows go through a softmax over so many tokens together."""
+    """How many rows go together through a softmax over this many tokens."""
     return max(64, LOGITS[device.type] // tokens)
 
 
 def surprise(out: nn.Linear, hidden: Tensor, targets: Tensor) -> Tensor:
-    """Sum of -log p(target) over rows (rows, hidden), p being the softmax of `out(hidden)`."""
+    """Sum of -log p(target) over the rows of (rows, hidden); p is the softmax of `out(hidden)`."""
     rows = rows_at_once(out.out_features, hidden.device)
     total: Tensor = _Surprise.apply(hidden, out.weight, out.bias, targets, rows)  # type: ignore[no-untyped-call]
     return total
@@ -37,7 +37,7 @@ class _Surprise(torch.autograd.Function):
         total = bias.new_zeros(())
         for start in range(0, len(targets), rows):
             part, tokens = hidden[start : start + rows], targets[start : start + rows, None]
-            # Half precision, where autocast chose it, ends here.
+            # Autocast may have made the products in half precision; the rest is in full precision.
             logits = (part @ weight.t()).to(bias.dtype) + bias
             log_total = logits.logsumexp(dim=1, keepdim=True)
             total += (log_total - logits.gather(1, tokens)).sum()

@@ -1,8 +1,8 @@
-"""The one training loop. A run that was killed and resumed ends bit-equal to an unbroken one.
+"""The training loop. A run that was killed and resumed ends bit-equal to an uninterrupted one.
 
-Nothing random outlives a step: batches and dropout masks are drawn from (seed, step) alone, and
-the learning rate is a function of the step. On one machine, with one number of threads, two runs
-are therefore equal, and a checkpoint needs no state of any random generator.
+No random state is carried from step to step: batches and dropout masks are drawn from (seed, step)
+alone, and the learning rate is a function of the step. Two runs on the same machine with the same
+number of threads are therefore equal, and a checkpoint needs no state of any random generator.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from bench.errors import BenchError
 from bench.seeds import step_seed
 from bench.training import distributed
 
-POINTS = 200  # of each curve; progress is told as often
+POINTS = 200  # of each curve; progress is reported as often
 
 Weights = dict[str, Tensor]
 
 
 def device() -> torch.device:
-    """Where networks live: BENCH_DEVICE, by default the CPU."""
+    """The device of the networks: BENCH_DEVICE, by default the CPU."""
     name = os.environ.get("BENCH_DEVICE") or "cpu"
     if name.partition(":")[0] not in ("cpu", "cuda"):
         raise BenchError(f"BENCH_DEVICE is '{name}'; set it to cpu or cuda.")
@@ -41,9 +41,9 @@ def device() -> torch.device:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside, PyTorch draws from this seed; outside, as if nothing had been drawn."""
-    where = device()
-    with torch.random.fork_rng([where] if where.type == "cuda" else []):
+    """PyTorch draws from this seed inside; its own random state is restored afterwards."""
+    current = device()
+    with torch.random.fork_rng([current] if current.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 
@@ -64,22 +64,22 @@ def _order(items: int, seed: int, turn: int) -> NDArray[np.int64]:
 
 
 def whole_batch(items: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
-    """The items of one step's batch: each once per pass, every pass in an order of its own."""
+    """The items of one step's batch: each once per pass, every pass in a new order."""
     turn, place = divmod(step, batches_per_pass(items, size))
     return _order(items, seed, turn)[place * size : (place + 1) * size].copy()
 
 
 def batch(items: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
-    """The items of one step's batch, or the part of them that falls to this process."""
+    """The items of one step's batch; of several processes each gets its part."""
     return distributed.part(whole_batch(items, size, seed, step))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended: after how many updates, and where the weights that were kept are from."""
+    """How training ended."""
 
-    steps: int
-    best_step: int
+    steps: int  # updates made
+    best_step: int  # whose weights were kept
     best_loss: float | None  # on the validation pieces; none where nothing was validated
 
 
@@ -98,31 +98,32 @@ def train(
     patience: int | None = None,
     music_steps: int = 0,
 ) -> Outcome:
-    """Minimise `loss(step)`; goes on from the log's checkpoint where there is one.
+    """Minimise `loss(step)`; continues from the log's checkpoint if it has one.
 
     `loss` chooses its batch by the step (see `batch`). The learning rates given with the
-    optimiser are multiplied by `schedule(step)`, the gradient's global norm is cut to `clip`.
-    `validate` is asked every `every` updates and after the last one; the weights it likes best
-    are kept, and after `patience` answers without a better one training ends. One update sees
-    `music_steps` steps of music. BenchError when the loss is no longer finite.
+    optimiser are multiplied by `schedule(step)`, the gradient's global norm is clipped to `clip`.
+    `validate` gives the validation loss. It is called every `every` updates and after the last
+    one; the weights with the lowest loss are kept, and training ends after `patience` calls
+    without a lower one. One update sees `music_steps` steps of music. BenchError when the loss is
+    no longer finite.
     """
-    where = next(model.parameters()).device
+    device_type = next(model.parameters()).device.type
     rates = [group["lr"] for group in optimiser.param_groups]
     point = max(1, steps // POINTS)
     best: dict[str, Any] = {}
-    done, stale, unseen = 0, 0, []  # unseen: losses since the last point of the curve
+    done, stale, unread = 0, 0, []  # unread: losses since the last point of the curve
 
     state = log.resume()
     if state is not None:
         done, stale, best = int(state["step"]), int(state["stale"]), dict(state.get("best", {}))
-        unseen = [torch.as_tensor(value) for value in state.get("unseen", [])]
-        if state.get("stop"):  # the network as it was then, and no further
+        unread = [torch.as_tensor(value) for value in state.get("unseen", [])]
+        if state.get("stop"):  # no further than this checkpoint
             steps = done
         model.load_state_dict(_tensors(state["model"]))
         _load_optimiser(optimiser, state.get("optimiser", {}))
 
-    def look() -> list[float]:
-        values = [float(value) for value in unseen]
+    def read_losses() -> list[float]:
+        values = [float(value) for value in unread]
         for update, value in enumerate(values, start=done - len(values) + 1):
             if not np.isfinite(value):
                 raise BenchError(
@@ -132,11 +133,11 @@ def train(
         return values
 
     def snapshot() -> dict[str, Any]:
-        # A look first: weights that have diverged are no state to resume from.
+        # The losses are read first, so that weights that have diverged are never saved.
         return {
             "step": done,
             "stale": stale,
-            "unseen": look(),
+            "unseen": read_losses(),
             "best": best,
             "model": _copy(model.state_dict()),
             "optimiser": _optimiser_state(optimiser),
@@ -150,7 +151,7 @@ def train(
         optimiser.zero_grad(set_to_none=True)
         with (
             seeded(distributed.own_seed(step_seed(seed, done))),
-            torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"),
+            torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"),
         ):
             value = loss(done)
         value.backward()  # type: ignore[no-untyped-call]
@@ -159,16 +160,18 @@ def train(
             nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimiser.step()
         done += 1
-        # Read only now and then: reading makes a GPU wait.
-        unseen.append(value)
+        # Losses are read rarely, since each reading waits for the GPU.
+        unread.append(value)
         if done % point == 0 or done == steps:
             log.record(
-                done, train_loss=float(np.mean(look())), rate=optimiser.param_groups[0]["lr"]
+                done,
+                train_loss=float(np.mean(read_losses())),
+                rate=optimiser.param_groups[0]["lr"],
             )
             log.progress(done, steps, done * music_steps)
-            unseen.clear()
+            unread.clear()
         if validate is not None and (done % every == 0 or done == steps):
-            look()
+            read_losses()
             held_out = distributed.first(lambda: _held_out(model, validate))
             log.record(done, valid_loss=held_out)
             if not best or held_out < best["loss"]:
@@ -178,7 +181,7 @@ def train(
                 stale += 1
         log.checkpoint(snapshot)
 
-    look()
+    read_losses()
     if best:
         model.load_state_dict(_tensors(best["model"]))
     model.eval()
@@ -190,12 +193,14 @@ def _held_out(model: nn.Module, validate: Callable[[], float]) -> float:
     with torch.no_grad(), seeded(0):
         loss = float(validate())
     if not np.isfinite(loss):
-        raise BenchError(f"The validation loss is {loss}: the network gives some piece no chance.")
+        raise BenchError(
+            f"The validation loss is {loss}: the network gives some piece probability 0."
+        )
     return loss
 
 
 def _copy(weights: Mapping[str, Tensor]) -> Weights:
-    """The weights as they are now, each in memory of its own."""
+    """The weights as they are now; later updates do not change them."""
     return {name: weight.detach().cpu().clone() for name, weight in weights.items()}
 
 
@@ -204,18 +209,18 @@ def _tensors(tree: Mapping[str, Any]) -> Weights:
 
 
 def _optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """What the optimiser remembers of each parameter. Its settings are not part of it."""
+    """What the optimiser keeps for each parameter, without its own settings."""
     return {
-        str(place): {
+        str(number): {
             name: value.detach().cpu().clone() if isinstance(value, Tensor) else value
             for name, value in memory.items()
             if value is not None
         }
-        for place, memory in optimiser.state_dict()["state"].items()
+        for number, memory in optimiser.state_dict()["state"].items()
     }
 
 
 def _load_optimiser(optimiser: torch.optim.Optimizer, tree: Mapping[str, Any]) -> None:
-    memories = {int(place): dict(memory) for place, memory in tree.items()}
+    memories = {int(number): dict(memory) for number, memory in tree.items()}
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": memories, "param_groups": groups})

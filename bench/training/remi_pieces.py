@@ -1,4 +1,4 @@
-"""Pieces of any network that reads REMI tokens: how likely they are, and new ones."""
+"""Scoring and drawing pieces with any network that reads REMI tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from bench.training import token_model
 def log_likelihood(network: nn.Module, scores: Sequence[Score]) -> Floats:
     """(pieces,) log p of the pieces' canonical tokens in nats.
 
-    A bound: the same notes at other velocities, or held beyond the end, are other tokens.
+    A lower bound of log p of the piece: other tokens describe the same notes at other velocities,
+    or held beyond the end of the piece.
     """
     nats = np.zeros(len(scores))
     for grid in sorted({score.grid for score in scores}):
@@ -36,26 +37,28 @@ def log_likelihood(network: nn.Module, scores: Sequence[Score]) -> Floats:
 
 def sample(network: nn.Module, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
     """Continue every prompt by well-formed tokens, drawn one after the other."""
-    exact, streams = token_model.precise(network), generators(prompts, seed)
+    precise, streams = token_model.precise(network), generators(prompts, seed)
     pieces: dict[int, Score] = {}
     for grid in sorted({prompt.grid for prompt in prompts}):
         alike = [place for place, prompt in enumerate(prompts) if prompt.grid == grid]
         for start in range(0, len(alike), token_model.at_once(network)):
             group = alike[start : start + token_model.at_once(network)]
-            said = [remi.encode(prompts[place]) for place in group]
+            prompt_tokens = [remi.encode(prompts[place]) for place in group]
             lengths = [prompts[place].length for place in group]
             rules = remi.Grammar([length + steps for length in lengths], grid)
-            rules.read(said)
+            rules.read(prompt_tokens)
             rules.begin(lengths)
             drawn = token_model.draw(
-                exact,
-                [np.append(remi.BEGINNING, tokens) for tokens in said],
+                precise,
+                [np.append(remi.BEGINNING, tokens) for tokens in prompt_tokens],
                 rules,
                 [streams[place] for place in group],
             )
-            for place, first, then, length in zip(group, said, drawn, lengths, strict=True):
-                # Only the bars of the prompt: its last note may not be taken for held on.
-                tokens = np.concatenate([first[first == remi.BAR], then])
+            for place, before, after, length in zip(
+                group, prompt_tokens, drawn, lengths, strict=True
+            ):
+                # Only the prompt's bars, or decoding could join a drawn note to its last note.
+                tokens = np.concatenate([before[before == remi.BAR], after])
                 whole = remi.decode(tokens, length + steps, grid)
                 pieces[place] = whole.slice(length, length + steps)
     return [pieces[place] for place in range(len(prompts))]

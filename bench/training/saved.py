@@ -30,5 +30,5 @@ def load(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
     values, arrays = read_json(folder / "system.json"), folder / "arrays.safetensors"
     if not isinstance(values, dict) or not arrays.is_file():
-        raise BenchError(f"{folder} holds no saved system; train it anew.")
+        raise BenchError(f"{folder} holds no saved system; train it again.")
     return values, load_file(arrays)

@@ -1,8 +1,8 @@
 """What networks that read one token after another share: learning, scoring and drawing sequences.
 
-A sequence is the tokens of one piece. Before it stands a token of its own, the beginning. A
-grammar knows which tokens may follow in each piece, so that what is drawn is well formed and the
-likelihood is that of the same distribution: the network's chances among the legal tokens.
+A sequence is the tokens of one piece, after a special token that marks the beginning. A grammar
+knows which tokens may follow in each piece. Drawing and scoring use the same distribution, the
+network's probabilities restricted to the legal tokens, so that every sample is well formed.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from bench.contract import Floats
 from bench.music import Score
 from bench.training import large_softmax, loop
 
-LARGE = 2**11  # tokens of a vocabulary whose logits are not held together
+LARGE = 2**11  # from this size of the vocabulary on, not all logits are in memory at once
 HIDDEN = 2**25  # numbers that a network may hold of the pieces it scores at once
-PIECES = 64  # that are drawn at once, if what is carried of them
-CARRIED = 2**28  # is no more than so many numbers: 2 GB
+PIECES = 64  # drawn at once, at most,
+CARRIED = 2**28  # and with no more numbers of state than these: 2 GB
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-State = Any  # what a network carries from token to token; only itself looks inside
+State = Any  # what a network carries from token to token; opaque to this module
 
 
 class Network(Protocol):
-    """A network over tokens; `hidden` numbers before its last layer."""
+    """A network over tokens. What it computes before its last layer is called hidden."""
 
-    width: int  # of the hidden numbers
+    width: int  # of a hidden vector
 
     def out(self, hidden: Tensor) -> Tensor:
-        """(..., hidden) -> (..., tokens) logits of what follows."""
+        """(..., width) -> (..., tokens) logits of the next token."""
 
     def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
-        """(length, hidden) for every sequence: what the network holds after each of its tokens."""
+        """(length, width) for every sequence: the hidden vector after each of its tokens."""
 
     def read(self, inputs: Sequence[Ints]) -> tuple[Tensor, State]:
-        """(sequences, hidden) after the last token of each, and the state to go on from."""
+        """(sequences, width) after the last token of each, and the state to go on from."""
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """The same after one more token (sequences,) each."""
@@ -52,25 +52,25 @@ class Network(Protocol):
 
 
 class Grammar(Protocol):
-    """Where each of several pieces stands, and which tokens may follow."""
+    """The position in each of several pieces, and which tokens may follow."""
 
-    done: Bools  # (pieces,) whose end is reached
+    done: Bools  # (pieces,) where the end is reached
 
     def legal(self) -> Bools:
         """(pieces, tokens) which tokens may follow."""
 
     def ending(self) -> Bools:
-        """(pieces, tokens) which tokens would lie at or after the piece's end."""
+        """(pieces, tokens) which tokens lie at or after the piece's end."""
 
     def take(self, tokens: Ints) -> None:
-        """Go on by one token in every piece that is not done."""
+        """Advance every piece that is not done by one token."""
 
 
 # -- learning -------------------------------------------------------------------------------------
 
 
 def windows(sequences: Sequence[Ints], beginning: int, size: int) -> Ints:
-    """(windows, size + 1) every token as target once, after what precedes it; -1 is no token."""
+    """(windows, size + 1) every token is a target once, after those before it; -1 is padding."""
     rows = []
     for sequence in sequences:
         tokens = np.append(beginning, sequence)
@@ -85,7 +85,7 @@ def windows(sequences: Sequence[Ints], beginning: int, size: int) -> Ints:
 def random_windows(
     sequences: Sequence[Ints], beginning: int, size: int, count: int, rng: np.random.Generator
 ) -> Ints:
-    """(count, size + 1) windows at any place of the sequences, long ones more often than short."""
+    """(count, size + 1) windows at random places; a long sequence gives more of them."""
     lengths = np.array([len(sequence) for sequence in sequences])
     rows = np.full((count, size + 1), -1)
     for row in rows:
@@ -98,8 +98,8 @@ def random_windows(
 
 
 def surprise(out: nn.Linear, hidden: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of the targets (...) given (..., hidden); -1 is no target."""
-    hidden, targets = hidden[targets >= 0], targets[targets >= 0]  # (tokens, hidden)
+    """Mean cross-entropy of the targets (...) given (..., width); -1 is padding."""
+    hidden, targets = hidden[targets >= 0], targets[targets >= 0]  # (tokens, width)
     if out.out_features >= LARGE:
         return large_softmax.surprise(out, hidden, targets) / len(targets)
     return nn.functional.cross_entropy(out(hidden), targets)
@@ -109,7 +109,7 @@ def surprise(out: nn.Linear, hidden: Tensor, targets: Tensor) -> Tensor:
 
 
 def groups(lengths: Sequence[int], width: int) -> Iterator[list[int]]:
-    """The pieces in groups of like length whose hidden numbers fit into the memory."""
+    """The pieces in groups of similar length whose hidden vectors fit into memory."""
     order = sorted(range(len(lengths)), key=lambda piece: -lengths[piece])
     while order:
         longest = max(1, lengths[order[0]])
@@ -126,10 +126,10 @@ def log_likelihood(
     beginning: int,
     grammar: Callable[[Sequence[int]], Grammar],
 ) -> Floats:
-    """(pieces,) log of the chance that each piece is drawn by just these tokens, in nats.
+    """(pieces,) log of the probability that exactly these tokens are drawn, in nats.
 
-    `grammar` makes the one of some of the pieces. The last factor is the chance that the token
-    after the last lies beyond the piece's end.
+    `grammar` makes the grammar for a group of pieces, given by number. The last factor of a piece
+    is the probability of any token at or after its end.
     """
     nats = np.zeros(len(sequences))
     for group in groups([len(sequence) + 1 for sequence in sequences], network.width):
@@ -138,10 +138,10 @@ def log_likelihood(
         rules = grammar(group)
         rows = np.arange(len(group))
         for place in range(max(len(sequence) for sequence in chosen) + 1):
-            there = np.array([place <= len(sequence) for sequence in chosen]) & ~rules.done
-            if not there.any():
+            open_rows = np.array([place <= len(sequence) for sequence in chosen]) & ~rules.done
+            if not open_rows.any():
                 break
-            rows = np.flatnonzero(there)
+            rows = np.flatnonzero(open_rows)
             logits = network.out(torch.stack([held[row][place] for row in rows]))
             logs = logits.double().cpu().numpy()
             legal, ending = rules.legal()[rows], rules.ending()[rows]
@@ -154,14 +154,14 @@ def log_likelihood(
             nats[np.array(group)[rows]] += log_sum(logs, legal & wanted) - log_sum(logs, legal)
             tokens = np.zeros(len(group), dtype=np.int64)
             tokens[rows] = np.maximum(token, 0)
-            rules.done = rules.done | ~there
+            rules.done = rules.done | ~open_rows
             rules.done[rows[token < 0]] = True
             rules.take(tokens)
     return nats
 
 
 def log_sum(logs: Floats, chosen: Bools) -> Floats:
-    """(rows,) log of the sum of exp(logs) over the chosen ones."""
+    """(rows,) log of the sum of exp(logs) over the chosen columns."""
     highest = logs.max(axis=1, keepdims=True)
     with np.errstate(divide="ignore"):
         total: Floats = np.log(np.where(chosen, np.exp(logs - highest), 0.0).sum(axis=1))
@@ -172,7 +172,7 @@ def log_sum(logs: Floats, chosen: Bools) -> Floats:
 
 
 def at_once(network: Any) -> int:
-    """How many pieces a network draws together: what a Transformer carries of each is large."""
+    """How many pieces a network draws together; few where its state is large (Transformers)."""
     carried: int = getattr(network, "carried", 1)
     return max(1, min(PIECES, CARRIED // carried))
 
@@ -185,10 +185,12 @@ def draw(
     streams: Sequence[np.random.Generator],
     choose: Callable[[Floats, Floats], Ints] | None = None,
 ) -> list[Ints]:
-    """The tokens that follow each prompt (its beginning included), until its piece is done.
+    """The tokens that follow each prompt, until its piece is done.
 
-    The one that ends a piece is not among them. A piece in which nothing may follow is done.
-    `choose` takes a token by the chances (pieces, tokens) and two random numbers each.
+    A prompt's first token is the beginning.
+    The token that ends a piece is left out. A piece is also done where no token is legal.
+    `choose` picks a token for each piece, from probabilities (pieces, tokens) and random numbers
+    (pieces, 2).
     """
     choose = choose or softmax
     drawn: list[list[int]] = [[] for _ in prompts]
@@ -215,28 +217,28 @@ def draw(
             drawn[row].append(int(token))
         if not alive.any():
             return [np.array(tokens, dtype=np.int64) for tokens in drawn]
-        if alive.mean() <= 0.75:  # those that are done only cost
+        if alive.mean() <= 0.75:  # drop the pieces that are done: they only cost time
             kept = torch.from_numpy(np.flatnonzero(alive)).to(hidden.device)
             rows, chosen, state = rows[alive], chosen[alive], network.keep(state, kept)
         hidden, state = network.step(torch.from_numpy(chosen).to(hidden.device), state)
 
 
 def softmax(chances: Floats, numbers: Floats) -> Ints:
-    """(pieces,) a token drawn by the chances (pieces, tokens), which need not sum to 1."""
+    """(pieces,) a token drawn from probabilities (pieces, tokens), which need not sum to 1."""
     ends = chances.cumsum(axis=1)
     drawn = (ends <= numbers[:, :1] * ends[:, -1:]).sum(axis=1)
-    last = chances.shape[1] - 1 - (chances[:, ::-1] > 0).argmax(axis=1)  # that has a chance
+    last = chances.shape[1] - 1 - (chances[:, ::-1] > 0).argmax(axis=1)  # of probability > 0
     return np.asarray(np.minimum(drawn, last), dtype=np.int64)
 
 
 def argmax(chances: Floats, numbers: Floats) -> Ints:
-    """(pieces,) the likeliest token."""
+    """(pieces,) the most probable token."""
     best: Ints = chances.argmax(axis=1)
     return best
 
 
 def mixed(chances: Floats, numbers: Floats) -> Ints:
-    """(pieces,) a drawn token or the likeliest, by the toss of a coin."""
+    """(pieces,) a drawn token or the most probable one, each half of the time."""
     best, drawn = argmax(chances, numbers), softmax(chances, numbers)
     chosen: Ints = np.where(numbers[:, 1] < 0.5, best, drawn)
     return chosen
@@ -246,11 +248,11 @@ SAMPLERS = {"softmax": softmax, "argmax": argmax, "mixed": mixed}
 
 
 def tensor(array: NDArray[Any]) -> Tensor:
-    """The array where networks live."""
+    """The array on the device of the networks."""
     return torch.from_numpy(array).to(loop.device())
 
 
-# -- housekeeping ---------------------------------------------------------------------------------
+# -- what systems share ---------------------------------------------------------------------------
 
 
 def mean_loss(network: Any, rows: Ints, batch: int) -> float:
@@ -265,13 +267,13 @@ def mean_loss(network: Any, rows: Ints, batch: int) -> float:
 
 
 def music_steps(scores: Sequence[Score], sequences: Sequence[Ints], tokens: int) -> int:
-    """How many steps of music so many tokens are, as the pieces go."""
-    said = sum(len(sequence) for sequence in sequences)
-    return round(tokens * sum(score.length for score in scores) / max(1, said))
+    """How many steps of music this many tokens stand for, on average over the pieces."""
+    total = sum(len(sequence) for sequence in sequences)
+    return round(tokens * sum(score.length for score in scores) / max(1, total))
 
 
 def precise(network: nn.Module) -> Any:
-    """The network in double precision: single rounds differently in batches of other sizes."""
+    """A copy in double precision, where the size of a batch does not change the rounding."""
     return copy.deepcopy(network).double().eval()
 
 
@@ -281,7 +283,7 @@ def weights(network: nn.Module) -> dict[str, NDArray[Any]]:
 
 
 def restore(network: nn.Module, arrays: dict[str, NDArray[Any]]) -> None:
-    """Give the network the weights that were saved, and move it to where networks live."""
+    """Give the network the weights that were saved, and move it to the device."""
     own = {k.removeprefix("network."): v for k, v in arrays.items() if k.startswith("network.")}
     network.load_state_dict({name: torch.from_numpy(array) for name, array in own.items()})
     network.to(loop.device()).eval()

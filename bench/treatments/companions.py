@@ -1,4 +1,4 @@
-"""Pieces of another data set, on the grid of the one that is to be learnt."""
+"""Pieces of other data sets, put on the grid of the data set to learn."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from bench.music import Score
 
 
 def on_grid(pieces: Iterable[Score], grid: int) -> list[Score]:
-    """The pieces at `grid` steps per quarter: of a finer grid every so many-th step is kept.
+    """The pieces at `grid` steps per quarter: a finer grid keeps every second, third, ... step.
 
-    A note between two of these steps is lost; an onset between them counts at the next one.
+    A note that lies between two of these steps is lost; an onset between them moves to the next.
     """
     return [_on_grid(piece, grid) for piece in pieces]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,40 +16,45 @@ from bench.treatments.treatment import Treatment
 
 
 class Curriculum(Treatment):
-    """Trains the wrapped system on `grades` lots of ever harder pieces, then on all training pieces.
+    """Trains the wrapped system on grades of increasing difficulty, then on all training pieces.
 
-    The graded pieces are those of the other data sets that are provided; without any they are the
-    training pieces themselves. `share`: of the budget, for each grade. Every tenth piece of a grade
-    is held out, so that none is learnt by heart.
+    The graded pieces are those of the other data sets that are provided; without any, they are the
+    training pieces. Every tenth piece of a grade is held out, to stop before the grade is overfit.
     """
 
-    def __init__(self, *, wrapped: Mapping[str, Any], grades: int = 4, share: float = 1 / 24):
-        super().__init__(wrapped=wrapped, grades=grades, share=share)
-        self.grades, self.share = grades, share
+    @dataclass(frozen=True)
+    class Settings(Treatment.Settings):
+        """The paper's curriculum."""
+
+        grades: int = 4  # how many grades
+        share: float = 1 / 24  # of the budget, for each grade
+
+    settings: Settings
 
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
         """Grade by grade, then everything."""
+        grades, share = self.settings.grades, self.settings.share
         graded = on_grid(self.others, train[0].grid) or train
-        budgets = shares(budget, [*[self.share] * self.grades, 1 - self.grades * self.share])
+        budgets = shares(budget, [*[share] * grades, 1 - grades * share])
         stages = [
             Stage(
-                [piece for place, piece in enumerate(lot) if place % 10 != 9],
+                [piece for place, piece in enumerate(grade) if place % 10 != 9],
                 part,
-                held_out=lot[9::10],
+                held_out=grade[9::10],
             )
-            for lot, part in zip(by_difficulty(graded, self.grades), budgets[:-1], strict=True)
+            for grade, part in zip(by_difficulty(graded, grades), budgets[:-1], strict=True)
         ]
         stages.append(Stage(train, budgets[-1]))
         learn(self.inner, stages, valid, seed, log)
 
 
 def by_difficulty(pieces: Sequence[Score], grades: int) -> list[list[Score]]:
-    """The pieces in so many equal lots, the easiest first; each piece may be in one lot only.
+    """The pieces divided into grades of equal size, the easiest first.
 
-    With fewer pieces than lots the hardest are in several.
+    With fewer pieces than grades, the last grades consist of the hardest piece.
     """
     order = np.argsort([difficulty(piece) for piece in pieces], kind="stable")
-    lots = [[pieces[place] for place in lot] for lot in np.array_split(order, grades)]
-    return [lot or [pieces[order[-1]]] for lot in lots]
+    parts = [[pieces[place] for place in part] for part in np.array_split(order, grades)]
+    return [part or [pieces[order[-1]]] for part in parts]

@@ -18,14 +18,14 @@ SHIFTS = 12  # -6..5 semitones
 class KeyNormalisation(Treatment):
     """Shifts every piece to C major or A minor before the wrapped system sees it.
 
-    Its probability of a piece: one of twelve shifts, each as likely, times that of the shifted
-    piece. The other shifts by which the piece could have come about are left out, so the sum over
-    all pieces falls short of 1: a bound, at most log 12 = 2.5 nats per piece from the truth.
+    The probability of a piece is that of the shifted piece times 1/12, as all twelve shifts are
+    equally likely. Other shifts could also have led to the piece but are not counted, so that the
+    sum over all pieces is below 1: a bound, at most log 12 = 2.5 nats per piece from the truth.
     """
 
     @property
     def likelihood(self) -> Likelihood:
-        """A bound, where the wrapped system has any."""
+        """A bound, if the wrapped system has a likelihood."""
         inner = self.inner.likelihood
         if inner.kind == "exact":
             return Likelihood("upper", inner.object, "one of twelve shifts is counted")
@@ -44,29 +44,29 @@ class KeyNormalisation(Treatment):
         """Continue the shifted prompts and shift back."""
         shifts = [to_c(prompt) for prompt in prompts]
         treated = [turn(prompt, by) for prompt, by in zip(prompts, shifts, strict=True)]
-        found = continue_treated(self.inner, prompts, treated, steps, seed)
-        return [turn(score, -by) for score, by in zip(found, shifts, strict=True)]
+        samples = continue_treated(self.inner, prompts, treated, steps, seed)
+        return [turn(score, -by) for score, by in zip(samples, shifts, strict=True)]
 
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
-        """(pieces,) that of the shifted pieces, and the shift."""
+        """(pieces,) log p of the shifted pieces, and of the shift."""
         nats = self.inner.log_likelihood([turn(score, to_c(score)) for score in scores])
-        # A piece of no steps is certain: whatever its shift, it is the same piece.
-        some = np.array([float(score.length > 0) for score in scores])
-        return np.asarray(nats - np.log(SHIFTS) * some, dtype=np.float64)
+        # A piece of no steps is certain: all shifts of it are the same piece.
+        filled = np.array([float(score.length > 0) for score in scores])
+        return np.asarray(nats - np.log(SHIFTS) * filled, dtype=np.float64)
 
 
 def to_c(score: Score) -> int:
     """The shift, -6..5 semitones, that brings the piece to C major or A minor; 0 without a key."""
-    found = key(score)
-    if found is None:
+    own = key(score)
+    if own is None:
         return 0
-    return (-found.tonic + (9 if found.mode == "minor" else 0) + 6) % SHIFTS - 6
+    return (-own.tonic + (9 if own.mode == "minor" else 0) + 6) % SHIFTS - 6
 
 
 def turn(score: Score, semitones: int) -> Score:
-    """The piece shifted; what leaves the keyboard at one end comes back at the other.
+    """The piece shifted; notes that leave the keyboard at one end come back at the other.
 
-    So every shift can be undone, and no two pieces become one.
+    Every shift can therefore be undone, and no two pieces become the same.
     """
     pitch = (score.pitch - LOWEST + semitones) % KEYS + LOWEST
     order = np.lexsort((pitch, score.onset))

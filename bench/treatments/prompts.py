@@ -1,4 +1,4 @@
-"""Prompts that a treatment changes, given to the system that it wraps."""
+"""Continuing prompts that a treatment has changed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def continue_treated(
 ) -> list[Score]:
     """The system's continuations of the treated prompts.
 
-    A system tells equal prompts apart by counting them. Prompts that differ but are treated alike
-    must not be counted together, or a sample would depend on those beside it: they are asked for
-    in separate rounds.
+    A system gives equal prompts different random streams by counting them. Different prompts that
+    the treatment makes equal must not be counted together, or a sample would depend on the prompts
+    beside it. They are therefore continued in separate rounds.
     """
     seen: dict[str, list[str]] = {}
     rounds: dict[int, list[int]] = {}
@@ -24,8 +24,8 @@ def continue_treated(
         if prompt.content_hash not in alike:
             alike.append(prompt.content_hash)
         rounds.setdefault(alike.index(prompt.content_hash), []).append(place)
-    found: dict[int, Score] = {}
+    samples: dict[int, Score] = {}
     for places in rounds.values():
-        samples = system.sample([treated[place] for place in places], steps, seed)
-        found |= dict(zip(places, samples, strict=True))
-    return [found[place] for place in range(len(prompts))]
+        drawn = system.sample([treated[place] for place in places], steps, seed)
+        samples |= dict(zip(places, drawn, strict=True))
+    return [samples[place] for place in range(len(prompts))]

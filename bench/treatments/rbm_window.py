@@ -2,14 +2,14 @@
 
     16 steps x keys x (play, articulate) visible, 1500 hidden
 
-A restricted Boltzmann machine learns windows of the training pieces. Then it slides over every
-sample step by step and says anew what the newest step of the window should be.
+A restricted Boltzmann machine learns windows of the training pieces. Then a window slides over
+every sample step by step, and the RBM corrects the newest step in it.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,12 +25,12 @@ from bench.errors import BenchError
 from bench.music import HIGHEST, LOWEST, Score
 from bench.music.score import Roll
 from bench.seeds import generators, step_seed
-from bench.training import saved
+from bench.training import saved, token_model
 from bench.treatments.stages import Onward
 from bench.treatments.treatment import Treatment
 
 STEPS = 16  # of a window
-PIECES = 128  # that are worked on together
+PIECES = 128  # that are corrected together
 
 
 class RBM(nn.Module):
@@ -56,12 +56,12 @@ class RBM(nn.Module):
 
     @torch.no_grad()
     def gibbs(self, v: Tensor, hidden: Tensor, visible: Tensor) -> Tensor:
-        """One step of the chain, with uniform numbers for the hidden and the visible units."""
+        """A Gibbs step, with uniform numbers for the hidden and the visible units."""
         h = (hidden < self.up(v)).to(v.dtype)
         return (visible < self.down(h)).to(v.dtype)
 
     def contrast(self, v: Tensor) -> Tensor:
-        """What falls where contrastive divergence (CD-1) leads."""
+        """A loss whose gradient is that of contrastive divergence (CD-1)."""
         after = self.gibbs(v, torch.rand(len(v), len(self.hidden)).to(v), torch.rand_like(v))
         return (self.free_energy(v) - self.free_energy(after)).mean()
 
@@ -69,38 +69,30 @@ class RBM(nn.Module):
 class RBMWindow(Treatment):
     """Trains the wrapped system and the RBM; the RBM corrects the system's samples.
 
-    `per_update`: updates of the RBM for each of the system's. `gibbs` none: in each window the 15
-    older steps are held, and the newest becomes what one mean-field step makes likelier than
-    not. `gibbs` a number: the whole window is drawn so many times from the RBM, and what has been
-    drawn is what the next window begins with.
+    Without `gibbs` the 15 older steps of a window stay as they are. A cell of the newest step is on
+    if one mean-field step gives it a probability of at least 1/2. With `gibbs` the whole window is
+    drawn by that many Gibbs steps, and the next window continues from what was drawn.
     """
 
+    @dataclass(frozen=True)
+    class Settings(Treatment.Settings):
+        """The paper's RBM, and how it corrects."""
+
+        hidden: int = 1500  # hidden units
+        batch: int = 64  # windows of an update
+        rate: float = 0.01  # learning rate of gradient descent
+        per_update: int = 25  # updates of the RBM for each update of the wrapped system
+        gibbs: int | None = None  # Gibbs steps for each window; none: one mean-field step
+        lowest: int = LOWEST  # MIDI number of the lowest key that it sees
+        highest: int = HIGHEST  # and of the highest
+
+    settings: Settings
     rbm: RBM
 
-    def __init__(
-        self,
-        *,
-        wrapped: Mapping[str, Any],
-        hidden: int = 1500,
-        batch: int = 64,
-        rate: float = 0.01,
-        per_update: int = 25,
-        gibbs: int | None = None,
-        lowest: int = LOWEST,
-        highest: int = HIGHEST,
-    ) -> None:
-        super().__init__(
-            wrapped=wrapped,
-            hidden=hidden,
-            batch=batch,
-            rate=rate,
-            per_update=per_update,
-            gibbs=gibbs,
-            lowest=lowest,
-            highest=highest,
-        )
-        self.hidden, self.batch, self.rate, self.per_update = hidden, batch, rate, per_update
-        self.gibbs, self.lowest, self.keys = gibbs, lowest, highest - lowest + 1
+    @property
+    def keys(self) -> int:
+        """How many keys the RBM sees."""
+        return self.settings.highest - self.settings.lowest + 1
 
     @property
     def likelihood(self) -> Likelihood:
@@ -109,7 +101,7 @@ class RBMWindow(Treatment):
 
     @property
     def parameter_count(self) -> int:
-        """The wrapped system's and the RBM's."""
+        """How many numbers the wrapped system and the RBM have to learn."""
         inner = getattr(self.inner, "parameter_count", 0) or 0
         return inner + sum(parameter.numel() for parameter in self.rbm.parameters())
 
@@ -119,14 +111,14 @@ class RBMWindow(Treatment):
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
         """Train the wrapped system, then the RBM."""
+        s = self.settings
         self.inner.fit(train, valid, budget, seed, log)
         pieces = [self.states(score) for score in train]
         with training.seeded(seed):
-            self.rbm = RBM(STEPS * self.keys * 2, self.hidden)
+            self.rbm = RBM(STEPS * self.keys * 2, s.hidden)
         rates = (sum(piece.sum(0) for piece in pieces) + 0.5) / (sum(map(len, pieces)) + 1)
         with torch.no_grad():
-            start = torch.from_numpy(np.tile(rates.ravel(), STEPS)).logit()
-            self.rbm.visible.copy_(start)
+            self.rbm.visible.copy_(torch.from_numpy(np.tile(rates.ravel(), STEPS)).logit())
         self.rbm.to(training.device())
         places = [
             (piece, start)
@@ -135,82 +127,85 @@ class RBMWindow(Treatment):
         ]
         if not places:
             raise BenchError(f"No training piece has {STEPS} steps: the RBM has nothing to learn.")
-        chosen_seed = step_seed(seed, 0)
+        rbm_seed = step_seed(seed, 0)
 
         def loss(step: int) -> Tensor:
-            chosen = training.batch(len(places), self.batch, chosen_seed, step)
-            windows = [pieces[p][s : s + STEPS] for p, s in (places[place] for place in chosen)]
+            chosen = training.batch(len(places), s.batch, rbm_seed, step)
+            windows = [
+                pieces[piece][start : start + STEPS]
+                for piece, start in (places[number] for number in chosen)
+            ]
             v = torch.from_numpy(np.stack(windows).reshape(len(chosen), -1))
-            # Two free energies of thousands differ by little: no half precision here.
+            # Half precision is too coarse for the difference of two large free energies.
             with torch.autocast(training.device().type, enabled=False):
                 return self.rbm.contrast(v.to(training.device(), torch.float))
 
         training.train(
             self.rbm,
             loss,
-            torch.optim.SGD(self.rbm.parameters(), lr=self.rate),
-            steps=self.per_update * budget.amount,
-            seed=chosen_seed,
+            torch.optim.SGD(self.rbm.parameters(), lr=s.rate),
+            steps=s.per_update * budget.amount,
+            seed=rbm_seed,
             log=Onward(log, budget.amount),
         )
 
     def states(self, score: Score) -> Roll:
         """(steps, keys, 2) what the RBM sees of a piece."""
-        return note_states.encode(score, self.lowest, self.keys)
+        return note_states.encode(score, self.settings.lowest, self.keys)
 
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """The wrapped system's samples, corrected; says how much was changed."""
-        given = self.inner.sample(prompts, steps, seed)
+        """The wrapped system's samples, corrected; prints how much was changed."""
+        drawn = self.inner.sample(prompts, steps, seed)
         streams = generators(prompts, seed)
-        found, changed = [], 0
-        for start in range(0, len(given), PIECES):
-            group = range(start, min(start + PIECES, len(given)))
-            before = np.stack([self.states(given[place]) for place in group])
+        corrected, changed = [], 0
+        for start in range(0, len(drawn), PIECES):
+            group = range(start, min(start + PIECES, len(drawn)))
+            before = np.stack([self.states(drawn[place]) for place in group])
             first = np.stack([self.beginning(prompts[place]) for place in group])
             after = self.correct(first, before, [streams[place] for place in group])
             changed += int((before != after).sum())
-            found += [
-                note_states.decode(states, prompts[place].grid, self.lowest)
+            corrected += [
+                note_states.decode(states, prompts[place].grid, self.settings.lowest)
                 for place, states in zip(group, after, strict=True)
             ]
-        cells = max(1, steps * len(given))
-        print(f"The RBM changed {changed / cells:.2f} of {2 * self.keys} cells per step.")
-        return found
+        total = max(1, steps * len(drawn))
+        print(f"The RBM changed {changed / total:.2f} of {2 * self.keys} cells per step.")
+        return corrected
 
     def beginning(self, prompt: Score) -> Roll:
-        """(15, keys, 2) the end of the prompt, after silence where it is short."""
+        """(15, keys, 2) the end of the prompt, with silence before a short one."""
         states = np.zeros((STEPS - 1, self.keys, 2), dtype=bool)
         last = self.states(prompt)[-(STEPS - 1) :]
         states[len(states) - len(last) :] = last
         return states
 
     @torch.no_grad()
-    def correct(self, first: Roll, given: Roll, streams: Sequence[np.random.Generator]) -> Roll:
-        """(pieces, steps, keys, 2) what the RBM makes of samples after their first 15 steps."""
-        pieces, steps = given.shape[:2]
-        rbm = copy.deepcopy(self.rbm).double()  # single rounds differently in other batches
+    def correct(self, first: Roll, samples: Roll, streams: Sequence[np.random.Generator]) -> Roll:
+        """(pieces, steps, keys, 2) the samples corrected, given the 15 steps before each."""
+        pieces, steps = samples.shape[:2]
+        rbm = token_model.precise(self.rbm)
         window = np.concatenate([first, np.zeros_like(first[:, :1])], axis=1)
-        made = np.zeros_like(given)
+        corrected = np.zeros_like(samples)
         for step in range(steps):
-            window[:, -1] = given[:, step]
+            window[:, -1] = samples[:, step]
             v = torch.from_numpy(window.reshape(pieces, -1)).to(rbm.weight)
-            if self.gibbs is None:
+            if self.settings.gibbs is None:
                 v = rbm.down(rbm.up(v)) >= 0.5
                 window[:, -1] = v.cpu().numpy().reshape(window.shape)[:, -1]
             else:
-                for _ in range(self.gibbs):
+                for _ in range(self.settings.gibbs):
                     v = rbm.gibbs(v, _draws(streams, rbm.hidden), _draws(streams, rbm.visible))
                 window = v.cpu().numpy().reshape(window.shape) > 0
-            made[:, step] = window[:, -1]
+            corrected[:, step] = window[:, -1]
             window = np.roll(window, -1, axis=1)
-        return made
+        return corrected
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
-        """There is none."""
+        """Refused: see `likelihood`."""
         raise BenchError(f"There is no likelihood: {self.likelihood.reason}.")
 
     def save(self, folder: Path) -> None:
@@ -219,7 +214,7 @@ class RBMWindow(Treatment):
         arrays: dict[str, NDArray[Any]] = {
             name: value.cpu().numpy() for name, value in self.rbm.state_dict().items()
         }
-        saved.save(folder, self.settings, arrays)
+        saved.save(folder, asdict(self.settings), arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -234,5 +229,5 @@ class RBMWindow(Treatment):
 
 
 def _draws(streams: Sequence[np.random.Generator], like: Tensor) -> Tensor:
-    """(pieces, units) uniform numbers, each piece's from its own stream."""
+    """(pieces, units) uniform numbers, from the stream of each piece."""
     return torch.from_numpy(np.stack([rng.random(len(like)) for rng in streams])).to(like)

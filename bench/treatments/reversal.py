@@ -1,4 +1,4 @@
-"""Reversed time (Sokolov et al. 2016, section 2.2): music learnt from its end."""
+"""Reversed time (Sokolov et al. 2016, section 2.2): music learnt from its end to its beginning."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bench.treatments.treatment import Treatment
 
 
 class Reversal(Treatment):
-    """Turns every piece round before the wrapped system sees it, and its samples back.
+    """Reverses every piece before the wrapped system sees it, and reverses its samples back.
 
-    A prompt is what the sample leads up to, not what it follows: the system cannot look back.
+    A sample leads up to its prompt and does not follow it: in reversed time the prompt comes first.
     """
 
     def fit(
@@ -26,17 +26,17 @@ class Reversal(Treatment):
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
         """Music that leads up to the prompts."""
-        turned = [reverse(prompt) for prompt in prompts]
-        found = continue_treated(self.inner, prompts, turned, steps, seed)
-        return [reverse(score) for score in found]
+        reversed_prompts = [reverse(prompt) for prompt in prompts]
+        samples = continue_treated(self.inner, prompts, reversed_prompts, steps, seed)
+        return [reverse(score) for score in samples]
 
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
-        """(pieces,) that of the reversed pieces: each piece is the reversal of one other."""
+        """(pieces,) log p of the reversed pieces; no two pieces have the same reversal."""
         return self.inner.log_likelihood([reverse(score) for score in scores])
 
 
 def reverse(score: Score) -> Score:
-    """The piece backwards: a note begins where it ended, an attack becomes a release."""
+    """The piece backwards: a note begins where it ended."""
     onset = score.length - score.end
     order = np.lexsort((score.pitch, onset))
     return Score(

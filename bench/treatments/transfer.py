@@ -1,9 +1,9 @@
-"""Transfer (Svegliato & Witty 2017, section 6): learn one kind of music first, then go on to another."""
+"""Transfer (Svegliato & Witty 2017, section 6): learn one kind of music, then another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bench.contract import Budget, Log
 from bench.music import Score
@@ -15,15 +15,17 @@ from bench.treatments.treatment import Treatment
 class Transfer(Treatment):
     """Trains the wrapped system on other data sets, then on the training pieces.
 
-    `share`: of the budget, for the other data sets; with none at hand all of it goes to the
-    training pieces. `fresh_head`: the last layer is drawn anew in between (fine-tuning).
+    Without other data sets, the training pieces get the whole budget.
     """
 
-    def __init__(
-        self, *, wrapped: Mapping[str, Any], share: float = 5 / 7, fresh_head: bool = False
-    ):
-        super().__init__(wrapped=wrapped, share=share, fresh_head=fresh_head)
-        self.share, self.fresh_head = share, fresh_head
+    @dataclass(frozen=True)
+    class Settings(Treatment.Settings):
+        """The paper's transfer."""
+
+        share: float = 5 / 7  # of the budget, for the other data sets
+        fresh_head: bool = False  # the last layer is initialised again in between (fine-tuning)
+
+    settings: Settings
 
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
@@ -33,6 +35,7 @@ class Transfer(Treatment):
         if not others:
             learn(self.inner, [Stage(train, budget)], valid, seed, log)
             return
-        before, after = shares(budget, [self.share, 1 - self.share])
-        stages = [Stage(others, before), Stage(train, after, self.fresh_head)]
+        share = self.settings.share
+        before, after = shares(budget, [share, 1 - share])
+        stages = [Stage(others, before), Stage(train, after, self.settings.fresh_head)]
         learn(self.inner, stages, valid, seed, log)

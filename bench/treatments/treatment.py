@@ -1,8 +1,9 @@
-"""A system that wraps a system. By itself it changes nothing: each treatment overrides a part."""
+"""A system that wraps a system. By itself it changes nothing; each treatment overrides a part."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,16 +11,23 @@ from bench import registry
 from bench.contract import Budget, Floats, Likelihood, Log, System
 from bench.music import Score
 from bench.training import saved
+from bench.training.settings import Configured
 
 
-class Treatment:
-    """Passes everything on to the system it wraps.
+class Treatment(Configured):
+    """Passes everything on to the system it wraps."""
 
-    `wrapped` is how the registry describes a system: its class, its settings, its source.
-    """
+    @dataclass(frozen=True)
+    class Settings:
+        """Of every treatment."""
 
-    def __init__(self, *, wrapped: Mapping[str, Any], **settings: Any) -> None:
-        self.settings: dict[str, Any] = {"wrapped": dict(wrapped), **settings}
+        wrapped: Mapping[str, Any]  # the system as the registry describes it: class, settings, ...
+
+    settings: Settings
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        wrapped = self.settings.wrapped
         self.inner: System = registry.build(
             wrapped["class"], dict(wrapped["settings"]), type(self).__name__
         )
@@ -36,7 +44,7 @@ class Treatment:
         return getattr(self.inner, "parameter_count", None)
 
     def provide(self, others: Mapping[str, Sequence[Score]]) -> None:
-        """Take the training pieces of other data sets."""
+        """Receive the training pieces of other data sets."""
         self.others = [score for name in sorted(others) for score in others[name]]
 
     def fit(
@@ -55,7 +63,7 @@ class Treatment:
 
     def save(self, folder: Path) -> None:
         """Write the settings, and the wrapped system into a folder of its own."""
-        saved.save(folder, self.settings)
+        saved.save(folder, asdict(self.settings))
         inner = folder / "wrapped"
         inner.mkdir(exist_ok=True)
         self.inner.save(inner)

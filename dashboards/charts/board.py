@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from dashboards.views.board import Cells, front, name_of
+from bench.board.rows import Row
+from dashboards.views.board import front
 
 KINDS = {
     "paper": "#2f81f7",
@@ -29,31 +31,33 @@ COSTS = {
 }
 
 
-def kind_scale(rows: Sequence[Cells]) -> alt.Scale:
+Layers = alt.LayerChart | alt.FacetChart  # what altair says it makes of layers
+
+
+def kind_scale(rows: Sequence[Row]) -> alt.Scale:
     """Colours of the kinds that occur."""
-    there = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
-    return alt.Scale(domain=there, range=[KINDS[kind] for kind in there])
+    kinds = [kind for kind in KINDS if any(row.kind == kind for row in rows)]
+    return alt.Scale(domain=kinds, range=[KINDS[kind] for kind in kinds])
 
 
-def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
+def forest(rows: Sequence[Row]) -> Layers | None:
     """Skill with its interval, the best on top; bands join what shares a rank. None without any."""
-    there = sorted((r for r in rows if r.get("skill") is not None), key=lambda r: -r["skill"])
-    if not there:
+    skilled = [row for row in rows if row.skill is not None]
+    skilled.sort(key=lambda row: -(row.skill or 0.0))
+    if not skilled:
         return None
-    ranks = sorted({row["rank"] for row in there if row["rank"] is not None})
+    ranks = sorted({row.rank for row in skilled if row.rank is not None})
     table = pd.DataFrame(
         {
-            "system": [name_of(row) for row in there],
-            "kind": [row["kind"] for row in there],
-            "skill": [row["skill"] for row in there],
-            "low": [row["skill_low"] for row in there],
-            "high": [row["skill_high"] for row in there],
-            "rank": ["" if row["rank"] is None else f"{row['rank']:.0f}" for row in there],
-            "band": [
-                row["rank"] is not None and ranks.index(row["rank"]) % 2 == 0 for row in there
-            ],
-            "off": [row["skill"] < WORST for row in there],
-            "edge": [f"{row['skill']:.1f}" for row in there],
+            "system": [row.name for row in skilled],
+            "kind": [row.kind for row in skilled],
+            "skill": [row.skill for row in skilled],
+            "low": [row.skill_low for row in skilled],
+            "high": [row.skill_high for row in skilled],
+            "rank": ["" if row.rank is None else f"{row.rank:.0f}" for row in skilled],
+            "band": [row.rank is not None and ranks.index(row.rank) % 2 == 0 for row in skilled],
+            "off": [(row.skill or 0.0) < WORST for row in skilled],
+            "edge": [f"{row.skill:.1f}" for row in skilled],
         }
     )
     inside = table.loc[~table["off"], ["skill", "low"]].min().min()
@@ -69,13 +73,13 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
         *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("skill", "low", "high")),
     ]
     base = alt.Chart(table).encode(y=y)
-    x = {
+    x: dict[str, Any] = {
         "title": "skill: 0 is noise, 1 is human music",
         "scale": alt.Scale(domain=bounds, nice=True, clamp=True),
         "axis": alt.Axis(tickCount=8, format=".1f"),
     }
     colour = alt.Color(
-        "kind:N", scale=kind_scale(there), legend=alt.Legend(title=None, orient="top")
+        "kind:N", scale=kind_scale(skilled), legend=alt.Legend(title=None, orient="top")
     )
     band = (
         base.transform_filter("datum.band")
@@ -98,11 +102,11 @@ def forest(rows: Sequence[Cells]) -> alt.LayerChart | None:
         x=alt.value("width"), text="rank:N"
     )
     return alt.layer(band, ends, line, point, arrow, figure, rank).properties(
-        height=ROW * len(there) + 110
+        height=ROW * len(skilled) + 110
     )
 
 
-def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> alt.LayerChart:
+def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> Layers:
     """The ranked systems from the top; a bar joins those that cannot be told apart."""
     spans = pd.DataFrame(
         [(i, names[first], names[last]) for i, (first, last) in enumerate(bars)],
@@ -130,33 +134,35 @@ def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> alt.LayerChar
     )
 
 
-def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
+def quality_and_cost(rows: Sequence[Row], cost: str) -> Layers | None:
     """Skill against what a system costs, with the line of those that no other beats."""
     name, title = COSTS[cost]
-    there = [
-        row
+    priced = [
+        (row, row.skill, float(cost_of))
         for row in rows
-        if row.get("skill") is not None
-        and row["skill"] >= WORST
-        and (row.get(name) or 0) > 0
-        and row["kind"] not in ("floor", "ceiling")
+        if row.skill is not None
+        and row.skill >= WORST
+        and not row.is_scale
+        and (cost_of := row.value(name) or 0) > 0
     ]
-    if not there:
+    if not priced:
         return None
-    best = front([(row[name], row["skill"]) for row in there])
+    best = front([(cost_of, skill) for _, skill, cost_of in priced])
     table = pd.DataFrame(
         {
-            "system": [name_of(row) for row in there],
-            "kind": [row["kind"] for row in there],
-            "skill": [row["skill"] for row in there],
-            "cost": [float(row[name]) for row in there],
-            "best": [i in best for i in range(len(there))],
+            "system": [row.name for row, _, _ in priced],
+            "kind": [row.kind for row, _, _ in priced],
+            "skill": [skill for _, skill, _ in priced],
+            "cost": [cost_of for _, _, cost_of in priced],
+            "best": [place in best for place in range(len(priced))],
         }
     )
     x = alt.X("cost:Q", scale=alt.Scale(type="log", nice=True), title=f"{title} (log)")
     y = alt.Y("skill:Q", title="skill", scale=alt.Scale(zero=False, nice=True))
     colour = alt.Color(
-        "kind:N", scale=kind_scale(there), legend=alt.Legend(title=None, orient="top")
+        "kind:N",
+        scale=kind_scale([row for row, _, _ in priced]),
+        legend=alt.Legend(title=None, orient="top"),
     )
     tips = [
         "system:N",
@@ -183,7 +189,7 @@ def quality_and_cost(rows: Sequence[Cells], cost: str) -> alt.LayerChart | None:
 
 def distribution(
     shares: Mapping[str, Sequence[float]], bins: Sequence[str], unit: str, real: str
-) -> alt.LayerChart:
+) -> Layers:
     """How music is distributed: a line per system, the real music as bars behind."""
     table = pd.DataFrame(
         [
@@ -220,7 +226,7 @@ def distribution(
     return alt.layer(*layers).properties(height=240)
 
 
-def differences(table: pd.DataFrame) -> alt.LayerChart:
+def differences(table: pd.DataFrame) -> Layers:
     """Differences in skill with their intervals; columns: metric, other, difference, low, high."""
     order = list(dict.fromkeys(table["metric"]))
     y = alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(labelLimit=190))

@@ -4,49 +4,52 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboards.views.board import Cells, name_of
+from bench.board.rows import Row
+from dashboards.views.job import CurvePoint
 
 FORMS = {"PNG": "image/png", "SVG": "image/svg+xml", "PDF": "application/pdf"}
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#999999")  # Okabe and Ito
 
 
-def forest(rows: Sequence[Cells], title: str) -> Any:
+def forest(rows: Sequence[Row], title: str) -> Any:
     """Skill with its interval, as a figure."""
     import seaborn as sns
     from matplotlib.figure import Figure
 
-    there = sorted((r for r in rows if r.get("skill") is not None), key=lambda r: r["skill"])
+    skilled = [(row, row.skill) for row in rows if row.skill is not None]
+    skilled.sort(key=lambda pair: pair[1])
     with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(6, 1.2 + 0.25 * len(there)), layout="constrained")
+        figure = Figure(figsize=(6, 1.2 + 0.25 * len(skilled)), layout="constrained")
         axes = figure.subplots()
-    kinds = list(dict.fromkeys(row["kind"] for row in there))
+    kinds = list(dict.fromkeys(row.kind for row, _ in skilled))
     for kind in kinds:
-        mine = [i for i, row in enumerate(there) if row["kind"] == kind]
-        middle = [there[i]["skill"] for i in mine]
-        below = [there[i]["skill"] - value(there[i], "skill_low") for i in mine]
-        above = [value(there[i], "skill_high") - there[i]["skill"] for i in mine]
-        errors = [[max(0.0, e) for e in below], [max(0.0, e) for e in above]]
+        places = [place for place, (row, _) in enumerate(skilled) if row.kind == kind]
+        middle = [skilled[place][1] for place in places]
+        ends = [bounds(*skilled[place]) for place in places]
+        below = [max(0.0, skill - low) for skill, (low, _) in zip(middle, ends, strict=True)]
+        above = [max(0.0, high - skill) for skill, (_, high) in zip(middle, ends, strict=True)]
         colour = PALETTE[kinds.index(kind) % len(PALETTE)]
-        axes.errorbar(middle, mine, xerr=errors, fmt="o", ms=4, color=colour, label=kind)
+        axes.errorbar(middle, places, xerr=[below, above], fmt="o", ms=4, color=colour, label=kind)
     for end in (0, 1):
         axes.axvline(end, color="0.5", ls="--", lw=0.8)
-    axes.set_yticks(range(len(there)), [name_of(row) for row in there])
+    axes.set_yticks(range(len(skilled)), [row.name for row, _ in skilled])
     axes.set(xlabel="skill (0: noise, 1: human), 95 % interval", title=title)
     axes.legend(fontsize="small")
     return figure
 
 
-def value(row: Cells, name: str) -> float:
-    """A bound of an interval; the skill itself where there is none."""
-    found = row.get(name)
-    return float(row["skill"] if found is None else found)
+def bounds(row: Row, skill: float) -> tuple[float, float]:
+    """The interval of the skill; the skill itself where a bound is missing."""
+    low, high = row.skill_low, row.skill_high
+    return (skill if low is None else low, skill if high is None else high)
 
 
-def curves(points: Sequence[Mapping[str, Any]], title: str) -> Any:
+def curves(points: Sequence[CurvePoint], title: str) -> Any:
     """Training curves, as a figure."""
     import pandas as pd
     import seaborn as sns
@@ -97,6 +100,10 @@ def saved(figure: Any, form: str) -> bytes:
     return buffer.getvalue()
 
 
+def _drawn(kind: str, form: str, content: Mapping[str, Any]) -> bytes:
+    return saved(FIGURES[kind](**content), form)
+
+
 def figure_downloads(kind: str, name: str, **content: Any) -> None:
     """Buttons that make a figure and hand it over; nothing is drawn before one is pressed."""
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -104,7 +111,7 @@ def figure_downloads(kind: str, name: str, **content: Any) -> None:
         for form, mime in FORMS.items():
             st.download_button(
                 form,
-                lambda form=form: saved(FIGURES[kind](**content), form),
+                partial(_drawn, kind, form, content),
                 file_name=f"{name}.{form.lower()}",
                 mime=mime,
                 on_click="ignore",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
-from dashboards.charts.board import GREY, SERIES
+from dashboards.charts.board import GREY, SERIES, Layers
 
 
-def correlations(table: pd.DataFrame) -> alt.LayerChart:
+def correlations(table: pd.DataFrame) -> Layers:
     """A matrix of rank correlations; columns: one, other, rho."""
     names = list(dict.fromkeys(table["one"]))
     base = alt.Chart(table).encode(
@@ -23,7 +25,7 @@ def correlations(table: pd.DataFrame) -> alt.LayerChart:
     return alt.layer(cells, texts).properties(height=28 * len(names) + 210)
 
 
-def ladders(table: pd.DataFrame) -> alt.LayerChart:
+def ladders(table: pd.DataFrame) -> Layers:
     """What each metric sees; columns: metric, ladder, monotone, detected."""
     names = list(dict.fromkeys(table["metric"]))
     base = alt.Chart(table).encode(
@@ -49,7 +51,7 @@ def signed(name: str, title: str) -> alt.Color:
     )
 
 
-def agreement(table: pd.DataFrame) -> alt.LayerChart:
+def agreement(table: pd.DataFrame) -> Layers:
     """Kendall's tau of metrics with ratings; columns: metric, tau, low, high, sure, verdict."""
     y = alt.Y(
         "metric:N",
@@ -62,7 +64,7 @@ def agreement(table: pd.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(domain=["beyond doubt", "inconclusive"], range=[SERIES[0], GREY]),
         legend=alt.Legend(title=None, orient="top"),
     )
-    tips = ["metric:N", alt.Tooltip("tau:Q", format=".2f"), "verdict:N"]
+    tips: list[Any] = ["metric:N", alt.Tooltip("tau:Q", format=".2f"), "verdict:N"]
     base = alt.Chart(table).encode(y=y, color=colour, tooltip=tips)
     scale = alt.Scale(domain=[-1, 1])
     zero = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(color=GREY).encode(x="at:Q")
@@ -73,11 +75,15 @@ def agreement(table: pd.DataFrame) -> alt.LayerChart:
     return alt.layer(zero, line, point).properties(height=22 * len(table) + 110)
 
 
-def rated(table: pd.DataFrame, metric: str) -> alt.LayerChart:
+def rated(table: pd.DataFrame, metric: str) -> Layers:
     """Ratings against a metric; columns: system, value, rating, low, high."""
     room = alt.Scale(zero=False, padding=60)  # pixels, for the names
     x = alt.X("value:Q", title=metric, scale=room)
-    tips = ["system:N", alt.Tooltip("value:Q", format=".3f"), alt.Tooltip("rating:Q", format=".2f")]
+    tips: list[Any] = [
+        "system:N",
+        alt.Tooltip("value:Q", format=".3f"),
+        alt.Tooltip("rating:Q", format=".2f"),
+    ]
     base = alt.Chart(table).encode(x=x, tooltip=tips)
     scale = alt.Scale(zero=False)
     line = base.mark_rule(color=SERIES[0]).encode(

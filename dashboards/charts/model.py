@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
-from dashboards.charts.board import GREY, SERIES
+from dashboards.charts.board import GREY, SERIES, Layers
+from dashboards.views.job import CurvePoint
 
 
-def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
+def curves(points: Sequence[CurvePoint], title: str) -> alt.Chart:
     """Training curves, a line per curve and seed."""
     table = pd.DataFrame(points)
     table["curve"] = table["curve"].str.replace("_", " ")
     few = table.groupby(["curve", "seed"]).size().min() < 30  # a line needs two points
-    return (
+    chart: alt.Chart = (
         alt.Chart(table)
         .mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=20) if few else False)
         .encode(
@@ -32,11 +32,12 @@ def curves(points: Sequence[Mapping[str, Any]], title: str) -> alt.Chart:
         )
         .properties(height=300)
     )
+    return chart
 
 
 def trajectory(table: pd.DataFrame, title: str) -> alt.Chart:
     """A figure at points through training, a line per seed; columns: seed, update, value."""
-    return (
+    chart: alt.Chart = (
         alt.Chart(table)
         .mark_line(point=alt.OverlayMarkDef(size=60), strokeWidth=2)
         .encode(
@@ -53,9 +54,10 @@ def trajectory(table: pd.DataFrame, title: str) -> alt.Chart:
         )
         .properties(height=260)
     )
+    return chart
 
 
-def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> alt.LayerChart:
+def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> Layers:
     """Windows of music on two axes; columns: x, y, whose. The real music lies behind."""
     axes = {
         "x": alt.X("x:Q", title=titles[0], scale=alt.Scale(zero=False)),
@@ -81,7 +83,7 @@ def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> alt.Laye
     return alt.layer(behind, before).properties(height=420)
 
 
-def embedding(table: pd.DataFrame, named: int) -> alt.LayerChart:
+def embedding(table: pd.DataFrame, named: int) -> Layers:
     """Vectors on two axes without a meaning; columns: x, y, label, place, low (lowest note)."""
     axis = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
     x = alt.X("x:Q", axis=axis, scale=alt.Scale(zero=False))

@@ -1,8 +1,8 @@
-// Plays one clip from beginning to end, and reports how much of it was heard. There is nothing to
-// seek with, no address of the audio and no file to save. `data` is: the length of a description
-// (4 bytes), the description (JSON: label, and seconds if they are known), the audio (MP3).
+// Plays one clip from beginning to end, and reports how much of it was heard. It cannot seek, and
+// the audio has no address and no file to save. `data` is: the length of a description (4 bytes),
+// the description (JSON: label, and seconds if they are known), the audio (MP3).
 
-const ENOUGH = 0.95; // of the clip, by the ranges that were played; browsers round the ends
+const ENOUGH = 0.95; // share of the clip that counts as all of it, as in bench/survey/terms.py
 const players = new WeakMap(); // root element -> state, so that reruns do not interrupt playing
 
 const clock = (seconds) =>
@@ -28,7 +28,7 @@ function coverage(state) {
 
 function show(state) {
   const { audio, about, button, bar, time } = state;
-  // What was announced: the file itself is a little longer, because encoders pad.
+  // The announced length: the file itself is a little longer, because encoders pad it.
   const total = Math.round(about.seconds || length(state));
   const share = audio.ended ? 1 : Math.min(1, audio.currentTime / length(state));
   bar.value = share;
@@ -72,11 +72,11 @@ function open(root) {
     if (audio.currentTime < 0.1 || audio.ended) state.plays += 1;
     follow(state);
   });
-  // Told once it sounds, when it is through, and after every time it was heard again: nothing in
-  // between, because each word costs the server a run.
+  // Reports are sent when the clip first sounds and whenever it ends. There are none in between,
+  // because each report makes the server run the page.
   audio.addEventListener("playing", () => {
-    if (!state.told) report(state);
-    state.told = true;
+    if (!state.reported) report(state);
+    state.reported = true;
   });
   audio.addEventListener("ended", () => report(state));
   for (const name of ["pause", "ended", "loadedmetadata"]) {
@@ -100,7 +100,7 @@ export default function ({ parentElement, data, setStateValue }) {
     state.url = URL.createObjectURL(sound);
     state.audio.src = state.url;
     state.bar.setAttribute("aria-label", `How much of it was played: ${about.label}`);
-    // The next clip is a new player: whoever uses the keyboard goes on from its button.
+    // The next clip is a new player: give its button the focus for those who use the keyboard.
     if (!document.activeElement || document.activeElement === document.body) {
       state.button.focus({ preventScroll: true });
     }

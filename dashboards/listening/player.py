@@ -1,29 +1,32 @@
-"""The survey's player: it reports how much of the clip was heard. Its code lies beside."""
+"""The survey's player: plays a clip and reports how much of it was heard."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 import streamlit as st
 
-HERE = Path(__file__).parent
+from bench.survey.terms import MOST_PLAYS
+
+HERE = Path(__file__).parent  # holds player.html, player.css and player.js
 
 
 @dataclass(frozen=True)
-class Report:
-    """What the browser says of one clip. It can say anything: the server's clock decides."""
+class PlayerReport:
+    """What the browser reports of one clip. It can claim anything: the server's clock decides."""
 
     plays: int = 0
-    coverage: float = 0.0  # of the clip, once all of it was heard
+    coverage: float = 0.0  # share of the clip; 0 until all of it was heard
 
 
 @cache
-def _component() -> Any:
+def _component() -> Callable[..., object]:
     html, css, js = (
         (HERE / f"player.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
     )
@@ -31,27 +34,27 @@ def _component() -> Any:
 
 
 def packed(sound: bytes, label: str, seconds: float) -> bytes:
-    """What the player gets: the length of a description, the description, the audio."""
-    about = json.dumps({"label": label, "seconds": seconds}).encode()
-    return len(about).to_bytes(4, "big") + about + sound
+    """The data of the player: the length of a JSON description, the description, the audio."""
+    description = json.dumps({"label": label, "seconds": seconds}).encode()
+    return len(description).to_bytes(4, "big") + description + sound
 
 
-def report_of(state: object) -> Report:
-    """The report in a component's state, whatever that holds."""
-    told = state.get("report") if hasattr(state, "get") else None
-    told = told if isinstance(told, dict) else {}
-    plays, coverage = told.get("plays"), told.get("coverage")
-    return Report(
-        plays=min(max(int(plays), 0), 1000) if _is_number(plays) else 0,
+def report_of(state: object) -> PlayerReport:
+    """The report in a component's state, whatever the state is."""
+    report = state.get("report") if hasattr(state, "get") else None
+    report = report if isinstance(report, dict) else {}
+    plays, coverage = report.get("plays"), report.get("coverage")
+    return PlayerReport(
+        plays=min(max(int(plays), 0), MOST_PLAYS) if _is_number(plays) else 0,
         coverage=min(max(float(coverage), 0.0), 1.0) if _is_number(coverage) else 0.0,
     )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def player(sound: bytes, label: str, seconds: float, key: str) -> Report:
-    """Show the player of one clip; what it has reported so far."""
+def player(sound: bytes, label: str, seconds: float, key: str) -> PlayerReport:
+    """Show the player of one clip; its latest report."""
     state = _component()(data=packed(sound, label, seconds), key=key, on_report_change=lambda: None)
     return report_of(state)

@@ -1,32 +1,33 @@
-"""What a listener sees, one screen for each stage. Nothing here knows which clip it is."""
+"""The screens of the survey, one for each stage. They do not know which clip they play."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from bench.survey import listening
-from bench.survey.listening import Refused, Standing, Texts, Trial
-from dashboards.listening.player import Report, player
+from bench.survey.listening import Refused, Stage, Standing, Texts, Trial
+from bench.survey.terms import LONGEST_COMMENT
+from dashboards.listening.player import PlayerReport, player
 
 if TYPE_CHECKING:
-    from bench.survey.database.store import Store
+    from bench.survey.database.store import SurveyStore
 
 STYLE = Path(__file__).parent / "page.css"
 ANSWERS = ("Yes", "No")
-LONGEST_COMMENT = 500
 
 
-def consent(store: Store, listener: str, now: Standing) -> None:
-    """What the survey is about, and whether to take part."""
-    texts = now.survey
+def consent(store: SurveyStore, listener: str, standing: Standing) -> None:
+    """The consent text, and the box to agree to it."""
+    texts = standing.survey
     st.markdown(texts.introduction)
     time = f"{texts.minutes} minute{'s' if texts.minutes > 1 else ''}"
     st.markdown(
         f"It takes about **{time}**, in a quiet place and best with headphones. Every answer is"
-        " kept at once: you may stop and go on later, on any device, with the same link."
+        " saved at once: you may stop and continue later, on any device, with the same link."
     )
     st.subheader("Before you begin", anchor=False)
     st.markdown(texts.consent)
@@ -45,76 +46,77 @@ def consent(store: Store, listener: str, now: Standing) -> None:
             st.rerun()
 
 
-def volume(store: Store, listener: str, now: Standing) -> None:
-    """A clip to set the volume with; going on takes having played it."""
+def volume(store: SurveyStore, listener: str, standing: Standing) -> None:
+    """A clip to set the volume with, which must be played to continue."""
     st.subheader("Set your volume", anchor=False)
     st.markdown("Play this, set a comfortable volume, and then leave it as it is.")
     sound = listening.volume_audio(store, listener)
-    told = player(sound, "Volume check", 0.0, "volume")
-    if st.button("I hear it well", type="primary", disabled=not told.plays):
+    report = player(sound, "Volume check", 0.0, "volume")
+    if st.button("I hear it well", type="primary", disabled=not report.plays):
         listening.volume_set(store, listener)
         st.rerun()
-    if not told.plays:
+    if not report.plays:
         st.caption("Play it first.")
 
 
-def background(store: Store, listener: str, now: Standing) -> None:
-    """A few questions about the listener."""
+def background(store: SurveyStore, listener: str, standing: Standing) -> None:
+    """The questions about the listener."""
     st.subheader("About you", anchor=False)
     with st.form("background", border=False):
         answers = {
             question.key: st.radio(
                 question.text, question.options, index=None, key=f"about-{question.key}"
             )
-            for question in now.survey.background
+            for question in standing.survey.background
         }
         if st.form_submit_button("Continue", type="primary"):
-            given = {key: answer for key, answer in answers.items() if answer}
-            if len(given) < len(answers):
+            chosen = {key: answer for key, answer in answers.items() if answer}
+            if len(chosen) < len(answers):
                 st.warning("Please answer each question.")
                 return
-            listening.background(store, listener, given)
+            listening.background(store, listener, chosen)
             st.rerun()
 
 
-def trial(store: Store, listener: str, now: Standing) -> None:
-    """One clip: heard to its end, then scored, then judged."""
-    if now.trial is None:
+def trial(store: SurveyStore, listener: str, standing: Standing) -> None:
+    """One clip: the listener hears it to its end, scores it, and then judges its origin."""
+    if standing.trial is None:
         return
-    current, texts = now.trial, now.survey
+    current, texts = standing.trial, standing.survey
     if current.practice:
         st.markdown("**Practice.** This clip does not count.")
         label = "Practice clip"
     else:
-        st.progress(now.done / max(now.total, 1), f"Clip {now.done + 1} of {now.total}")
-        label = f"Clip {now.done + 1}"
+        number, total = standing.done + 1, standing.total
+        st.progress(standing.done / max(total, 1), f"Clip {number} of {total}")
+        label = f"Clip {number}"
     sound = listening.audio(store, listener, current.token)
-    told = player(sound, label, current.seconds, f"clip-{plain(current.token)}")
-    heard = current.heard or take(store, listener, current, told)
+    report = player(sound, label, current.seconds, f"clip-{key_of(current.token)}")
+    heard = current.heard or record_report(store, listener, current, report)
     if current.question == "score":
         ask_score(store, listener, current, texts, heard)
     else:
         ask_belief(store, listener, current, texts)
 
 
-def plain(token: str) -> str:
-    """The token as part of a component's key, which may not hold two underscores in a row."""
+def key_of(token: str) -> str:
+    """The token in hexadecimal: a component's key may not contain two underscores in a row."""
     return token.encode().hex()
 
 
-def take(store: Store, listener: str, current: Trial, told: Report) -> bool:
-    """Pass on what the browser reports; whether the service took the clip as heard."""
-    if not told.plays:
+def record_report(store: SurveyStore, listener: str, current: Trial, report: PlayerReport) -> bool:
+    """Record what the browser reports; whether the clip counts as heard."""
+    if not report.plays:
         return False
     listening.started(store, listener, current.token)
-    if not told.coverage:
+    if not report.coverage:
         return False
     try:
-        listening.heard(store, listener, current.token, told.coverage, told.plays)
-    except Refused as no:
-        if no.kind != "not-now":
+        listening.heard(store, listener, current.token, report.coverage, report.plays)
+    except Refused as refusal:
+        if refusal.kind != "not-now":
             raise
-        # Where the connection was gone when the clip began, its end can come too early.
+        # If the connection was lost when the clip began, its end is reported too early.
         wait()
         return False
     return True
@@ -122,15 +124,15 @@ def take(store: Store, listener: str, current: Trial, told: Report) -> bool:
 
 @st.fragment(run_every=2.0)
 def wait() -> None:
-    """Ask again in a moment, by running the page anew."""
+    """Run the page again in two seconds."""
     if st.session_state.pop("waited", False):
         st.rerun()
     st.session_state["waited"] = True
     st.caption("One moment: your connection was interrupted.")
 
 
-def ask_score(store: Store, listener: str, current: Trial, texts: Texts, heard: bool) -> None:
-    """The scale. It opens once the clip was heard."""
+def ask_score(store: SurveyStore, listener: str, current: Trial, texts: Texts, heard: bool) -> None:
+    """The rating scale, which is disabled until the clip was heard."""
     labels = {value: f"{value} – {label}" if label else str(value) for value, label in texts.scale}
     with st.form(f"score-{current.token}", border=False, enter_to_submit=False):
         value = st.radio(
@@ -151,9 +153,9 @@ def ask_score(store: Store, listener: str, current: Trial, texts: Texts, heard: 
             st.rerun()
 
 
-def ask_belief(store: Store, listener: str, current: Trial, texts: Texts) -> None:
-    """Whether a human could have composed it; the score is locked by now."""
-    st.caption("Your score is kept.")
+def ask_belief(store: SurveyStore, listener: str, current: Trial, texts: Texts) -> None:
+    """Whether a human could have composed the clip; its score cannot change any more."""
+    st.caption("Your score is saved.")
     with st.form(f"belief-{current.token}", border=False, enter_to_submit=False):
         belief = st.radio(
             texts.believable_question, ANSWERS, index=None, key=f"belief-{current.token}"
@@ -176,33 +178,33 @@ def ask_belief(store: Store, listener: str, current: Trial, texts: Texts) -> Non
             st.rerun()
 
 
-def finished(store: Store, listener: str, now: Standing) -> None:
-    """Thanks, and the code that proves it."""
+def finished(store: SurveyStore, listener: str, standing: Standing) -> None:
+    """Thanks, and the completion code."""
     st.subheader("Thank you!", anchor=False)
-    st.markdown("You have rated every clip. All your answers are kept.")
-    if now.completion_code:
-        st.markdown("Your completion code, should you be asked for one:")
-        st.code(now.completion_code, language=None)
+    st.markdown("You have rated every clip. All your answers are saved.")
+    if standing.completion_code:
+        st.markdown("Your completion code, in case you are asked for one:")
+        st.code(standing.completion_code, language=None)
     st.markdown(
-        "The clips come from several computer programs, and some were composed by people. Which is"
-        " which is told with the results, once the survey is closed."
+        "Some of the clips were composed by people, the others by computer programs. The results"
+        " will say which is which, once the survey is closed."
     )
 
 
-def withdrawn(store: Store, listener: str, now: Standing) -> None:
-    """Nothing is kept any more."""
-    st.info("You have withdrawn. All your answers are deleted, and this code is used up.")
+def withdrawn(store: SurveyStore, listener: str, standing: Standing) -> None:
+    """The listener has withdrawn."""
+    st.info("You have withdrawn. All your answers are deleted, and this code no longer works.")
 
 
-def closed(store: Store, listener: str, now: Standing) -> None:
-    """The survey ended before the listener did."""
+def closed(store: SurveyStore, listener: str, standing: Standing) -> None:
+    """The survey was closed before the listener finished."""
     st.info(
-        "This survey is closed and takes no more answers. What you answered before is kept."
-        " Thank you!"
+        "This survey is closed and takes no more answers. Your earlier answers are saved. Thank"
+        " you!"
     )
 
 
-SCREENS = {
+SCREENS: dict[Stage, Callable[[SurveyStore, str, Standing], None]] = {
     "consent": consent,
     "volume": volume,
     "background": background,
@@ -215,32 +217,32 @@ SCREENS = {
 
 
 @st.dialog("Withdraw from the survey?")
-def confirm_withdrawal(store: Store, listener: str) -> None:
-    """Ask once more before everything is deleted."""
+def confirm_withdrawal(store: SurveyStore, listener: str) -> None:
+    """Ask again before everything is deleted."""
     st.markdown(
         "All your answers are **deleted** and your code stops working. This cannot be undone."
     )
     with st.container(horizontal=True):
-        sure = st.button("Delete my answers", type="primary")
+        confirmed = st.button("Delete my answers", type="primary")
         if st.button("Go on with the survey"):
             st.rerun()
-    if sure:
+    if confirmed:
         try:
             listening.withdraw(store, listener)
-        except Refused as no:
-            st.error(str(no))
+        except Refused as refusal:
+            st.error(str(refusal))
         else:
             st.rerun()
 
 
-def foot(store: Store, listener: str, now: Standing) -> None:
-    """What stands below every screen once the listener agreed to take part."""
-    if now.stage in ("consent", "withdrawn"):
+def footer(store: SurveyStore, listener: str, standing: Standing) -> None:
+    """The contact and the button to withdraw, below every screen after the consent."""
+    if standing.stage in ("consent", "withdrawn"):
         return
     st.divider()
     st.caption(
-        f"Questions? {now.survey.contact}  \nYou may withdraw, here and with your code, until the"
-        " results are published."
+        f"Questions? {standing.survey.contact}  \nYou may withdraw, here and with your code, until"
+        " the results are published."
     )
     if st.button("Withdraw from the survey", type="tertiary", key="withdraw"):
         confirm_withdrawal(store, listener)

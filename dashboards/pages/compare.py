@@ -9,6 +9,7 @@ import streamlit as st
 
 from bench import registry
 from bench.board.compare import Difference, compare, direction_of
+from bench.board.rows import Group, Row
 from bench.jobs.run_folder import JobFolder
 from bench.protocol.sampling import Prompt
 from dashboards import parts, play
@@ -17,34 +18,34 @@ from dashboards.views import columns, sources, surveys
 from dashboards.views import compare as compare_view
 from dashboards.views import job as job_view
 from dashboards.views import music as music_view
-from dashboards.views.board import Cells, Table, counted, digest_of, name_of
+from dashboards.views.board import counted, digest_of, ended_first, file_name
 
 REAL = "the composer"
 
 
-def pick(table: Table) -> list[Cells]:
+def pick(group: Group) -> list[Row]:
     """The rows to compare."""
-    default = [name_of(row) for row in table.contestants[:2]]
+    default = [row.name for row in ended_first(group)[:2]]
     if "systems" in st.session_state:  # of another table, perhaps
-        kept = [name for name in st.session_state["systems"] if name in table.names]
+        kept = [name for name in st.session_state["systems"] if name in group.names]
         st.session_state["systems"] = kept
     chosen = st.multiselect(
         "Systems, two to four",
-        table.names,
+        group.names,
         default=default,
         max_selections=4,
         key="systems",
         bind="query-params",
     )
-    return [row for row in map(table.row, chosen) if row is not None]
+    return [row for row in map(group.row, chosen) if row is not None]
 
 
 @st.fragment
-def listen(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
+def listen(rows: list[Row], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
     """The same prompt as each of them continues it."""
     hidden = surveys.embargoed()
-    made = [sources.samples(folders[0]) if folders else None for folders in jobs]
-    count = max((len(one.scores) for one in made if one), default=0)
+    samples = [sources.samples(folders[0]) if folders else None for folders in jobs]
+    count = max((len(made.scores) for made in samples if made), default=0)
     if not count:
         st.info(
             "The samples are not on this machine: only the leaderboard is. Where the run folder"
@@ -60,60 +61,63 @@ def listen(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) 
     else:
         st.caption("The prompt is not shown: this data set is not on this machine.")
     clips: list[tuple[music_view.Clip | None, str]] = []
-    for row, one, folders in zip(rows, made, jobs, strict=True):
-        score = one.scores[number - 1] if one and number <= len(one.scores) else None
+    for row, made, folders in zip(rows, samples, jobs, strict=True):
+        score = made.scores[number - 1] if made and number <= len(made.scores) else None
         if any(folder.path.name in hidden for folder in folders):
-            clips.append((None, f"{name_of(row)}: {surveys.HIDDEN}"))
+            clips.append((None, f"{row.name}: {surveys.HIDDEN}"))
         elif score is None:
-            clips.append((None, f"{name_of(row)} has no such sample: {why_not(row, one)}"))
+            clips.append((None, f"{row.name} has no such sample: {why_not(row, made)}"))
         else:
             clips.append(
-                (music_view.continued(name_of(row), prompt.score if prompt else None, score), "")
+                (music_view.continued(row.name, prompt.score if prompt else None, score), "")
             )
-    play.side_by_side(clips, f"clip-{table.file_name}-{number}")
+    play.side_by_side(clips, f"clip-{file_name(group)}-{number}")
 
 
-def why_not(row: Cells, made: job_view.Samples | None) -> str:
+def why_not(row: Row, made: job_view.Samples | None) -> str:
     """Why a sample cannot be played."""
     if made:
         return "the file is gone or was changed."
-    if row.get("failure"):
-        return str(row["failure"])
-    if row["kind"] == "ceiling":
+    if row.failure:
+        return row.failure
+    if row.kind == "ceiling":
         return sources.why_none(row)
     return "its job is not on this machine."
 
 
-def show_differences(rows: list[Cells], there: dict[str, JobFolder]) -> None:
+def show_differences(rows: list[Row], folders: dict[str, JobFolder]) -> None:
     """Paired differences: the first against each of the others."""
-    anchors = [row for row in table.rows if row["kind"] in ("floor", "ceiling")]
-    found = compare_view.entries([*rows, *anchors], there)
-    first, known = name_of(rows[0]), registry.metrics()
+    anchors = [
+        row for row in group.rows if row.is_scale and all(row is not other for other in rows)
+    ]
+    rebuilt = compare_view.rebuilt([*rows, *anchors], folders)
+    first, known = rows[0].name, registry.metrics()
     lines, scaled = [], []
     for row in rows[1:]:
-        if name_of(rows[0]) not in found or name_of(row) not in found:
+        a, b = rebuilt.get(first), rebuilt.get(row.name)
+        if a is None or b is None or a.standing != b.standing:
             continue
-        for one in compare(found[name_of(rows[0])], found[name_of(row)]):
-            headline = one.figure in known and known[one.figure].headline
-            label = columns.label(one.figure)
-            if not (headline or show_all or one.figure in ("skill", "nats_per_step")):
+        for difference in compare(a, b):
+            headline = difference.figure in known and known[difference.figure].headline
+            label = columns.label(difference.figure)
+            if not (headline or show_all or difference.figure in ("skill", "nats_per_step")):
                 continue
             lines.append(
                 {
                     "figure": label,
-                    "against": name_of(row),
-                    first: one.first,
-                    "the other": one.second,
-                    "difference": one.difference,
-                    "95 %": f"{one.low:+.3f} to {one.high:+.3f}",
-                    "better": verdict(one, first, name_of(row)),
+                    "against": row.name,
+                    first: difference.first,
+                    "the other": difference.second,
+                    "difference": difference.difference,
+                    "95 %": f"{difference.low:+.3f} to {difference.high:+.3f}",
+                    "better": verdict(difference, first, row.name),
                 }
             )
-            gain = compare_view.scale(table.rows, one.figure) if headline else None
-            gain = 1.0 if one.figure == "skill" else gain
+            gain = compare_view.scale(group.rows, difference.figure) if headline else None
+            gain = 1.0 if difference.figure == "skill" else gain
             if gain:
-                ends = sorted((one.low / gain, one.high / gain))
-                scaled.append((label, name_of(row), one.difference / gain, *ends))
+                ends = sorted((difference.low / gain, difference.high / gain))
+                scaled.append((label, row.name, difference.difference / gain, *ends))
     if not lines:
         st.info("The jobs behind these rows are not on this machine, so nothing can be paired.")
         return
@@ -141,25 +145,25 @@ def show_differences(rows: list[Cells], there: dict[str, JobFolder]) -> None:
     st.caption("Undecided: the difference may be chance (Holm's correction over all figures).")
 
 
-def verdict(one: Difference, first: str, second: str) -> str:
+def verdict(difference: Difference, first: str, second: str) -> str:
     """What a difference says, in words."""
-    if one.better:
-        wins = (one.difference > 0) == (direction_of(one.figure) == "higher")
+    if difference.better:
+        wins = (difference.difference > 0) == (direction_of(difference.figure) == "higher")
         return first if wins else second
-    return "" if direction_of(one.figure) == "none" else "undecided"
+    return "" if direction_of(difference.figure) == "none" else "undecided"
 
 
-def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
+def show_distributions(rows: list[Row], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
     """How notes are distributed, against what the composers wrote after the prompts."""
     music = {}
     results = [digest_of(f.result) for folders in jobs for f in folders]
     if asked:
         music[REAL] = [prompt.continuation for prompt in asked]
     for row, folders in zip(rows, jobs, strict=True):
-        there = [made for f in folders if (made := sources.samples(f))]
-        scores = [score for made in there for score in made.scores if score is not None]
+        samples = [made for f in folders if (made := sources.samples(f))]
+        scores = [score for made in samples for score in made.scores if score is not None]
         if scores:
-            music[name_of(row)] = scores
+            music[row.name] = scores
     if not set(music) - {REAL}:
         st.info("There are no samples on this machine to count notes in.")
         return
@@ -180,22 +184,22 @@ def show_distributions(rows: list[Cells], jobs: list[list[JobFolder]], asked: li
 
 st.title("Compare")
 st.caption("The same prompts, continued by each system. Every difference is paired by prompt.")
-table = parts.choose_table()
-rows = pick(table)
+group = parts.choose_group()
+rows = pick(group)
 if len(rows) < 2:
     st.info("Choose two systems or more.")
     st.stop()
-there = job_view.folders(sources.runs())
-jobs = [job_view.folders_of(row, there) for row in rows]
+folders = job_view.folders(sources.runs())
+jobs = [job_view.folders_of(row, folders) for row in rows]
 first = next((job for folders in jobs for f in folders if (job := job_view.job_of(f))), None)
 asked = sources.prompts(first.dataset, first.protocol, first.dataset_fingerprint) if first else []
 
 st.subheader("Listen")
 listen(rows, jobs, asked)
-against = name_of(rows[1]) if len(rows) == 2 else "the others"
-st.subheader(f"{name_of(rows[0])} against {against}")
+against = rows[1].name if len(rows) == 2 else "the others"
+st.subheader(f"{rows[0].name} against {against}")
 show_all = st.toggle("Every metric, not only the headline ones", key="all", bind="query-params")
-show_differences(rows, there)
+show_differences(rows, folders)
 st.subheader("How the notes are distributed")
 show_distributions(rows, jobs, asked)
 lost = sum(made.lost for folders in jobs for f in folders if (made := sources.samples(f)))

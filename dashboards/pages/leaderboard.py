@@ -8,23 +8,23 @@ import pandas as pd
 import streamlit as st
 
 from bench import registry
-from bench.board import build as board
 from bench.board import formats
+from bench.board.rows import Group, Row, to_csv, to_table
 from dashboards import parts
 from dashboards.charts import board as charts
 from dashboards.charts.downloads import figure_downloads
 from dashboards.views import columns, sources
 from dashboards.views import compare as compare_view
 from dashboards.views import job as job_view
-from dashboards.views.board import HUMAN, Cells, chosen, counted, metric_names, name_of
+from dashboards.views.board import chosen, counted, file_name, metric_names, protocol_of
 from dashboards.views.validity import validated
 
 FORMATS = {"figure": "%.3f", "whole": "localized", "seconds": None}  # none: as styled
 
 
-def pick_rows(rows: list[Cells]) -> list[Cells]:
+def pick_rows(rows: list[Row]) -> list[Row]:
     """The rows that the reader's filters leave."""
-    kinds = [kind for kind in charts.KINDS if any(row.get("kind") == kind for row in rows)]
+    kinds = [kind for kind in charts.KINDS if any(row.kind == kind for row in rows)]
     search, filters = st.columns(2)
     words = search.text_input(
         "Search",
@@ -40,12 +40,12 @@ def pick_rows(rows: list[Cells]) -> list[Cells]:
 
 
 def pick_columns(
-    view: str, found: dict[str, columns.Column], headline: list[str]
+    view: str, known: dict[str, columns.Column], headline: list[str]
 ) -> list[columns.Column]:
     """The columns that the reader wants to see."""
-    heads = {column.head: column for column in found.values()}
-    sizes = any(row.get("size", "full") != "full" for row in sources.board().rows)
-    usual = [found[key].head for key in columns.of_view(view, found, headline, sizes)]
+    heads = {column.head: column for column in known.values()}
+    sizes = any(row.size != "full" for row in sources.board().rows)
+    usual = [known[key].head for key in columns.of_view(view, known, headline, sizes)]
     with st.popover("Columns", icon=":material/view_column:"):
         chosen = st.multiselect(
             "Columns of this view",
@@ -55,10 +55,10 @@ def pick_columns(
             bind="query-params",
             help="All other figures of the board are in the list too.",
         )
-    return [heads[head] for head in chosen] or [found["system"]]
+    return [heads[head] for head in chosen] or [known["system"]]
 
 
-def frame(rows: list[Cells], shown: list[columns.Column]) -> pd.DataFrame:
+def frame(rows: list[Row], shown: list[columns.Column]) -> pd.DataFrame:
     """The table as a data frame: a figure that is missing stays missing."""
     content = {}
     for column in shown:
@@ -68,7 +68,7 @@ def frame(rows: list[Cells], shown: list[columns.Column]) -> pd.DataFrame:
     return pd.DataFrame(content, index=range(len(rows)))
 
 
-def show_table(rows: list[Cells], shown: list[columns.Column], greyed: set[str]) -> list[Cells]:
+def show_table(rows: list[Row], shown: list[columns.Column], greyed: set[str]) -> list[Row]:
     """Show the table; the rows that the reader selected."""
     table = frame(rows, shown)
     grey = [column.key for column in shown if column.metric in greyed]
@@ -78,7 +78,7 @@ def show_table(rows: list[Cells], shown: list[columns.Column], greyed: set[str])
         na_rep="",
     )
     config = {}
-    widest = 30 + 7 * max(len(name_of(row)) for row in rows)  # pixels: no name is cut
+    widest = 30 + 7 * max(len(row.name) for row in rows)  # pixels: no name is cut
     for column in shown:
         if column.form == "text":
             config[column.key] = st.column_config.TextColumn(
@@ -105,7 +105,7 @@ def show_table(rows: list[Cells], shown: list[columns.Column], greyed: set[str])
     return [rows[i] for i in event.selection.rows if i < len(rows)]
 
 
-def links(selected: list[Cells]) -> None:
+def links(selected: list[Row]) -> None:
     """Where to go from the selected rows."""
     if not selected:
         st.caption("Select a row to open its model page, two to four to compare them.")
@@ -114,26 +114,31 @@ def links(selected: list[Cells]) -> None:
         for row in selected[:4]:
             st.page_link(
                 "model.py",
-                label=f"Open {name_of(row)}",
+                label=f"Open {row.name}",
                 icon=":material/piano:",
-                query_params={"board": table.title, "system": name_of(row)},
+                query_params={"board": group.title, "system": row.name},
             )
         if 2 <= len(selected) <= 4:
             st.page_link(
                 "compare.py",
                 label="Compare them",
                 icon=":material/compare_arrows:",
-                query_params={"board": table.title, "systems": [name_of(row) for row in selected]},
+                query_params={"board": group.title, "systems": [row.name for row in selected]},
             )
 
 
-def downloads(rows: list[Cells], headline: list[str]) -> None:
+def downloads(rows: list[Row], headline: list[str]) -> None:
     """The rows as files, with all columns and the figures of the board's own file."""
+    shown_group = Group(group.title, tuple(rows), group.remark)
     forms = {
-        "CSV": ("csv", "text/csv", lambda: board.to_csv(rows)),
-        "JSON": ("json", "application/json", lambda: json.dumps(rows, indent=1)),
-        "Markdown": ("md", "text/markdown", lambda: formats.to_markdown(rows, headline)),
-        "LaTeX": ("tex", "application/x-tex", lambda: formats.to_latex(rows, headline)),
+        "CSV": ("csv", "text/csv", lambda: to_csv(rows)),
+        "JSON": (
+            "json",
+            "application/json",
+            lambda: json.dumps(to_table(rows), indent=1),
+        ),
+        "Markdown": ("md", "text/markdown", lambda: formats.to_markdown([shown_group], headline)),
+        "LaTeX": ("tex", "application/x-tex", lambda: formats.to_latex([shown_group], headline)),
     }
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Download {counted(len(rows), 'row')}, all columns:")
@@ -141,17 +146,17 @@ def downloads(rows: list[Cells], headline: list[str]) -> None:
             st.download_button(
                 name,
                 make,
-                file_name=f"leaderboard.{table.file_name}.{ending}",
+                file_name=f"leaderboard.{file_name(group)}.{ending}",
                 mime=mime,
                 on_click="ignore",
                 key=f"download_{ending}",
             )
 
 
-def show_charts(rows: list[Cells]) -> None:
+def show_charts(rows: list[Row]) -> None:
     """Skill as a forest plot, and against what it costs."""
     st.subheader("Skill, and how sure it is")
-    key = (sources.board().digest, table.title, *map(name_of, rows))
+    key = (sources.board().digest, group.title, *(row.name for row in rows))
     if not parts.draw(key, lambda: charts.forest(rows), "Skill of each system with its interval"):
         st.info(
             "No row has a skill here. It needs the rows noise and human of the same run, and a"
@@ -162,7 +167,7 @@ def show_charts(rows: list[Cells]) -> None:
         "Point: skill; line: its 95 % interval. At the right edge the rank; systems within a band"
         " share one because they cannot be told apart. Floor and ceiling have none."
     )
-    figure_downloads("forest", f"skill.{table.file_name}", rows=rows, title=table.title)
+    figure_downloads("forest", f"skill.{file_name(group)}", rows=rows, title=group.title)
     show_ties()
     st.subheader("Skill against cost")
     cost = st.segmented_control(
@@ -189,24 +194,24 @@ def show_ties() -> None:
     st.subheader("Who cannot be told apart")
     if not st.toggle("Compare every pair of this table", key="ties", bind="query-params"):
         return
-    names, bars = compare_view.ties(table.rows, job_view.folders(sources.runs()))
+    names, bars = compare_view.ties(group.rows, job_view.folders(sources.runs()))
     if len(names) < 2:
         st.info("The jobs behind two systems or more with a rank have to be on this machine.")
         return
-    key = ("ties", table.title, *names, *(f"{first}-{last}" for first, last in bars))
+    key = ("ties", group.title, *names, *(f"{first}-{last}" for first, last in bars))
     parts.draw(key, lambda: charts.ties(names, bars), "Systems that cannot be told apart")
     st.caption(
         "The best on top. A bar joins systems that differ by no more than chance may make (paired"
         " by prompt, 5 %, Holm's correction over all pairs)."
         + ("" if bars else " Here every pair differs.")
     )
-    figure_downloads("ties", f"ties.{table.file_name}", names=names, bars=bars, title=table.title)
+    figure_downloads("ties", f"ties.{file_name(group)}", names=names, bars=bars, title=group.title)
 
 
 st.title("Leaderboard")
 left, right = st.columns(2)
 with left:
-    table = parts.choose_table()
+    group = parts.choose_group()
 with right:
     view = st.segmented_control(
         "View",
@@ -216,19 +221,17 @@ with right:
         bind="query-params",
         required=True,
     )
-st.caption(f"{columns.VIEW_WORDS[view]} {table.protocol}")
-if view == "Listeners" and not any(
-    row.get(name) is not None for row in table.rows for name in HUMAN
-):
+st.caption(f"{columns.VIEW_WORDS[view]} {protocol_of(group)}")
+if view == "Listeners" and not any(row.survey for row in group.rows):
     st.info("No survey has been closed yet, so there are no ratings to show.")
 
 known = registry.metrics()
-names = metric_names(table.rows)
+names = metric_names(group.rows)
 headline = [name for name in names if name in known and known[name].headline]
-found = columns.columns(names, known)
+every_column = columns.columns(names, known)
 
-rows = sorted(pick_rows(list(table.rows)), key=columns.order(view))
-shown = pick_columns(view, found, headline)
+rows = sorted(pick_rows(list(group.rows)), key=columns.order(view))
+shown = pick_columns(view, every_column, headline)
 
 if not rows:
     st.info("No row fits. Clear the search and the kinds to see all rows again.")
@@ -242,22 +245,22 @@ else:
             " The Metrics page says more."
         )
     downloads(rows, headline)
-    stale = [name_of(row) for row in rows if row.get("stale")]
+    stale = [row.name for row in rows if row.stale]
     if stale:
         st.warning(
             f"Scored by older metrics than those installed: {', '.join(stale)}. `bench all` scores"
             " them anew."
         )
-    failed = [row for row in rows if row.get("failure")]
+    failed = [row for row in rows if row.failure]
     if failed:
         with st.expander(f"{counted(len(failed), 'row')} with failures", expanded=False):
             for row in failed:
-                st.markdown(f"**{name_of(row)}**")
-                st.text(row["failure"])
+                st.markdown(f"**{row.name}**")
+                st.text(row.failure)
     if view in ("Overall", "Speed"):
         show_charts(rows)
     st.caption(
-        f"Data fingerprint {rows[0]['dataset_fingerprint'] or 'unknown'}, version"
-        f" {rows[0]['dataset_version'] or 'unknown'}. Board file"
+        f"Data fingerprint {rows[0].dataset_fingerprint or 'unknown'}, version"
+        f" {rows[0].dataset_version or 'unknown'}. Board file"
         f" {sources.board().digest[:12]}. Copy the address to share this view."
     )

@@ -1,7 +1,7 @@
 """The blind listening survey as a listener takes it: `/listen?c=CODE`.
 
-The page keeps nothing but the code: where the listener is, is derived from the database anew on
-every run, so that a reload, another device or a restarted server go on at the same clip.
+The page keeps nothing but the code. Every run reads the listener's position from the database, so
+that a reload, another device or a restarted server continues at the same clip.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bench.errors import BenchError
 from bench.survey import listening
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.listening import Refused
 from dashboards.listening import screens
 from dashboards.views import surveys
 
 
 @st.cache_resource(show_spinner=False)
-def settle() -> None:
-    """Keep what is loaded for good out of the search for garbage.
+def freeze_loaded_modules() -> None:
+    """Exempt everything that is loaded by now from garbage collection.
 
-    Streamlit searches after every run of a page, which takes four fifths of the run's time.
+    Streamlit collects garbage after every run of a page, which would take four fifths of its time.
     """
     gc.collect()
     gc.freeze()
 
 
-def ask_for_code(why: str = "") -> None:
-    """A field for the invitation code, above it what was wrong with the last one."""
+def ask_for_code(problem: str = "") -> None:
+    """A field for the invitation code, and what was wrong with the last code."""
     st.title("Listening survey", anchor=False)
-    if why:
-        st.error(why)
+    if problem:
+        st.error(problem)
     with st.form("ask", border=False):
         typed = st.text_input(
             "Your invitation code", max_chars=60, autocomplete="off", key="typed-code"
@@ -44,8 +44,8 @@ def ask_for_code(why: str = "") -> None:
     st.caption("It is in the message that invited you.")
 
 
-def known(store: Store, code: str) -> str:
-    """Who the code belongs to; asked of the database once in a session."""
+def listener_of(store: SurveyStore, code: str) -> str:
+    """The listener's id for a code; the database is asked once in a session."""
     if st.session_state.get("entered") != code:
         st.session_state["listener"] = listening.enter(store, code)
         st.session_state["entered"] = code
@@ -53,30 +53,30 @@ def known(store: Store, code: str) -> str:
 
 
 def show(code: str) -> None:
-    """The screen that the listener with this code is at."""
+    """The current screen of the listener with this code."""
     store = surveys.store()
     if store is None:
         ask_for_code("There is no survey here at this time.")
         return
     try:
-        listener = known(store, code)
-    except Refused as no:
-        ask_for_code(str(no))
+        listener = listener_of(store, code)
+    except Refused as refusal:
+        ask_for_code(str(refusal))
         return
-    now = listening.standing(store, listener)
-    st.title(now.survey.title, anchor=False)
-    if now.survey.simulated:
-        st.warning("A demonstration: no answer given here counts.")
+    standing = listening.standing(store, listener)
+    st.title(standing.survey.title, anchor=False)
+    if standing.survey.simulated:
+        st.warning("This is a demonstration: answers given here do not count.")
     try:
-        screens.SCREENS[now.stage](store, listener, now)
-        screens.foot(store, listener, now)
-    except Refused as no:  # of an answer that came twice or late: what holds now is shown instead
-        if listening.standing(store, listener) != now:
+        screens.SCREENS[standing.stage](store, listener, standing)
+        screens.footer(store, listener, standing)
+    except Refused as refusal:  # an answer that came twice or late: show the current state instead
+        if listening.standing(store, listener) != standing:
             st.rerun()
-        st.error(str(no))
+        st.error(str(refusal))
 
 
-settle()
+freeze_loaded_modules()
 st.html(screens.STYLE)
 code = str(st.query_params.get("c") or st.session_state.get("code") or "").strip()
 st.session_state["code"] = code
@@ -86,10 +86,10 @@ try:
         show(code)
     else:
         ask_for_code()
-except Refused as no:
-    st.error(str(no))
-except (SQLAlchemyError, BenchError):  # whose words name files
+except Refused as refusal:
+    st.error(str(refusal))
+except (SQLAlchemyError, BenchError):  # their messages can name files of the server
     st.error(
-        "The survey cannot be reached at this time. What you answered is kept: reload this page in"
-        " a few minutes."
+        "The survey cannot be reached at this time. Your answers are saved: reload this page in a"
+        " few minutes."
     )

@@ -45,24 +45,24 @@ def counts(jobs: list[JobState]) -> None:
 
 def show_jobs(jobs: list[JobState]) -> None:
     """Every job, those in hand first."""
-    there = [state for state in ORDER if any(job.state == state for job in jobs)]
-    picked = st.pills("Show", there, selection_mode="multi", key="states", bind="query-params")
+    states = [state for state in ORDER if any(job.state == state for job in jobs)]
+    picked = st.pills("Show", states, selection_mode="multi", key="states", bind="query-params")
     jobs = sorted(jobs, key=lambda job: (ORDER.index(job.state), job.job.dataset, job.name))
     lines = [
         {
-            "state": one.state,
-            "system": one.job.system + (" (as published)" * (one.job.variant != "corrected")),
-            "data": one.job.dataset,
-            "preset": one.job.preset,
-            "seed": one.job.seed,
-            "phase": "" if one.state in ("done", "waiting") else PHASES.get(one.phase, one.phase),
-            "done": None if one.share is None else 100 * one.share,
-            "seconds": one.seconds,
-            "attempt": one.attempt or None,
-            "what happened": one.error,
+            "state": job.state,
+            "system": job.job.system + (" (as published)" * (job.job.variant != "corrected")),
+            "data": job.job.dataset,
+            "preset": job.job.preset,
+            "seed": job.job.seed,
+            "phase": "" if job.state in ("done", "waiting") else PHASES.get(job.phase, job.phase),
+            "done": None if job.share is None else 100 * job.share,
+            "seconds": job.seconds,
+            "attempt": job.attempt or None,
+            "what happened": job.error,
         }
-        for one in jobs
-        if not picked or one.state in picked
+        for job in jobs
+        if not picked or job.state in picked
     ]
     st.dataframe(
         pd.DataFrame(lines),
@@ -80,8 +80,8 @@ def show_jobs(jobs: list[JobState]) -> None:
 @st.fragment(run_every=EVERY)
 def live() -> None:
     """The part of the page that keeps itself up to date."""
-    there = job_view.folders(sources.runs())
-    jobs = job_view.states(there.values())
+    folders = job_view.folders(sources.runs())
+    jobs = job_view.states(folders.values())
     if not jobs:
         st.info(
             f"There are no jobs in {sources.runs().name}/. `bench all` starts some;"
@@ -90,12 +90,12 @@ def live() -> None:
         return
     counts(jobs)
     show_jobs(jobs)
-    unreadable = len(there) - len(jobs)
+    unreadable = len(folders) - len(jobs)
     if unreadable:
         st.warning(f"{counted(unreadable, 'folder')} without a readable job left out.")
-    for one in (job for job in jobs if job.state == "failed"):
-        with st.expander(f"{one.name}: {one.error}"):
-            st.code(job_view.log_of(there[one.job.id]) or "The log is empty.", language=None)
+    for job in (job for job in jobs if job.state == "failed"):
+        with st.expander(f"{job.name}: {job.error}"):
+            st.code(job_view.log_of(folders[job.job.id]) or "The log is empty.", language=None)
 
 
 st.title("Run")

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from bench import registry
+from bench.board.rows import Group
 from bench.errors import BenchError
 from dashboards import parts
 from dashboards.charts import metric as metric_charts
@@ -83,19 +84,19 @@ def ladders() -> None:
 
 def agreement() -> None:
     """Which metrics say the same about systems, and which say what listeners say."""
-    if not sources.tables():
+    if not sources.board().groups:
         st.info("There is no leaderboard yet whose metrics could be compared.")
         return
-    table = parts.choose_table()
-    with_each_other(table)
-    listeners(table)
+    group = parts.choose_group()
+    with_each_other(group)
+    listeners(group)
 
 
-def with_each_other(table: board_view.Table) -> None:
+def with_each_other(group: Group) -> None:
     """Which metrics order systems alike."""
     st.subheader("With each other")
     names = [
-        name for name in metric_names(table.rows) if enough([row.get(name) for row in table.rows])
+        name for name in metric_names(group.rows) if enough([row.value(name) for row in group.rows])
     ]
     known = registry.metrics()
     headline = [name for name in names if name in known and known[name].headline]
@@ -110,33 +111,36 @@ def with_each_other(table: board_view.Table) -> None:
     if len(chosen) < 2:
         st.info("Choose two metrics or more that have values for at least four systems.")
         return
-    found = correlations(table.rows, chosen)
-    found = found.assign(one=found["one"].map(label), other=found["other"].map(label))
-    key = (sources.board().digest, table.title, *chosen)
-    parts.draw(key, lambda: metric_charts.correlations(found), "Rank correlations between metrics")
+    table = correlations(group.rows, chosen)
+    table = table.assign(one=table["one"].map(label), other=table["other"].map(label))
+    key = (sources.board().digest, group.title, *chosen)
+    parts.draw(key, lambda: metric_charts.correlations(table), "Rank correlations between metrics")
     st.caption(
-        f"Spearman's rank correlation over the {len(table.rows)} rows of this table. 1: the same"
+        f"Spearman's rank correlation over the {len(group.rows)} rows of this table. 1: the same"
         " order; -1: the opposite one, as between a distance and a score. With few systems it says"
         " little."
     )
 
 
-def listeners(table: board_view.Table) -> None:
+def listeners(group: Group) -> None:
     """Which metrics agree with blind listeners."""
     st.subheader("With listeners")
     try:
-        closed, wrong = survey_view.found(sources.runs(), surveys.store())
+        closed, wrong = survey_view.closed_results(sources.runs(), surveys.store())
     except BenchError as error:
         closed, wrong = [], [str(error)]
     for sentence in wrong:
         st.warning(parts.plain(sentence))
     studies = {
-        f"{one.about.title or one.about.name}, {study.dataset}, {one.ended}": (one, study)
-        for one in closed
-        for study in one.studies
+        f"{result.about.title or result.about.name}, {study.dataset}, {result.ended}": (
+            result,
+            study,
+        )
+        for result in closed
+        for study in result.studies
     }
     if not studies:
-        on_the_board(table)
+        on_the_board(group)
         return
     chosen = st.selectbox("Survey", list(studies), key="survey", bind="query-params")
     results, study = studies[chosen]
@@ -145,14 +149,14 @@ def listeners(table: board_view.Table) -> None:
             "**Simulated listeners.** No person heard a clip: this shows how results look.",
             icon=":material/science:",
         )
-    found = with_ratings(study)
-    if found.empty:
+    table = with_ratings(study)
+    if table.empty:
         st.info("It has too few rated systems with metrics of the same run to compare the two.")
-        for verdict in sorted({one.verdict for one in study.agreement} - {""}):
+        for verdict in sorted({agreement.verdict for agreement in study.agreement} - {""}):
             st.caption(parts.plain(verdict))
         return
     key = (results.about.name, results.about.config_hash, results.ended, study.dataset)
-    parts.draw(("tau", *key), lambda: metric_charts.agreement(found), "Agreement with listeners")
+    parts.draw(("tau", *key), lambda: metric_charts.agreement(table), "Agreement with listeners")
     ceiling = (
         f" No metric can correlate with ratings this uncertain by more than"
         f" {study.noise_ceiling:.2f} on average."
@@ -163,34 +167,36 @@ def listeners(table: board_view.Table) -> None:
         "Right of the line: what the metric calls better is rated better. The 95 % intervals take"
         f" into account which systems were rated, and how surely.{ceiling}"
     )
-    known = [one.metric for one in study.agreement if one.tau is not None and one.values]
+    known = [each.metric for each in study.agreement if each.tau is not None and each.values]
     if known:
         metric = st.selectbox(
             "Metric", sorted(known), format_func=label, key="metric", bind="query-params"
         )
-        table = rated_systems(study, metric)
+        chosen_systems = rated_systems(study, metric)
         about = f"Mean ratings against {label(metric)}"
         parts.draw(
-            ("rated", *key, metric), lambda: metric_charts.rated(table, label(metric)), about
+            ("rated", *key, metric),
+            lambda: metric_charts.rated(chosen_systems, label(metric)),
+            about,
         )
     with st.expander("As a table"):
         st.dataframe(
-            found.drop(columns="sure").rename(columns={"p": "p, over all metrics"}),
+            table.drop(columns="sure").rename(columns={"p": "p, over all metrics"}),
             hide_index=True,
             placeholder="",
             alt="Agreement of metrics with listeners",
         )
 
 
-def on_the_board(table: board_view.Table) -> None:
+def on_the_board(group: Group) -> None:
     """The metrics against the ratings that a board holds, where nothing else of a survey is here."""
-    rated = [row for row in table.rows if row.get("human_rating") is not None]
-    if not enough([row["human_rating"] for row in rated]):
+    rated = [row for row in group.rows if row.human_rating is not None]
+    if not enough([row.human_rating for row in rated]):
         st.info("Nobody knows yet: no listening survey is closed that rated four of these systems.")
         return
-    names = [name for name in metric_names(rated) if enough([row.get(name) for row in rated])]
-    found = correlations(rated, ["human_rating", *names])
-    mine = found[(found["one"] == "human_rating") & (found["other"] != "human_rating")]
+    names = [name for name in metric_names(rated) if enough([row.value(name) for row in rated])]
+    table = correlations(rated, ["human_rating", *names])
+    mine = table[(table["one"] == "human_rating") & (table["other"] != "human_rating")]
     st.dataframe(
         mine.assign(other=mine["other"].map(label))[["other", "rho", "systems"]].rename(
             columns={"other": "metric", "rho": "correlation"}

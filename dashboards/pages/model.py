@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
 from bench import registry, wording
+from bench.board.rows import Group, Row
 from bench.jobs.run_folder import JobFolder
 from bench.music import Score
 from dashboards import parts, play
@@ -19,49 +23,49 @@ from dashboards.views import map as map_view
 from dashboards.views import model as model_view
 from dashboards.views import music as music_view
 from dashboards.views import snapshot as snapshot_view
-from dashboards.views.board import Cells, Table, counted, name_of
+from dashboards.views.board import counted, ended_first
 
 PARTS = ("Samples", "Figures", "Training", "Map", "Card")
 PER_PAGE = 4
 
 
-def pick(table: Table) -> Cells:
+def pick(group: Group) -> Row:
     """The row of the system that the reader chose."""
     parts.remembered("system")
-    if st.session_state.get("system", table.names[0]) not in table.names:
+    if st.session_state.get("system", group.names[0]) not in group.names:
         st.info(f"{st.session_state.pop('system')} is not in this table.")
-    first = table.names.index(name_of(table.contestants[0]))
-    name = st.selectbox("System", table.names, first, key="system", bind="query-params")
+    first = group.names.index(ended_first(group)[0].name)
+    name = st.selectbox("System", group.names, first, key="system", bind="query-params")
     parts.remember("system", name)
-    return table.rows[table.names.index(name)]
+    return group.rows[group.names.index(name)]
 
 
-def headline(row: Cells) -> None:
+def headline(row: Row) -> None:
     """The figures that matter most."""
     with st.container(horizontal=True):
-        rank = wording.span(row.get("rank"), row.get("rank_low"), row.get("rank_high"))
+        rank = wording.span(row.rank, row.rank_low, row.rank_high)
         st.metric("Rank", rank or "none", help="In brackets the places it may really have.")
-        skill = row.get("skill")
+        skill = row.skill
         st.metric(
             "Skill",
             "none" if skill is None else f"{skill:.2f}",
             help="0 is noise, 1 is human music.",
         )
-        nats = row.get("nats_per_step")
+        nats = row.nats_per_step
         st.metric(
             "Loss, nats per step",
             "none" if nats is None else f"{nats:.2f}",
-            help=f"On held-out music; {row.get('likelihood_kind') or 'no likelihood'}."
-            f" {row.get('likelihood_note') or ''}",
+            help=f"On held-out music; {row.likelihood_kind or 'no likelihood'}."
+            f" {row.likelihood_note}",
         )
-        st.metric("Seeds that ended well", str(row.get("seeds") or 0))
+        st.metric("Seeds that ended well", str(row.seeds or 0))
 
 
-def failures(row: Cells, jobs: list[JobFolder]) -> None:
+def failures(row: Row, jobs: list[JobFolder]) -> None:
     """What went wrong, with the end of each log."""
-    if not row.get("failure"):
+    if not row.failure:
         return
-    st.error(row["failure"], icon=":material/error:")
+    st.error(row.failure, icon=":material/error:")
     for folder in jobs:
         job, status = job_view.job_of(folder), job_view.status_of(folder)
         if job and status and status.state != "ok":
@@ -75,12 +79,12 @@ def clip_of(label: str, prompt: Score | None, score: Score | None) -> music_view
 
 
 @st.fragment
-def show_samples(row: Cells, jobs: list[JobFolder]) -> None:
+def show_samples(row: Row, jobs: list[JobFolder]) -> None:
     """All samples in order; none is picked. None while listeners rate them."""
     if any(job.path.name in surveys.embargoed() for job in jobs):
         st.info(f"These samples are {surveys.HIDDEN}")
         return
-    made = {f"{one.seed}": one for f in jobs if (one := sources.samples(f))}
+    made = {f"{samples.seed}": samples for f in jobs if (samples := sources.samples(f))}
     if not made:
         st.info(sources.why_none(row))
         return
@@ -89,15 +93,15 @@ def show_samples(row: Cells, jobs: list[JobFolder]) -> None:
         seed = st.segmented_control(
             "Seed", list(made), default=seed, key="seed", bind="query-params", required=True
         )
-    one = made[seed]
+    samples = made[seed]
     job = next(job for f in jobs if (job := job_view.job_of(f)) and f"{job.seed}" == seed)
     asked = sources.prompts(job.dataset, job.protocol, job.dataset_fingerprint)
     st.caption(
-        f"All {len(one.scores)} samples in the order in which they were made; none is picked."
+        f"All {len(samples.scores)} samples in the order in which they were made; none is picked."
         + ("" if asked else " Their prompts are not shown: the data set is not on this machine.")
     )
-    if one.lost:
-        st.warning(f"{counted(one.lost, 'file')} gone or changed since; they are left out.")
+    if samples.lost:
+        st.warning(f"{counted(samples.lost, 'file')} gone or changed since; they are left out.")
     st.download_button(
         "All samples as MIDI (ZIP)",
         lambda: job_view.archive_of(list(made.values())),
@@ -107,11 +111,11 @@ def show_samples(row: Cells, jobs: list[JobFolder]) -> None:
         icon=":material/download:",
         help="A folder per seed. The samples only, without the prompts that they continue.",
     )
-    pages = -(-len(one.scores) // PER_PAGE)
+    pages = -(-len(samples.scores) // PER_PAGE)
     page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
     clips: list[tuple[music_view.Clip | None, str]] = []
-    for number in range((page - 1) * PER_PAGE, min(page * PER_PAGE, len(one.scores))):
-        score = one.scores[number]
+    for number in range((page - 1) * PER_PAGE, min(page * PER_PAGE, len(samples.scores))):
+        score = samples.scores[number]
         label = f"Sample {number + 1}"
         if number < len(asked):
             label += f", after {asked[number].piece}"
@@ -121,28 +125,37 @@ def show_samples(row: Cells, jobs: list[JobFolder]) -> None:
     play.side_by_side(clips, f"sample-{seed}-{page}")
 
 
-def show_figures(row: Cells, jobs: list[JobFolder]) -> None:
+def show_figures(row: Row, jobs: list[JobFolder]) -> None:
     """Every figure: the row's with its interval, and per seed."""
     lines = model_view.per_seed(row, jobs)
+    table: list[dict[str, str | float | None]]
     if not lines:
         st.info("The jobs are not on this machine; these are the figures of the leaderboard.")
-        names = [name.removesuffix("_low") for name in row if name.endswith("_low")]
-        lines = [
+        names = ["skill", "human_rating", "nats_per_step", "bits_per_note", *sorted(row.metrics)]
+        table = [
             {
                 "metric": columns.label(name),
-                "value": row[name],
+                "value": row.value(name),
                 "mean, 95 %": model_view.number(row, name),
             }
             for name in names
-            if row.get(name) is not None
+            if row.value(name) is not None
         ]
     else:
-        lines = [model_view.loss_per_seed(row, jobs), *lines]
         st.caption(
             "The mean with its interval, as on the leaderboard, and each seed by itself. Where there"
             " is no value, the reason is at the right."
         )
-    frame = pd.DataFrame(lines)
+        table = [
+            {
+                "metric": line.metric,
+                "mean, 95 %": line.mean,
+                **{f"seed {seed}": value for seed, value in line.seeds.items()},
+                "reason": line.reason,
+            }
+            for line in (model_view.loss_per_seed(row, jobs), *lines)
+        ]
+    frame = pd.DataFrame(table)
     figures = [name for name in frame if name.startswith("seed") or name == "value"]
     reasons = ["reason"] if "reason" in frame and frame["reason"].any() else []
     frame = frame[["metric", "mean, 95 %", *figures, *reasons]]
@@ -156,20 +169,20 @@ def show_figures(row: Cells, jobs: list[JobFolder]) -> None:
     )
 
 
-def show_training(row: Cells, jobs: list[JobFolder]) -> None:
+def show_training(row: Row, jobs: list[JobFolder]) -> None:
     """The curves of training, and the system on its way."""
     show_curves(row, jobs)
     st.subheader("Through training")
-    found = snapshot_view.trajectories(jobs)
-    if not found:
+    stages = snapshot_view.trajectories(jobs)
+    if not stages:
         st.info(
             "This run kept no snapshots. `bench all --snapshots 6` lets each system sample, and"
             " scores it, at six points through its training."
         )
         return
     headline = {name for name, metric in registry.metrics().items() if metric.headline}
-    usual = [name for name in found if name == snapshot_view.LOSS or name in headline]
-    names = {columns.label(name): name for name in found}
+    usual = [name for name in stages if name == snapshot_view.LOSS or name in headline]
+    names = {columns.label(name): name for name in stages}
     chosen = st.multiselect(
         "Figures",
         list(names),
@@ -178,12 +191,12 @@ def show_training(row: Cells, jobs: list[JobFolder]) -> None:
         bind="query-params",
     )
     for place, label in zip(parts.in_pairs(len(chosen)), chosen, strict=True):
-        lines = pd.DataFrame(found[names[label]])
+        lines = pd.DataFrame(stages[names[label]])
         key = ("trajectory", label, lines.to_json())
         with place:
             parts.draw(
                 key,
-                lambda t=lines, n=label: model_charts.trajectory(t, n),
+                partial(model_charts.trajectory, lines, label),
                 f"{label} through training",
             )
     st.caption("The last point is the finished system, as the leaderboard has it.")
@@ -196,7 +209,7 @@ def listen_on_its_way(jobs: list[JobFolder]) -> None:
     if any(job.path.name in surveys.embargoed() for job in jobs):
         st.info(f"Its music is {surveys.HIDDEN}")
         return
-    folder = next((f for f in jobs if snapshot_view.stages(f)), None)
+    folder = next((f for f in jobs if snapshot_view.updates_kept(f)), None)
     if folder is None or (job := job_view.job_of(folder)) is None:
         st.info("The music of these stages is not on this machine.")
         return
@@ -208,7 +221,7 @@ def listen_on_its_way(jobs: list[JobFolder]) -> None:
     )
     made = {
         f"After {update:,} updates": snapshot_view.sample(folder, update, number - 1)
-        for update in snapshot_view.stages(folder)
+        for update in snapshot_view.updates_kept(folder)
     }
     made["Finished"] = last.scores[number - 1] if last else None
     prompt = asked[number - 1].score if number <= len(asked) else None
@@ -219,7 +232,7 @@ def listen_on_its_way(jobs: list[JobFolder]) -> None:
     play.side_by_side(clips, f"stage-{job.id}-{number}")
 
 
-def show_curves(row: Cells, jobs: list[JobFolder]) -> None:
+def show_curves(row: Row, jobs: list[JobFolder]) -> None:
     """The curves of training."""
     points = job_view.curves_of(jobs)
     if not points:
@@ -228,26 +241,26 @@ def show_curves(row: Cells, jobs: list[JobFolder]) -> None:
             " are not on this machine."
         )
         return
-    losses = [point for point in points if "loss" in point["curve"]]
-    others = sorted({point["curve"] for point in points} - {p["curve"] for p in losses})
+    losses = [point for point in points if "loss" in point.curve]
+    others = sorted({point.curve for point in points} - {point.curve for point in losses})
     if losses:
         st.markdown("**Loss while it learns** (in the system's own unit)")
         st.altair_chart(model_charts.curves(losses, "loss"), width="stretch", alt="Loss curves")
         st.caption("A line per seed. Training goes on only as long as the validation loss falls.")
-        figure_downloads("curves", f"{name_of(row)}-loss", points=losses, title=name_of(row))
+        figure_downloads("curves", f"{row.name}-loss", points=losses, title=row.name)
     for name in others:
         with st.expander(name.replace("_", " ").capitalize()):
-            rest = [point for point in points if point["curve"] == name]
+            rest = [point for point in points if point.curve == name]
             st.altair_chart(model_charts.curves(rest, name), width="stretch", alt=f"{name} curve")
 
 
-def show_map(row: Cells, jobs: list[JobFolder]) -> None:
+def show_map(row: Row, jobs: list[JobFolder]) -> None:
     """Where the samples lie among real music."""
-    found = map_view.project(row, jobs)
-    if isinstance(found, str):
-        st.info(found)
+    projected = map_view.project(row, jobs)
+    if isinstance(projected, str):
+        st.info(projected)
     else:
-        chart = model_charts.scatter(found.table, map_view.REAL, found.titles)
+        chart = model_charts.scatter(projected.table, map_view.REAL, projected.titles)
         st.altair_chart(chart, width="stretch", alt="Samples among real music")
         st.caption(
             "Each point is four bars. The axes are the two directions in which real music varies"
@@ -258,11 +271,11 @@ def show_map(row: Cells, jobs: list[JobFolder]) -> None:
     show_learnt(row, jobs)
 
 
-def show_learnt(row: Cells, jobs: list[JobFolder]) -> None:
+def show_learnt(row: Row, jobs: list[JobFolder]) -> None:
     """Its vectors of notes or chords, on a plane."""
-    found = embedding_view.learnt(model_view.spec_of(row), jobs)
-    if isinstance(found, str):
-        st.info(found)
+    learnt = embedding_view.learnt(model_view.spec_of(row), jobs)
+    if isinstance(learnt, str):
+        st.info(learnt)
         return
     method = st.segmented_control(
         "Onto two axes by",
@@ -274,11 +287,11 @@ def show_learnt(row: Cells, jobs: list[JobFolder]) -> None:
     )
     digests = (board_view.digest_of(folder.result) for folder in jobs)
     parts.draw(
-        ("embedding", name_of(row), method, *digests),
+        ("embedding", row.name, method, *digests),
         lambda: model_charts.embedding(
-            embedding_view.flattened(found, method), embedding_view.NAMED
+            embedding_view.flattened(learnt, method), embedding_view.NAMED
         ),
-        f"What {name_of(row)} learnt of notes",
+        f"What {row.name} learnt of notes",
     )
     st.caption(
         "Each point is a note, or notes that sound together; what lies close is alike to the"
@@ -291,10 +304,10 @@ def show_learnt(row: Cells, jobs: list[JobFolder]) -> None:
     )
 
 
-def show_card(row: Cells, jobs: list[JobFolder]) -> None:
+def show_card(row: Row, jobs: list[JobFolder]) -> None:
     """Where it comes from, how it was built, what was decided."""
     spec = model_view.spec_of(row)
-    job = next((found for f in jobs if (found := job_view.job_of(f))), None)
+    job = next((job for f in jobs if (job := job_view.job_of(f))), None)
     parts.facts(model_view.facts(row, spec, job))
     if spec is None:
         st.info("This system is not installed here, so its catalogue entry cannot be shown.")
@@ -316,7 +329,16 @@ def show_card(row: Cells, jobs: list[JobFolder]) -> None:
         st.text(f"There are none: {spec.published['none']}.")
         return
     st.dataframe(
-        pd.DataFrame(model_view.published(spec, sources.board().rows)),
+        pd.DataFrame(
+            [asdict(line) for line in model_view.published(spec, sources.board().rows)]
+        ).rename(
+            columns={
+                "dataset": "data set",
+                "published": "in the paper",
+                "ours": "here",
+                "budget_share": "of the paper's budget",
+            }
+        ),
         hide_index=True,
         column_config={
             "of the paper's budget": st.column_config.NumberColumn(format="percent"),
@@ -330,18 +352,18 @@ def show_card(row: Cells, jobs: list[JobFolder]) -> None:
 st.title("Model")
 left, right = st.columns(2)
 with left:
-    table = parts.choose_table()
+    group = parts.choose_group()
 with right:
-    row = pick(table)
+    row = pick(group)
 spec = model_view.spec_of(row)
-st.subheader(spec.title if spec else name_of(row), divider="gray")
+st.subheader(spec.title if spec else row.name, divider="gray")
 if spec and spec.about:
     st.text(spec.about)
-if row["kind"] in ("floor", "ceiling"):
+if row.is_scale:
     st.caption("It is there to fix the scale and has no rank.")
 headline(row)
-there = job_view.folders(sources.runs())
-jobs = job_view.folders_of(row, there)
+folders = job_view.folders(sources.runs())
+jobs = job_view.folders_of(row, folders)
 failures(row, jobs)
 part = st.segmented_control(
     "What to show",

@@ -22,28 +22,28 @@ OBJECTS = {
 
 def infos() -> list[Info]:
     """Every data set that can be described; what is wrong with the others is said."""
-    found = []
+    listed = []
     for name in data.names():
         try:
-            found.append(data.describe(name))
+            listed.append(data.describe(name))
         except BenchError as error:
             st.warning(f"{name}: {error}")
-    return found
+    return listed
 
 
-def overview(found: list[Info]) -> None:
+def overview(listed: list[Info]) -> None:
     """All data sets in one table."""
     st.dataframe(
         pd.DataFrame(
             {
-                "name": [info.name for info in found],
+                "name": [info.name for info in listed],
                 **{
-                    SPLIT_NAMES[split].lower(): [info.counts[split] for info in found]
+                    SPLIT_NAMES[split].lower(): [info.counts[split] for info in listed]
                     for split in SPLITS
                 },
-                "holds": [info.object for info in found],
-                "on this machine": ["yes" if info.where else "no" for info in found],
-                "title": [info.title for info in found],
+                "holds": [info.object for info in listed],
+                "on this machine": ["yes" if info.where else "no" for info in listed],
+                "title": [info.title for info in listed],
             }
         ),
         hide_index=True,
@@ -142,18 +142,18 @@ def browse(info: Info) -> None:
 
 st.title("Data")
 st.caption("Every piece of every split is pinned by a hash; a run stops if one differs.")
-found = infos()
-if not found:
+data_sets = infos()
+if not data_sets:
     st.info("No data set is installed.")
     st.stop()
-overview(found)
-names = [info.name for info in found]
+overview(data_sets)
+names = [info.name for info in data_sets]
 if st.session_state.get("data", names[0]) not in names:
     st.session_state.pop("data")
-used = [row["dataset"] for row in sources.board().rows]  # these have been read before
+used = [row.dataset for row in sources.board().rows]  # these have been read before
 first = next((names.index(name) for name in used if name in names), 0)
 name = st.selectbox("Data set", names, first, key="data", bind="query-params")
-info = next(info for info in found if info.name == name)
+info = next(info for info in data_sets if info.name == name)
 st.header(info.title, divider="gray")
 card(info)
 if info.where is not None:

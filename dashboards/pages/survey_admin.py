@@ -1,100 +1,109 @@
-"""Surveys behind the scenes: make, invite, open, watch, exclude, close, publish, keep safe.
+"""Administration of surveys: create, invite, open, watch, exclude, close, publish, export, back up.
 
-Registered only for sessions that gave the password. Everything here is in `bench survey` too.
+Only sessions that are signed in can see this page. `bench survey` offers the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
 
 from bench.errors import BenchError
 from bench.survey import admin
-from bench.survey.admin import Status, Summary
+from bench.survey.admin import Overview, Summary
 from bench.survey.conclude import conclude
 from bench.survey.config import EXAMPLE, parse_config
 from bench.survey.database.opening import open_store
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
+from bench.survey.terms import SurveyState, shows_results
 from dashboards import parts, sign_in
 from dashboards.views import surveys
 
 BY = "admin page"
-NEXT = {"draft": "open", "open": "close", "closed": "publish"}
-MEANS = {
-    "open": "Listeners get in. The configuration cannot change any more.",
-    "close": "Nobody gets in any more, for good: it cannot be opened again. The results show from"
-    " then on.",
-    "publish": "The results become final: nobody can withdraw any more.",
+Step = Literal["open", "close", "publish"]
+NEXT_STEP: dict[SurveyState, Step] = {"draft": "open", "open": "close", "closed": "publish"}
+CONSEQUENCES: dict[Step, str] = {
+    "open": "Listeners can enter. The configuration cannot change any more.",
+    "close": "Listeners cannot enter any more, and the survey cannot be opened again. From then on"
+    " its results are shown.",
+    "publish": "The results become final: listeners cannot withdraw any more.",
 }
-VERBS = {"open": admin.open_survey, "close": admin.close, "publish": admin.publish}
+ACTIONS: dict[Step, Callable[[SurveyStore, str, str], None]] = {
+    "open": admin.open_survey,
+    "close": admin.close,
+    "publish": admin.publish,
+}
 
 
-def when(time: datetime | None) -> str:
-    """A time, in short."""
+def time_text(time: datetime | None) -> str:
+    """A time to the minute; empty for None."""
     return f"{time:%Y-%m-%d %H:%M} UTC" if time else ""
 
 
-def make() -> None:
-    """A form that takes a configuration and makes a draft of it."""
+def new_survey() -> None:
+    """A form that takes a configuration and creates a draft."""
     with st.form("make"):
-        given = st.file_uploader("Configuration, as a TOML file", type="toml", max_upload_size=1)
+        uploaded = st.file_uploader("Configuration, as a TOML file", type="toml", max_upload_size=1)
         typed = st.text_area("or as text", EXAMPLE, height=320, key="toml")
-        if not st.form_submit_button("Render the clips and make a draft", type="primary"):
+        if not st.form_submit_button("Render the clips and create a draft", type="primary"):
             return
-    text = given.getvalue().decode("utf-8", "replace") if given else typed
-    config = parse_config(text, given.name if given else "The text")
-    with st.status("Making the survey …", expanded=True) as shown:
+    text = uploaded.getvalue().decode("utf-8", "replace") if uploaded else typed
+    config = parse_config(text, uploaded.name if uploaded else "The text")
+    with st.status("Creating the survey …", expanded=True) as progress:
         try:
-            made = admin.create(surveys.store() or open_store(), config, st.write, BY)
+            summary = admin.create(surveys.store() or open_store(), config, st.write, BY)
         except BenchError:
-            shown.update(label="The survey was not made", state="error", expanded=False)
+            progress.update(label="The survey was not created", state="error", expanded=False)
             raise
-        shown.update(label="Done", state="complete", expanded=False)
+        progress.update(label="Done", state="complete", expanded=False)
     st.success(
-        f"Draft **{parts.plain(made.name)}** is made. Every clip is checked: none is silent,"
-        " clipped or equal to another, and all have one length, loudness and size. Make invitation"
-        " codes, then open it."
+        f"The draft **{parts.plain(summary.name)}** is created. Its clips are checked: none is"
+        " silent, clipped or equal to another, and all have the same length, loudness and file"
+        " size. Next, make invitation codes, and then open the survey."
     )
 
 
-def change_state(store: Store, one: Summary) -> None:
-    """The one step that comes next, after a tick."""
-    if one.state in ("closed", "published"):
-        st.markdown("Say what can be concluded: it shows on the Survey page.")
+def next_step(store: SurveyStore, summary: Summary) -> None:
+    """The analysis of a closed survey, and the survey's next step, which must be confirmed."""
+    if shows_results(summary.state):
+        st.markdown("The analysis shows its results on the page Survey.")
         if st.button("Analyse"):
             with st.spinner("Analysing …"):
-                _, files = conclude(store, one.name)
+                _, files = conclude(store, summary.name)
             st.success(f"Done. The report is {parts.plain(str(files[0]))}.")
-    verb = NEXT.get(one.state)
-    if verb is None:
-        st.caption("Published: nothing about it changes any more.")
+    step = NEXT_STEP.get(summary.state)
+    if step is None:
+        st.caption("The survey is published: it cannot change any more.")
         return
-    st.markdown(MEANS[verb])
-    sure = st.checkbox(f"Yes, {verb} it", key=f"sure-{verb}-{one.name}")
-    if st.button(f"{verb.capitalize()} {one.name}", type="primary", disabled=not sure):
-        VERBS[verb](store, one.name, BY)
+    st.markdown(CONSEQUENCES[step])
+    confirmed = st.checkbox(f"Yes, {step} it", key=f"sure-{step}-{summary.name}")
+    if st.button(f"{step.capitalize()} {summary.name}", type="primary", disabled=not confirmed):
+        ACTIONS[step](store, summary.name, BY)
         st.rerun()
 
 
-def invite(store: Store, one: Summary) -> None:
-    """New codes, shown this once."""
-    if one.state not in ("draft", "open"):
+def invite(store: SurveyStore, summary: Summary) -> None:
+    """New invitation codes, which are shown only once."""
+    if summary.state not in ("draft", "open"):
         st.caption("Nobody can be invited any more.")
         return
     with st.form("codes", border=False):
         count = st.number_input("How many codes", 1, admin.MOST_CODES, 30, width=200)
-        made = st.form_submit_button("Make codes")
-    if made:
-        codes = admin.codes(store, one.name, int(count), BY)
+        submitted = st.form_submit_button("Make codes")
+    if submitted:
+        codes = admin.codes(store, summary.name, int(count), BY)
         address = str(st.context.url or "").rpartition("/")[0]
-        table = pd.DataFrame({"code": codes, "link": [f"{address}/listen?c={c}" for c in codes]})
-        st.warning("They are shown this once: only their hashes are kept. Download them now.")
+        links = [f"{address}/listen?c={code}" for code in codes]
+        table = pd.DataFrame({"code": codes, "link": links})
+        st.warning("The codes are shown only now, since only hashes are stored. Download them now.")
         st.download_button(
             "Download codes and links (CSV)",
             table.to_csv(index=False),
-            f"{one.name}-codes.csv",
+            f"{summary.name}-codes.csv",
             "text/csv",
             on_click="ignore",
             type="primary",
@@ -102,36 +111,36 @@ def invite(store: Store, one: Summary) -> None:
         st.dataframe(table, hide_index=True)
 
 
-def watch(status: Status) -> None:
-    """Counts, gates, plays and listeners; no score."""
-    flow = status.summary.flow
+def progress(overview: Overview) -> None:
+    """Counts of people, steps and clips; no score."""
+    flow = overview.summary.flow
     numbers = {
         "Invited": flow.invited,
         "Started": flow.started,
         "Finished": flow.finished,
         "Withdrawn": flow.withdrawn,
         "Excluded": flow.excluded,
-        "Ratings": status.summary.ratings,
+        "Ratings": overview.summary.ratings,
     }
     with st.container(horizontal=True):
         for name, value in numbers.items():
             st.metric(name, value, width="content")
-    st.markdown("**Who got through each step**")
+    st.markdown("**Who passed each step**")
     gates = pd.DataFrame(
         [
             {
                 "step": gate.name,
-                "came to it": gate.reached,
-                "got through": gate.passed,
+                "reached it": gate.reached,
+                "passed it": gate.passed,
                 "share": gate.passed / gate.reached if gate.reached else None,
             }
-            for gate in status.gates
+            for gate in overview.gates
         ]
     )
     share = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
     st.dataframe(gates, hide_index=True, column_config={"share": share})
     st.caption(
-        "A step that most people fail is a fault of the survey or of their browsers, not of theirs."
+        "If most people do not pass a step, look for the cause in the survey or in their browsers."
     )
     st.markdown("**Ratings of each clip**")
     plays = [
@@ -140,135 +149,135 @@ def watch(status: Status) -> None:
             "clips": len(counts),
             "fewest": min(counts),
             "most": max(counts),
-            "in all": sum(counts),
+            "total": sum(counts),
         }
-        for system, counts in status.plays.items()
+        for system, counts in overview.plays.items()
     ]
     st.dataframe(pd.DataFrame(plays), hide_index=True)
 
 
-def listeners(store: Store, status: Status) -> None:
-    """Everybody by number, and how to exclude one."""
-    if not status.listeners:
+def listeners(store: SurveyStore, overview: Overview) -> None:
+    """All listeners by number, and a form to exclude one of them."""
+    if not overview.listeners:
         st.caption("Nobody is invited yet.")
         return
     table = pd.DataFrame(
         [
             {
-                "listener": one.rater,
-                "stage": one.stage,
-                "rated": f"{one.done} of {one.total}",
-                "last seen": when(one.last_seen),
-                "excluded": one.excluded,
+                "listener": listener.rater,
+                "stage": listener.stage,
+                "rated": f"{listener.done} of {listener.total}",
+                "last seen": time_text(listener.last_seen),
+                "excluded": listener.excluded,
             }
-            for one in status.listeners
+            for listener in overview.listeners
         ]
     )
     st.dataframe(table, hide_index=True)
-    left = [one.rater for one in status.listeners if not one.excluded]
+    raters = [listener.rater for listener in overview.listeners if not listener.excluded]
     with st.form("exclude", border=False, clear_on_submit=True):
-        rater = st.selectbox("Exclude listener", left, index=None, width=300)
+        rater = st.selectbox("Exclude listener", raters, index=None, width=300)
         reason = st.text_input("because", max_chars=500)
         if st.form_submit_button("Exclude") and rater is not None:
-            admin.exclude(store, status.summary.name, rater, reason, BY)
+            admin.exclude(store, overview.summary.name, rater, reason, BY)
             st.rerun()
     st.caption(
         "Nothing is deleted: the ratings are flagged with the reason, which is published, and the"
-        " results show both with and without them."
+        " results are shown both with and without them."
     )
 
 
-def take_out(store: Store, one: Summary) -> None:
-    """Export, backup, and deleting somebody."""
-    if one.state in ("closed", "published"):
-        with_comments = st.checkbox("With comments: read them before you give them away")
+def data(store: SurveyStore, summary: Summary) -> None:
+    """Export, backup, and deleting a listener."""
+    if shows_results(summary.state):
+        comments = st.checkbox("With comments: read them before you share the file")
         st.download_button(
             "Download the ratings (CSV)",
-            lambda: admin.export(store, one.name, comments=with_comments).to_csv(index=False),
-            f"{one.name}-ratings.csv",
+            lambda: admin.export(store, summary.name, comments=comments).to_csv(index=False),
+            f"{summary.name}-ratings.csv",
             "text/csv",
             on_click="ignore",
         )
         st.download_button(
             "Download the completion codes",
-            lambda: "\n".join(admin.completion_codes(store, one.name)) + "\n",
-            f"{one.name}-completion-codes.txt",
+            lambda: "\n".join(admin.completion_codes(store, summary.name)) + "\n",
+            f"{summary.name}-completion-codes.txt",
             "text/plain",
             on_click="ignore",
         )
     else:
         st.caption("Ratings can be exported once the survey is closed.")
     if st.button("Back everything up"):
-        st.success(f"Kept in {parts.plain(str(admin.backup(store)))}, readable by its owner alone.")
+        file = parts.plain(str(admin.backup(store)))
+        st.success(f"The backup is {file}; only its owner can read it.")
     with st.form("delete", border=False, clear_on_submit=True):
         code = st.text_input("Delete all rows of the listener with the code", max_chars=60)
-        sure = st.checkbox("Yes, delete; this cannot be undone")
+        confirmed = st.checkbox("Yes, delete; this cannot be undone")
         if st.form_submit_button("Delete") and code.strip():
-            if sure:
+            if confirmed:
                 admin.delete_participant(store, code, BY)
-                st.success("Deleted. Backups made before still hold them.")
+                st.success("Deleted. Earlier backups still hold the rows.")
             else:
                 st.warning("Tick the box as well.")
 
 
-def record(store: Store, name: str | None = None) -> None:
-    """Who did what."""
+def audit(store: SurveyStore, name: str) -> None:
+    """Who did what in a survey."""
     lines = [
         {
-            "when": when(entry.at),
-            "survey": entry.survey,
-            "by": entry.by,
-            "what": entry.action,
-            "detail": entry.detail,
+            "when": time_text(line.at),
+            "survey": line.survey,
+            "by": line.by,
+            "what": line.action,
+            "detail": line.detail,
         }
-        for entry in admin.audit(store, name)
+        for line in admin.audit(store, name)
     ]
     st.dataframe(pd.DataFrame(lines), hide_index=True, placeholder="")
 
 
-def one_survey(store: Store, one: Summary) -> None:
-    """All about one survey."""
-    status = admin.status(store, one.name)
+def survey(store: SurveyStore, summary: Summary) -> None:
+    """Everything about one survey."""
+    overview = admin.status(store, summary.name)
     st.caption(
-        f"{parts.plain(one.title)}  \nMade {when(one.created)}"
-        + (f", opened {when(one.opened)}" if one.opened else "")
-        + (f", closed {when(one.closed)}" if one.closed else "")
-        + (f", published {when(one.published)}" if one.published else "")
-        + f"  \nConfiguration `{one.config_hash[:16]}`: {status.config.trials} clips to each"
-        f" listener, about {status.config.minutes} minutes"
+        f"{parts.plain(summary.title)}  \nCreated {time_text(summary.created)}"
+        + (f", opened {time_text(summary.opened)}" if summary.opened else "")
+        + (f", closed {time_text(summary.closed)}" if summary.closed else "")
+        + (f", published {time_text(summary.published)}" if summary.published else "")
+        + f"  \nConfiguration `{summary.config_hash[:16]}`: each listener rates"
+        f" {overview.config.trials} clips in about {overview.config.minutes} minutes"
     )
-    if one.simulated:
+    if summary.simulated:
         st.warning("Simulated: no people take part in it.")
-    names = ("Progress", "Invite", "Listeners", "State", "Data", "Record")
-    progress, invitations, people, state, data, audit = st.tabs(names)
-    with progress:
-        watch(status)
-    with invitations:
-        invite(store, one)
-    with people:
-        listeners(store, status)
-    with state:
-        change_state(store, one)
-    with data:
-        take_out(store, one)
-    with audit:
-        record(store, one.name)
+    names = ("Progress", "Invite", "Listeners", "State", "Data", "Audit")
+    progress_tab, invite_tab, listeners_tab, state_tab, data_tab, audit_tab = st.tabs(names)
+    with progress_tab:
+        progress(overview)
+    with invite_tab:
+        invite(store, summary)
+    with listeners_tab:
+        listeners(store, overview)
+    with state_tab:
+        next_step(store, summary)
+    with data_tab:
+        data(store, summary)
+    with audit_tab:
+        audit(store, summary.name)
 
 
 def page() -> None:
-    """The page."""
+    """The page below its title."""
     store = surveys.store()
-    known = admin.surveys(store) if store else []
-    names = [one.name for one in known]
-    labels = {one.name: f"{one.name} · {one.state}" for one in known}
+    known = {summary.name: summary for summary in admin.surveys(store)} if store else {}
+    labels = {name: f"{name} · {summary.state}" for name, summary in known.items()}
     chosen = st.selectbox(
-        "Survey", [*names, ""], format_func=lambda name: labels.get(name, "make a new one …")
+        "Survey", [*known, ""], format_func=lambda name: labels.get(name, "create a new one …")
     )
     try:
         if store and chosen:
-            one_survey(store, next(one for one in known if one.name == chosen))
+            survey(store, known[chosen])
         else:
-            make()
+            new_survey()
     except BenchError as error:
         st.error(parts.plain(str(error)).replace("\n", "  \n"))
 

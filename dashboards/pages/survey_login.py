@@ -1,4 +1,6 @@
-"""Where the survey's administrator signs in. The admin page takes this one's place then."""
+"""Where the survey's administrator signs in; then the admin page takes its place."""
+
+from __future__ import annotations
 
 import streamlit as st
 
@@ -17,4 +19,4 @@ with st.form("sign-in", border=False, width=420):
             st.error("That is not the password.")
         except BenchError as error:
             st.error(str(error))
-st.caption("Signing in lasts for this tab, until it is reloaded or idle for an hour.")
+st.caption("You stay signed in, in this tab only, until you reload it or leave it for an hour.")

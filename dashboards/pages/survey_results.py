@@ -1,30 +1,32 @@
-"""What the closed surveys found."""
+"""The results of the closed surveys."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from bench.errors import BenchError
-from bench.survey.analysis.literature import published
-from bench.survey.analysis.report import blocks, to_html
+from bench.survey.analysis.checks import MARGIN
+from bench.survey.analysis.literature import published_ratings
 from bench.survey.analysis.results import Results, Study
+from bench.survey.analysis.results_page import blocks, to_html
+from bench.survey.terms import shows_results
 from dashboards import parts
 from dashboards.charts import survey as survey_charts
 from dashboards.views import sources, surveys
 from dashboards.views import survey as survey_view
 
-VIEWS = ("Ratings", "Believability", "Ranks", "Against human music", "Reliability", "Who counts")
+VIEWS = ("Ratings", "Believability", "Ranks", "Against human music", "Reliability", "Screening")
 
 
 def flow(results: Results) -> None:
-    """How many came, stayed and count."""
+    """How many listeners were invited, took part, finished, withdrew and were excluded."""
     about = results.about
     numbers = {
         "Invited": about.invited,
         "Started": about.started,
         "Finished": about.finished,
         "Withdrew": about.withdrawn,
-        "Left out by rules": results.left_out,
+        "Excluded by rules": results.left_out,
     }
     with st.container(horizontal=True):
         for name, value in numbers.items():
@@ -33,68 +35,67 @@ def flow(results: Results) -> None:
 
 
 def show(results: Results, study: Study, view: str) -> None:
-    """One view of one study."""
+    """One view of one data set's results."""
     key = (results.about.name, results.about.config_hash, results.ended, study.dataset, view)
     if view == "Ratings":
         parts.draw(key, lambda: survey_charts.ratings(study), "Mean ratings with their intervals")
         st.caption(
-            "Points: the mean with its 95 % interval, from a model in which other listeners and"
-            " other clips could have been drawn. Diamonds: with nobody left out."
+            "Points: means with 95 % intervals, from a model with random listeners and clips."
+            " Diamonds: means with nobody excluded."
         )
         st.dataframe(survey_view.ratings(study), hide_index=True)
         st.markdown("**The same by other methods**")
         st.dataframe(survey_view.ways(study), hide_index=True)
         st.caption(
-            "Papers print the last column. It takes ratings for independent, which they are not:"
-            " it holds the true mean much less often than 95 % of the time."
+            "Papers report the last column, which assumes independent ratings. Ratings are not"
+            " independent: that interval contains the true mean much less often than in 95 % of"
+            " surveys."
         )
     elif view == "Believability":
         if not parts.draw(key, lambda: survey_charts.believable(study), "Shares of yes"):
-            st.info("Nobody was asked whether a human could have composed it.")
-        st.caption("Compare with human music, not with 50 %: not all human music is believed.")
+            st.info("Nobody was asked whether a human could have composed the clips.")
+        st.caption("Compare with human music, not with 50 %: listeners doubt human music too.")
     elif view == "Ranks":
         if not parts.draw(key, lambda: survey_charts.ranks(study), "Ranks with their intervals"):
             st.info("There are too few ratings, or too few systems, to rank.")
-        st.caption("The rank is one more than the systems that are better beyond doubt.")
+        st.caption("A system's rank is 1 plus the number of systems that are significantly better.")
         st.markdown("**Every pair**")
         st.dataframe(survey_view.pairs(study), hide_index=True, placeholder="")
-        st.caption("p values are corrected by Holm over all pairs. Undecided is not equal.")
+        st.caption("p values have Holm's correction over all pairs. Undecided does not mean equal.")
     elif view == "Against human music":
         table = survey_view.against_human(study)
         if len(table):
             st.dataframe(table, hide_index=True)
             st.caption(
-                "To be as good as human music takes more than no difference: a small p in the"
-                " fourth column says that the two differ by less than half a point."
+                "To call a system as good as human music, it is not enough that no difference was"
+                f" found. A small p of a difference of {MARGIN} points or more shows it."
             )
         else:
             st.info("No human music was rated.")
     elif view == "Reliability":
         st.dataframe(survey_view.reliability(study), hide_index=True)
-        st.caption("Tastes differ: a low alpha is no fault of the listeners.")
+        st.caption("Tastes differ: a low alpha does not mean that the listeners were careless.")
     else:
         st.dataframe(survey_view.screening(results), hide_index=True)
         st.caption(
-            "The rules were fixed before. Listeners are left out, never single ratings; the"
-            " ratings of all are beside the headline under Ratings, as 'nobody left out'."
+            "The rules were fixed before the survey. They exclude listeners, never single ratings."
+            " The view Ratings shows the results with nobody excluded, too."
         )
 
 
 def downloads(results: Results) -> None:
-    """The ratings and the results, as files."""
+    """The ratings and the results as files."""
     store, name = surveys.store(), results.about.name
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("Download:")
         if store is not None:
-            from bench.survey.admin import export
-            from bench.survey.admin import surveys as known
+            from bench.survey import admin
 
-            if any(
-                one.name == name and one.state in ("closed", "published") for one in known(store)
-            ):
+            known = admin.surveys(store)
+            if any(summary.name == name and shows_results(summary.state) for summary in known):
                 st.download_button(
                     "Ratings, anonymised (CSV)",
-                    lambda: export(store, name).to_csv(index=False),
+                    lambda: admin.export(store, name).to_csv(index=False),
                     f"{name}-ratings.csv",
                     "text/csv",
                     on_click="ignore",
@@ -115,35 +116,35 @@ def downloads(results: Results) -> None:
         )
 
 
-def published_ratings() -> None:
-    """What the papers' own surveys found."""
-    st.header("What papers published")
-    st.dataframe(survey_view.papers(published()), hide_index=True, placeholder="")
+def papers() -> None:
+    """The results of the papers' own surveys."""
+    st.header("Published ratings")
+    st.dataframe(survey_view.papers(published_ratings()), hide_index=True, placeholder="")
     st.caption(
-        "Other clips, listeners and questions: not to be compared to the point. The papers give no"
-        " intervals; these would hold if ratings were independent. The last but one column says"
-        " which difference such a design finds in four of five cases."
+        "Clips, listeners and questions differ from paper to paper: do not compare these ratings"
+        " point by point. The papers give no intervals; those shown assume independent ratings. The"
+        " detectable difference is what such a design finds in four of five cases."
     )
 
 
 def survey(results: Results) -> None:
-    """One survey."""
+    """The results of one survey."""
     about = results.about
     if results.simulated:
         st.warning(
-            "**Simulated listeners.** No person heard a clip: these figures show how results look"
-            " and say nothing of any system. They are on no leaderboard.",
+            "**Simulated listeners.** No person heard a clip: this survey shows what results look"
+            " like and says nothing about any system. It is on no leaderboard.",
             icon=":material/science:",
         )
     st.header(about.title or about.name, divider="gray")
     if about.state == "closed":
-        st.caption("Closed, not yet final: listeners may still withdraw.")
+        st.caption("Closed, but not final: listeners may still withdraw.")
     flow(results)
     study = results.studies[0]
     if len(results.studies) > 1:
-        names = [one.dataset for one in results.studies]
-        chosen = st.segmented_control("Data set", names, default=names[0], required=True)
-        study = results.studies[names.index(chosen)]
+        datasets = [study.dataset for study in results.studies]
+        chosen = st.segmented_control("Data set", datasets, default=datasets[0], required=True)
+        study = results.studies[datasets.index(chosen)]
     for sentence in study.conclusions:
         st.markdown(f"- {parts.plain(sentence)}")
     if study.lacking:
@@ -166,27 +167,27 @@ def survey(results: Results) -> None:
 
 st.title("Listening survey")
 try:
-    results, wrong = survey_view.found(sources.runs(), surveys.store())
+    closed, problems = survey_view.closed_results(sources.runs(), surveys.store())
 except BenchError as error:
-    results, wrong = [], [str(error)]
-for sentence in wrong:
-    st.warning(parts.plain(sentence))
-if results:
-    names = [one.about.name for one in results]
+    closed, problems = [], [str(error)]
+for problem in problems:
+    st.warning(parts.plain(problem))
+if closed:
+    names = [results.about.name for results in closed]
     labels = {
-        one.about.name: f"{one.about.title or one.about.name}, {one.ended}"
-        + (" (simulated)" if one.simulated else "")
-        for one in results
+        results.about.name: f"{results.about.title or results.about.name}, {results.ended}"
+        + (" (simulated)" if results.simulated else "")
+        for results in closed
     }
     chosen = st.selectbox(
         "Survey", names, format_func=lambda name: labels[name], key="survey", bind="query-params"
     )
-    survey(results[names.index(chosen)])
+    survey(closed[names.index(chosen)])
 else:
     st.info("No survey is closed and analysed yet.")
     st.markdown(
-        "In a blind survey people hear clips without knowing who made them, rate them, and say"
+        "In a blind survey people hear clips without knowing what composed them, rate them, and say"
         " whether a human could have composed them. Results appear here, and on the leaderboard,"
         " only once a survey is closed. Were you invited to one? [Go to it](/listen)."
     )
-published_ratings()
+papers()

@@ -43,7 +43,7 @@ function draw(state) {
   pen.fillStyle = ink;
   for (let pitch = about.low; pitch <= about.high; pitch += 1) {
     if (pitch % 12 === 0) {
-      pen.globalAlpha = 0.25; // a line below every C, which carries its name
+      pen.globalAlpha = 0.25; // a line below every C, with its name
       pen.fillRect(0, y(pitch) + row, width, 1);
       pen.globalAlpha = 0.6;
       pen.font = "10px sans-serif";
@@ -66,7 +66,7 @@ function draw(state) {
   if (now > 0) pen.fillRect(Math.min(x(now), width - 2), 0, 2, height);
 }
 
-function say(state) {
+function describe(state) {
   const { about, audio, button, canvas, time } = state;
   const total = about.steps * about.step;
   const at = Math.min(audio.currentTime, total);
@@ -79,7 +79,7 @@ function say(state) {
 
 function follow(state) {
   draw(state);
-  say(state);
+  describe(state);
   if (!state.audio.paused) state.frame = requestAnimationFrame(() => follow(state));
 }
 
@@ -117,10 +117,10 @@ function open(root) {
       if (error.name !== "AbortError") root.querySelector(".failed").hidden = false;
     });
   };
-  state.hush = (event) => {
+  state.pauseForOther = (event) => {
     if (event.detail !== audio) audio.pause();
   };
-  window.addEventListener(PLAY, state.hush);
+  window.addEventListener(PLAY, state.pauseForOther);
   audio.addEventListener("play", () => {
     window.dispatchEvent(new CustomEvent(PLAY, { detail: audio }));
     follow(state);
@@ -165,7 +165,7 @@ export default function ({ parentElement, data }) {
     cancelAnimationFrame(state.frame);
     state.audio.pause();
     state.watch.disconnect();
-    window.removeEventListener(PLAY, state.hush);
+    window.removeEventListener(PLAY, state.pauseForOther);
     if (state.url) URL.revokeObjectURL(state.url);
     players.delete(root);
   };

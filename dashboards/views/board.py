@@ -6,30 +6,46 @@ import csv
 import hashlib
 import io
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from bench.board import build as board
+from bench.board.rows import (
+    COLUMNS,
+    Board,
+    Columns,
+    Group,
+    MetricCells,
+    Row,
+    hash_of,
+    metrics_of,
+    read_csv,
+)
 from bench.errors import BenchError
 
-Cells = Mapping[str, Any]
-
-HUMAN = ("human_rating", "believability")  # columns that a closed survey adds
 NEEDED = ("system", "dataset", "preset")  # without them a row cannot be placed
-SUFFIXES = ("_low", "_high", "_skill")
 
 
 @dataclass(frozen=True)
-class Board:
-    """The rows of a board file, and what a reader must know about it."""
+class BoardFile:
+    """The board in a file, and what a reader must know about it."""
 
-    rows: tuple[Cells, ...] = ()
+    board: Board = field(default_factory=Board)
     notes: tuple[str, ...] = ()
     digest: str = ""  # SHA-256 of the file
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of the board."""
+        return self.board.rows
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The rows that may be compared, group by group."""
+        return self.board.groups
 
 
 def digest_of(path: Path) -> str:
@@ -40,41 +56,57 @@ def digest_of(path: Path) -> str:
         return ""
 
 
-def read(path: Path) -> Board:
-    """The board at `path`. It never fails: what cannot be shown is said in the notes."""
+def read(path: Path) -> BoardFile:
+    """The board at `path`. It never fails: the notes say what cannot be shown."""
     digest = digest_of(path)
     if not digest:
-        return Board(notes=(f"There is no leaderboard yet: {path.name} was not found.",))
+        return BoardFile(notes=(f"There is no leaderboard yet: {path.name} was not found.",))
     notes: list[str] = []
     try:
-        rows = board.read_csv(path)
+        rows: Sequence[Row] = read_csv(path).rows
     except (BenchError, ValueError, csv.Error):
         rows, notes = salvage(path.read_bytes().decode(errors="replace"))
     if not rows:
         notes.append(f"{path.name} has no complete row yet.")
-    changed = sum(row["row_hash"] != board.hash_of(row) for row in rows)
+    changed = sum(row.row_hash != hash_of(row) for row in rows)
     if changed and not notes:
         notes.append(
             f"{counted(changed, 'row')} of {path.name} changed after it was written: the figures"
             " do not fit their checksum. `bench verify` says which."
         )
-    return Board(tuple(finite(row) for row in rows), tuple(notes), digest)
+    return BoardFile(Board(tuple(map(finite, rows))), tuple(notes), digest)
 
 
-def finite(row: Cells) -> dict[str, Any]:
+def finite(row: Row) -> Row:
     """The row with nothing where a figure is not a number."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
+    columns = {
+        name: None
+        for name in COLUMNS
+        if isinstance(value := getattr(row, name), float) and not math.isfinite(value)
     }
+    metrics = {
+        name: replace(
+            cells,
+            **{
+                part.name: None
+                for part in fields(MetricCells)
+                if (value := getattr(cells, part.name)) is not None and not math.isfinite(value)
+            },
+        )
+        for name, cells in row.metrics.items()
+    }
+    return row.model_copy(update={**columns, "metrics": metrics})
 
 
-def salvage(text: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """What can be read of a board that is half-written or of another schema, and what was lost."""
+def salvage(text: str) -> tuple[list[Row], list[str]]:
+    """What can be read of a board that is half-written or of another schema, and what was lost.
+
+    A cell that is missing or cannot be read is blank in its row, whatever its column asks for.
+    """
     table = csv.DictReader(io.StringIO(text.replace("\0", "")), restkey="")
     rows, dropped, unread = [], 0, 0
     names = set(table.fieldnames or ())
-    missing = [name for name in board.Row.model_fields if name not in names]
+    missing = [name for name in COLUMNS if name not in names]
     try:
         lines = list(table)
     except csv.Error:
@@ -83,11 +115,15 @@ def salvage(text: str) -> tuple[list[dict[str, Any]], list[str]]:
         if "" in cells or None in cells.values() or not all(cells.get(name) for name in NEEDED):
             dropped += 1
             continue
-        row: dict[str, Any] = {}
-        for name in (*board.Row.model_fields, *(n for n in cells if n not in _TYPES)):
-            row[name], bad = parsed(name, cells.get(name) or "")
+        fixed: dict[str, Any] = {}
+        for name in COLUMNS:
+            fixed[name], bad = parsed(name, cells.get(name) or "")
             unread += bad
-        rows.append(row)
+        figures: dict[str, float | None] = {}
+        for name in (name for name in cells if name not in _TYPES):
+            figures[name], bad = parsed(name, cells[name] or "")
+            unread += bad
+        rows.append(Row.model_construct(**fixed, metrics=metrics_of(figures)))
     notes = []
     if missing and rows:
         notes.append(
@@ -111,10 +147,10 @@ def are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-_TYPES = {
-    name: TypeAdapter(field.rebuild_annotation()) for name, field in board.Row.model_fields.items()
+_TYPES: dict[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(field.rebuild_annotation()) for name, field in Columns.model_fields.items()
 }
-_TEXT = {name for name, field in board.Row.model_fields.items() if field.annotation is str}
+_TEXT = {name for name, field in Columns.model_fields.items() if field.annotation is str}
 
 
 def parsed(name: str, cell: str) -> tuple[Any, bool]:
@@ -129,90 +165,41 @@ def parsed(name: str, cell: str) -> tuple[Any, bool]:
     return value, False
 
 
-# -- tables: the rows that share a data set, a preset and a protocol -----------------------------
+# -- groups of rows that may be compared ----------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows that may be compared with each other."""
-
-    title: str  # also in addresses
-    rows: tuple[Cells, ...]
-
-    @property
-    def protocol(self) -> str:
-        """What all its rows did, in words."""
-        row = self.rows[0]
-        how = (
-            "continuing one bar of music" if row.get("prompted", True) else "starting from nothing"
-        )
-        if not row.get("pieces"):
-            return ""
-        return f"{row['pieces']} samples of {row['steps']} steps per seed, {how}."
-
-    @property
-    def file_name(self) -> str:
-        """The title as files carry it."""
-        return self.title.replace(" ", "-")
-
-    @property
-    def contestants(self) -> list[Cells]:
-        """The rows to begin with: those that ended well, floors and ceiling last."""
-        ended = [row for row in self.rows if row["seeds"]]
-        scale = ("floor", "ceiling")
-        return sorted(ended or self.rows, key=lambda row: row["kind"] in scale)
-
-    @property
-    def names(self) -> list[str]:
-        """The contestants."""
-        return [name_of(row) for row in self.rows]
-
-    def row(self, name: str) -> Cells | None:
-        """The row of a contestant."""
-        return next((row for row in self.rows if name_of(row) == name), None)
+def protocol_of(group: Group) -> str:
+    """What all rows of a group did, in words."""
+    row = group.rows[0]
+    how = "starting from nothing" if row.prompted is False else "continuing one bar of music"
+    return f"{row.pieces} samples of {row.steps} steps per seed, {how}." if row.pieces else ""
 
 
-def tables(rows: Sequence[Cells]) -> list[Table]:
-    """The board cut into tables, in the board's order."""
-    groups: dict[tuple[Any, ...], list[Cells]] = {}
-    for row in rows:
-        shared = ("dataset", "dataset_fingerprint", "preset", "pieces", "steps", "prompted")
-        groups.setdefault(tuple(row.get(name) for name in shared), []).append(row)
-    short = [(row[0]["dataset"], row[0]["preset"]) for row in groups.values()]
-    found: list[Table] = []
-    for members in groups.values():
-        first = members[0]
-        title = f"{first['dataset']} {first['preset']}"
-        if short.count((first["dataset"], first["preset"])) > 1:
-            prompt = "" if first.get("prompted", True) else " unprompted"
-            title += f" {first['pieces']}x{first['steps']}{prompt}"
-        if any(one.title == title for one in found):  # another version of the data
-            title += f" data {str(first.get('dataset_fingerprint') or '')[:6]}"
-        found.append(Table(title, tuple(members)))
-    return found
+def file_name(group: Group) -> str:
+    """The group's title as files carry it."""
+    return group.title.replace(" ", "-")
 
 
-def name_of(row: Cells) -> str:
-    """What a contestant is called, in tables and in addresses."""
-    published = row.get("variant") == "as-published"
-    return str(row["system"]) + (" (as published)" if published else "")
+def ended_first(group: Group) -> list[Row]:
+    """The rows to begin with: those that ended well, floors and ceiling last."""
+    ended = [row for row in group.rows if row.seeds]
+    return sorted(ended or group.rows, key=lambda row: row.is_scale)
 
 
-def metric_names(rows: Sequence[Cells]) -> list[str]:
-    """The metrics that the board has columns for."""
-    names = {name for row in rows for name in row} - set(board.Row.model_fields)
-    return sorted(name for name in names if f"{name}_low" in names and name not in HUMAN)
+def metric_names(rows: Sequence[Row]) -> list[str]:
+    """The metrics that the rows have cells of."""
+    return sorted({name for row in rows for name in row.metrics})
 
 
-def chosen(rows: Sequence[Cells], kinds: Sequence[str], search: str) -> list[Cells]:
+def chosen(rows: Sequence[Row], kinds: Sequence[str], search: str) -> list[Row]:
     """The rows of these kinds (none given: all) whose name, paper or kind has every word."""
     words = search.lower().split()
 
-    def matches(row: Cells) -> bool:
-        text = " ".join(str(row.get(n) or "") for n in ("paper", "kind", "status")) + name_of(row)
+    def matches(row: Row) -> bool:
+        text = f"{row.paper} {row.kind} {row.status}{row.name}"
         return all(word in text.lower() for word in words)
 
-    return [row for row in rows if (not kinds or row.get("kind") in kinds) and matches(row)]
+    return [row for row in rows if (not kinds or row.kind in kinds) and matches(row)]
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:

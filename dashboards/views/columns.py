@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.board.rows import COLUMNS, Row
 from bench.contract import Metric
-from dashboards.views.board import Cells, name_of
 
 Form = Literal["text", "whole", "figure", "seconds"]
 
@@ -19,34 +19,44 @@ class Column:
     key: str
     head: str
     about: str
-    value: Callable[[Cells], Any]
+    value: Callable[[Row], Any]
     form: Form = "text"
     metric: str = ""  # the metric it is a figure of
 
 
-def cell(name: str) -> Callable[[Cells], Any]:
+def cell(name: str) -> Callable[[Row], Any]:
     """The row's cell of that name; nothing where it is empty."""
-    return lambda row: None if row.get(name) in ("", None) else row[name]
+
+    def value(row: Row) -> Any:
+        content = getattr(row, name) if name in COLUMNS else row.value(name)
+        return None if content == "" else content
+
+    return value
 
 
-def span(name: str, digits: int = 2) -> Callable[[Cells], str | None]:
+def skill_of(metric: str) -> Callable[[Row], float | None]:
+    """The row's skill by that metric."""
+    return lambda row: row.metric(metric).skill
+
+
+def span(name: str, digits: int = 2) -> Callable[[Row], str | None]:
     """The row's interval of that name."""
 
-    def text(row: Cells) -> str | None:
-        low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    def text(row: Row) -> str | None:
+        low, high = row.figure(name).low, row.figure(name).high
         if low is None or high is None:
             return None
         if name == "rank":
-            return f"{low}" if low == high else f"{low}–{high}"
+            return f"{low:.0f}" if low == high else f"{low:.0f}–{high:.0f}"
         return f"{low:.{digits}f} to {high:.{digits}f}"
 
     return text
 
 
-def likelihood(name: str, described: str) -> Callable[[Cells], Any]:
+def likelihood(name: str, described: str) -> Callable[[Row], Any]:
     """A likelihood, where it is one of that object: two objects never share a column."""
     inner = span(name.removesuffix(".span")) if name.endswith(".span") else cell(name)
-    return lambda row: inner(row) if row.get("likelihood_object") == described else None
+    return lambda row: inner(row) if row.likelihood_object == described else None
 
 
 def seconds(value: float) -> str:
@@ -54,11 +64,11 @@ def seconds(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{float(f'{value:.3g}'):g}"
 
 
-def steps_per_second(row: Cells) -> int | None:
+def steps_per_second(row: Row) -> int | None:
     """How much music the system makes in a second."""
-    if not row.get("sample_seconds") or not row.get("pieces"):
+    if not row.sample_seconds or not row.pieces:
         return None
-    return round(row["pieces"] * row["steps"] / row["sample_seconds"])
+    return round(row.pieces * row.steps / row.sample_seconds)
 
 
 FIXED = [
@@ -66,7 +76,7 @@ FIXED = [
         "rank", "Rank", "Systems that cannot be told apart share a rank.", cell("rank"), "whole"
     ),
     Column("rank_range", "Rank, 95 %", "The places it may really have.", span("rank")),
-    Column("system", "System", "Select a row to open it.", name_of),
+    Column("system", "System", "Select a row to open it.", lambda row: row.name),
     Column("paper", "Paper", "Where it was published.", cell("paper")),
     Column(
         "kind",
@@ -206,44 +216,44 @@ def label(figure: str) -> str:
     )
 
 
-def columns(names: Sequence[str], known: Mapping[str, type[Metric]]) -> dict[str, Column]:
+def columns(names: Sequence[str], classes: Mapping[str, type[Metric]]) -> dict[str, Column]:
     """Every column by its key: the fixed ones, then three per metric of the board."""
-    found = {one.key: one for one in FIXED}
+    known = {column.key: column for column in FIXED}
     for name in names:
-        cls = known.get(name)
+        cls = classes.get(name)
         head = label(name)
         arrow = ARROWS[cls.direction] if cls else ""
         about = f"{cls.measures} Unit: {cls.unit}." if cls else "Not installed here."
-        found[name] = Column(name, head + arrow, about, cell(name), "figure", name)
-        found[f"{name}.range"] = Column(
+        known[name] = Column(name, head + arrow, about, cell(name), "figure", name)
+        known[f"{name}.range"] = Column(
             f"{name}.range", f"{head}, 95 %", about, span(name, 3), metric=name
         )
         if cls is None or cls.headline:
-            found[f"{name}.skill"] = Column(
+            known[f"{name}.skill"] = Column(
                 f"{name}.skill",
                 f"{head}, skill",
                 "The same on the scale from 0 (noise) to 1 (human).",
-                cell(f"{name}_skill"),
+                skill_of(name),
                 "figure",
                 name,
             )
-    return found
+    return known
 
 
 def of_view(
-    view: str, found: Mapping[str, Column], headline: Sequence[str], sizes: bool
+    view: str, known: Mapping[str, Column], headline: Sequence[str], sizes: bool
 ) -> list[str]:
     """The keys of a view's columns; `sizes`: not all networks have their paper's size."""
     keys: list[str] = []
     for key in VIEWS[view]:
         if key == "*headline":
-            keys += [k for name in headline for k in (name, f"{name}.skill") if k in found]
+            keys += [k for name in headline for k in (name, f"{name}.skill") if k in known]
         else:
             keys += [key, "size"] if key == "parameters" and sizes else [key]
     return keys
 
 
-def order(view: str) -> Callable[[Cells], tuple[Any, ...]]:
+def order(view: str) -> Callable[[Row], tuple[Any, ...]]:
     """How a view sorts its rows: the best on top, what has no figure below."""
 
     def down(value: float | None) -> tuple[bool, float]:
@@ -252,14 +262,14 @@ def order(view: str) -> Callable[[Cells], tuple[Any, ...]]:
     def up(value: float | None) -> tuple[bool, float]:
         return (value is None, value or 0.0)
 
-    def place(row: Cells) -> tuple[Any, ...]:
+    def place(row: Row) -> tuple[Any, ...]:
         if view == "Loss":
-            kind = {"score": 0, "frames": 1}.get(str(row.get("likelihood_object")), 2)
-            return (kind, *up(row.get("nats_per_step")), name_of(row))
+            kind = {"score": 0, "frames": 1}.get(row.likelihood_object, 2)
+            return (kind, *up(row.nats_per_step), row.name)
         if view == "Listeners":
-            return (*down(row.get("human_rating")), *down(row.get("skill")), name_of(row))
+            return (*down(row.human_rating), *down(row.skill), row.name)
         if view == "Speed":
-            return (*up(row.get("sample_seconds")), name_of(row))
-        return (*down(row.get("skill")), name_of(row))
+            return (*up(row.sample_seconds), row.name)
+        return (*down(row.skill), row.name)
 
     return place

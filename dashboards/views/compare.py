@@ -6,54 +6,52 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from bench.board import build as board
-from bench.board.report import tied
+from bench.board import build
+from bench.board.ranking import tied
+from bench.board.rows import Row
+from bench.jobs.record import JobRecord
 from bench.jobs.run_folder import JobFolder
-from dashboards.views.board import Cells, digest_of, name_of
+from dashboards.views.board import digest_of
 from dashboards.views.job import folders_of, job_of
 
 
-def entries(rows: Sequence[Cells], there: Mapping[str, JobFolder]) -> dict[str, board.Entry]:
-    """The rows rebuilt from their jobs with the draws behind them, by contestant.
+def rebuilt(rows: Sequence[Row], folders: Mapping[str, JobFolder]) -> dict[str, Row]:
+    """The rows built anew from their jobs, with the draws behind them, by contestant.
 
     Give the floor and the ceiling too: without them there is no skill. Rows whose jobs are not
     there are left out.
     """
-    found = {}
-    for row in rows:
-        jobs = [(job, folder) for folder in folders_of(row, there) if (job := job_of(folder))]
-        if jobs:
-            found[name_of(row)] = board.entry(sorted(jobs, key=lambda one: one[0].seed))
-    board.rank(list(found.values()))
-    return found
+    wanted = [folder for row in rows for folder in folders_of(row, folders)]
+    records = [JobRecord(folder) for folder in wanted if job_of(folder)]
+    return {row.name: row for row in build.board_of(records).rows}
 
 
 def ties(
-    rows: Sequence[Cells], there: Mapping[str, JobFolder]
+    rows: Sequence[Row], folders: Mapping[str, JobFolder]
 ) -> tuple[list[str], list[tuple[int, int]]]:
     """The ranked rows by skill, and the first and last of each run that cannot be told apart."""
-    jobs = {name_of(row): folders_of(row, there) for row in rows}
-    digests = tuple(digest_of(f.score_arrays) for folders in jobs.values() for f in folders)
-    return _ties(tuple(jobs), digests, rows, there)
+    jobs = {row.name: folders_of(row, folders) for row in rows}
+    digests = tuple(digest_of(folder.score_arrays) for each in jobs.values() for folder in each)
+    return _ties(tuple(jobs), digests, rows, folders)
 
 
 @st.cache_data(max_entries=16, show_spinner="Comparing every pair …")
 def _ties(
     names: tuple[str, ...],
     digests: tuple[str, ...],
-    _rows: Sequence[Cells],
-    _there: Mapping[str, JobFolder],
+    _rows: Sequence[Row],
+    _folders: Mapping[str, JobFolder],
 ) -> tuple[list[str], list[tuple[int, int]]]:
-    ranked, bars = tied(list(entries(_rows, _there).values()))
-    return [name_of(one.row.model_dump()) for one in ranked], bars
+    ranked, bars = tied(list(rebuilt(_rows, _folders).values()))
+    return [row.name for row in ranked], bars
 
 
-def scale(rows: Sequence[Cells], name: str) -> float | None:
+def scale(rows: Sequence[Row], name: str) -> float | None:
     """What a metric gains on its way from skill 0 to skill 1; none where the rows do not tell."""
     known = [
-        (row[f"{name}_skill"], row[name])
-        for row in rows
-        if row.get(f"{name}_skill") is not None and row.get(name) is not None
+        (cells.skill, cells.value)
+        for cells in (row.metric(name) for row in rows)
+        if cells.skill is not None and cells.value is not None
     ]
     if not known:
         return None

@@ -53,7 +53,7 @@ def learnt(spec: SystemSpec | None, jobs: Sequence[JobFolder]) -> Learnt | str:
     if not (folder.system / "system.json").is_file():
         return "The trained network is not on this machine, so what it learnt cannot be drawn."
     try:
-        found = _learnt(digest_of(folder.result), spec.class_path, str(folder.system))
+        vectors = _learnt(digest_of(folder.result), spec.class_path, str(folder.system))
     except (
         BenchError,
         OSError,
@@ -62,9 +62,9 @@ def learnt(spec: SystemSpec | None, jobs: Sequence[JobFolder]) -> Learnt | str:
         ValueError,
     ):  # of another version, cut short
         return "The trained network cannot be read by the system that is installed here."
-    if len(found.labels) < FEWEST:
-        return f"It has vectors for {len(found.labels)} notes or chords: too few to draw."
-    return found
+    if len(vectors.labels) < FEWEST:
+        return f"It has vectors for {len(vectors.labels)} notes or chords: too few to draw."
+    return vectors
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the trained network …")
@@ -73,26 +73,26 @@ def _learnt(digest: str, class_path: str, folder: str) -> Learnt:
     return Learnt(tuple(map(str, labels[:MOST])), np.asarray(vectors, dtype=np.float64)[:MOST])
 
 
-def flattened(one: Learnt, method: Method) -> pd.DataFrame:
+def flattened(points: Learnt, method: Method) -> pd.DataFrame:
     """The vectors on two axes: x, y, label, place (the more frequent first), low (lowest note)."""
     import pandas as pd
 
     if method == "PCA":
         from sklearn.decomposition import PCA
 
-        flat = PCA(2, svd_solver="full").fit_transform(one.vectors)
+        flat = PCA(2, svd_solver="full").fit_transform(points.vectors)
     else:
         from sklearn.manifold import TSNE
 
-        perplexity = min(30, len(one.labels) / 4)
-        flat = TSNE(random_state=0, perplexity=perplexity, init="pca").fit_transform(one.vectors)
+        perplexity = min(30, len(points.labels) / 4)
+        flat = TSNE(random_state=0, perplexity=perplexity, init="pca").fit_transform(points.vectors)
     return pd.DataFrame(
         {
             "x": flat[:, 0],
             "y": flat[:, 1],
-            "label": one.labels,
-            "place": range(len(one.labels)),
-            "low": [lowest(label) for label in one.labels],
+            "label": points.labels,
+            "place": range(len(points.labels)),
+            "low": [lowest(label) for label in points.labels],
         }
     )
 

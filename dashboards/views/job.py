@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ValidationError
-
+from bench.board.rows import Row
 from bench.files import read_json
 from bench.jobs.job import Job
-from bench.jobs.plan import spent
-from bench.jobs.run_folder import UNFINISHED, JobFolder, Status, Store
+from bench.jobs.record import JobRecord
+from bench.jobs.results import JobResult
+from bench.jobs.run_folder import UNFINISHED, JobFolder, JobStatus, RunFolder
 from bench.music import MidiError, Score, from_midi, to_midi
-from dashboards.views.board import Cells
 
 FRESH_SECONDS = (
     60.0  # a job whose files changed this recently runs, though its lock is out of sight
@@ -34,14 +32,14 @@ State = Literal["done", "running", "failed", "stopped", "waiting"]
 def folders(runs: Path) -> dict[str, JobFolder]:
     """The job folders there are, by job id. Ids from elsewhere are only looked up in it."""
     try:
-        return {folder.path.name: folder for folder in Store(runs).folders()}
+        return {folder.path.name: folder for folder in RunFolder(runs).folders()}
     except OSError:
         return {}
 
 
-def folders_of(row: Cells, there: Mapping[str, JobFolder]) -> list[JobFolder]:
+def folders_of(row: Row, folders: Mapping[str, JobFolder]) -> list[JobFolder]:
     """The job folders behind a row, as far as they are there."""
-    return [there[job] for job in str(row.get("jobs") or "").split() if job in there]
+    return [folders[job] for job in row.job_ids if job in folders]
 
 
 def job_of(folder: JobFolder) -> Job | None:
@@ -56,13 +54,12 @@ def job_of(folder: JobFolder) -> Job | None:
 @lru_cache(maxsize=20000)
 def _job(path: Path, stamp: int) -> Job | None:
     try:
-        job = Job.model_validate(read_json(path))
-    except (ValidationError, OSError):
+        return JobFolder(path.parent).read_job()
+    except OSError:
         return None
-    return job if job.id == path.parent.name else None  # else of a version that does it otherwise
 
 
-def status_of(folder: JobFolder) -> Status | None:
+def status_of(folder: JobFolder) -> JobStatus | None:
     """How the job stands; none where it was never begun, or cannot be read."""
     try:
         stamp = folder.status.stat().st_mtime_ns
@@ -72,19 +69,19 @@ def status_of(folder: JobFolder) -> Status | None:
 
 
 @lru_cache(maxsize=20000)
-def _status(path: Path, stamp: int) -> Status | None:
+def _status(path: Path, stamp: int) -> JobStatus | None:
     try:
-        return Status.model_validate(read_json(path))
-    except (ValidationError, OSError):
+        return JobFolder(path.parent).read_status()
+    except OSError:
         return None
 
 
-def result_of(folder: JobFolder) -> dict[str, Any]:
-    """What the finished phases found; empty where there is nothing, or nothing readable."""
+def result_of(folder: JobFolder) -> JobResult:
+    """The results of the finished phases; empty where there are none, or none readable."""
     try:
         return folder.read_result()
     except OSError:
-        return {}
+        return JobResult()
 
 
 # -- a run while it goes on ------------------------------------------------------------------------
@@ -138,15 +135,15 @@ def in_hand(folder: JobFolder, locked: set[int], now: datetime) -> bool:
     return now.timestamp() - latest < FRESH_SECONDS
 
 
-def states(there: Iterable[JobFolder], now: datetime | None = None) -> list[JobState]:
+def states(folders: Iterable[JobFolder], now: datetime | None = None) -> list[JobState]:
     """How every job of a run stands."""
     now, locked = now or datetime.now(UTC), locked_inodes()
-    found = []
-    for folder in there:
+    jobs = []
+    for folder in folders:
         job = job_of(folder)
         if job is not None:
-            found.append(state_of(job, folder, locked, now))
-    return found
+            jobs.append(state_of(job, folder, locked, now))
+    return jobs
 
 
 def state_of(job: Job, folder: JobFolder, locked: set[int], now: datetime) -> JobState:
@@ -155,38 +152,37 @@ def state_of(job: Job, folder: JobFolder, locked: set[int], now: datetime) -> Jo
     if status is None:
         begun = folder.log.exists() and in_hand(folder, locked, now)
         return JobState(job, "running" if begun else "waiting", "start" if begun else "")
-    common = {"phase": status.phase, "attempt": status.attempt, "changed": status.changed}
+    state = JobState(job, "running", status.phase, attempt=status.attempt, changed=status.changed)
     if status.state == "ok":  # after another attempt its seconds are not the whole job's
-        seconds = status.seconds if status.attempt < 2 else spent(folder)
-        return JobState(job, "done", seconds=seconds, **common)
+        seconds = status.seconds if status.attempt < 2 else JobRecord(folder).seconds
+        return replace(state, state="done", seconds=seconds)
     if status.error != UNFINISHED:
-        return JobState(
-            job, "failed", seconds=status.seconds, error=f"{status.state}: {status.error}", **common
-        )
+        error = f"{status.state}: {status.error}"
+        return replace(state, state="failed", seconds=status.seconds, error=error)
     if not in_hand(folder, locked, now):
-        return JobState(job, "stopped", **common)
+        return replace(state, state="stopped")
     progress = read_json(folder.progress)
     at, of = (progress.get("done"), progress.get("total")) if isinstance(progress, dict) else (0, 0)
     share = at / of if isinstance(at, int | float) and isinstance(of, int | float) and of else None
-    return JobState(job, "running", share=share, **common)
+    return replace(state, share=share)
 
 
 def seconds_left(jobs: Sequence[JobState]) -> float | None:
     """How long what is running and waiting takes, by what finished jobs took; none if nothing is."""
     took: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for one in jobs:
-        if one.state == "done" and one.seconds:
-            took[_alike(one.job)].append(one.seconds)
-    done = [one for one in jobs if one.state == "done" and one.seconds]
-    guessed = sum(one.job.card.seconds for one in done)
-    factor = sum(one.seconds or 0.0 for one in done) / guessed if guessed else 1.0
+    for job in jobs:
+        if job.state == "done" and job.seconds:
+            took[_alike(job.job)].append(job.seconds)
+    done = [job for job in jobs if job.state == "done" and job.seconds]
+    guessed = sum(job.job.card.seconds for job in done)
+    factor = sum(job.seconds or 0.0 for job in done) / guessed if guessed else 1.0
     left = 0.0
-    for one in jobs:
-        if one.state in ("running", "waiting"):
-            known = took.get(_alike(one.job))
-            expected = sum(known) / len(known) if known else one.job.card.seconds * factor
-            left += expected * (1 - (one.share or 0.0))
-    workers = sum(one.state == "running" for one in jobs)
+    for job in jobs:
+        if job.state in ("running", "waiting"):
+            known = took.get(_alike(job.job))
+            expected = sum(known) / len(known) if known else job.job.card.seconds * factor
+            left += expected * (1 - (job.share or 0.0))
+    workers = sum(job.state == "running" for job in jobs)
     return left / workers if workers else None
 
 
@@ -223,7 +219,7 @@ def samples_of(folder: JobFolder, truth: Sequence[Score] = ()) -> Samples | None
 
     A sample whose file is gone may be given as `truth`: it counts if it is what was made.
     """
-    job, hashes = job_of(folder), result_of(folder).get("sample", {}).get("hashes", [])
+    job, hashes = job_of(folder), result_of(folder).sample_hashes
     if job is None or not hashes:
         return None
     made = [_sample(folder, i, digest) for i, digest in enumerate(hashes)]
@@ -248,33 +244,36 @@ def archive_of(made: Sequence[Samples]) -> bytes:
     """All samples as MIDI files in a ZIP, a folder per seed; the same bytes for the same music."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for one in made:
-            for number, score in enumerate(one.scores):
+        for samples in made:
+            for number, score in enumerate(samples.scores):
                 if score is not None:
-                    entry = zipfile.ZipInfo(f"seed-{one.seed}/{number + 1:03d}.mid")
+                    entry = zipfile.ZipInfo(f"seed-{samples.seed}/{number + 1:03d}.mid")
                     archive.writestr(entry, to_midi(score))
     return buffer.getvalue()
 
 
-def curves_of(there: Iterable[JobFolder]) -> list[dict[str, Any]]:
-    """Every point of the training curves: seed, step, curve, value."""
+@dataclass(frozen=True)
+class CurvePoint:
+    """One value of one training curve."""
+
+    seed: str
+    step: float
+    curve: str
+    value: float
+
+
+def curves_of(folders: Iterable[JobFolder]) -> list[CurvePoint]:
+    """Every point of the training curves."""
     points = []
-    for folder in there:
+    for folder in folders:
         job = job_of(folder)
-        try:
-            lines = folder.curves.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            try:
-                point = json.loads(line)
-                step = point.pop("step")
-                point.pop("seconds", None)
-            except (ValueError, AttributeError, KeyError, TypeError):
-                continue  # the last line may still be on its way to the disk
-            points += [
-                {"seed": str(job.seed if job else ""), "step": step, "curve": name, "value": value}
-                for name, value in point.items()
-                if isinstance(value, int | float) and math.isfinite(value)
-            ]
+        seed = str(job.seed if job else "")
+        for values in folder.read_curves():
+            step = values.get("step")
+            if step is not None:
+                points += [
+                    CurvePoint(seed, step, name, value)
+                    for name, value in values.items()
+                    if name not in ("step", "seconds") and math.isfinite(value)
+                ]
     return points

@@ -2,117 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from pydantic import ValidationError
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from bench import registry, wording
 from bench.board import reproduce
-from bench.board.build import Entry, Row
+from bench.board.rows import Row
 from bench.errors import BenchError
 from bench.jobs.job import Job
 from bench.jobs.run_folder import JobFolder
 from bench.jobs.scores import read_scores
-from bench.registry import SystemSpec
-from dashboards.views.board import Cells
+from bench.registry import Settings, SystemSpec
 from dashboards.views.columns import label
 from dashboards.views.job import job_of, result_of
 from dashboards.views.snapshot import final_loss
 
 
-def spec_of(row: Cells) -> SystemSpec | None:
+def spec_of(row: Row) -> SystemSpec | None:
     """The contestant's catalogue entry; none where it is not installed here."""
-    name = str(row["system"])
-    if ".py:" in name:  # a board may be anybody's: no file that it names is looked at
+    if ".py:" in row.system:  # a board may be anybody's: no file that it names is looked at
         return None
     try:
-        return registry.system(name)
+        return registry.system(row.system)
     except BenchError:
         return None
 
 
-def settings_of(row: Cells, spec: SystemSpec | None, job: Job | None) -> dict[str, Any]:
+def settings_of(row: Row, spec: SystemSpec | None, job: Job | None) -> Settings:
     """What it was built with: as its job says, else as the catalogue does."""
     if job is not None:
         return job.settings
-    if spec is None:
+    if spec is None or row.variant not in spec.variants():
         return {}
-    try:
-        return spec.settings_of(row["variant"])
-    except BenchError:
-        return {}
+    return spec.settings_of("as-published" if row.variant == "as-published" else "corrected")
 
 
-def published(spec: SystemSpec, rows: Sequence[Cells]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Beside:
+    """A published figure beside ours, as the page's table shows it."""
+
+    figure: str
+    dataset: str
+    published: str
+    ours: float | None
+    preset: str
+    budget_share: float | None
+    note: str
+
+
+def published(spec: SystemSpec, rows: Sequence[Row]) -> list[Beside]:
     """The paper's figures beside ours, for every data set it names."""
-    entries = []
-    for row in rows:
-        if row["system"] != spec.id:
-            continue
-        try:
-            fixed = Row.model_validate({k: v for k, v in row.items() if k in Row.model_fields})
-        except ValidationError:
-            continue  # of an older schema
-        cells = {k: v for k, v in row.items() if k not in Row.model_fields}
-        entries.append(Entry(fixed, cells, {}, None))
-    found = []
-    for figure in reproduce.flatten(spec.published):
-        one = reproduce.beside(spec, entries, *figure)
-        found.append(
-            {
-                "figure": label(one.figure),
-                "data set": one.dataset,
-                "in the paper": one.published,
-                "here": None if one.ours is None else round(one.ours, 3),
-                "preset": one.preset if one.ours is not None else "",
-                "of the paper's budget": one.budget_share if one.ours is not None else None,
-                "note": one.note,
-            }
-        )
-    return found
-
-
-def number(row: Cells, name: str) -> str:
-    """A figure of a row with its interval; empty where it has none."""
-    return wording.number(row.get(name), row.get(f"{name}_low"), row.get(f"{name}_high"))
-
-
-def per_seed(row: Cells, there: Sequence[JobFolder]) -> list[dict[str, Any]]:
-    """Every metric with its interval, its value for each seed, or why there is none."""
-    found: dict[str, dict[str, Any]] = {}
-    for folder in there:
-        job = job_of(folder)
-        for name, score in read_scores(folder).items():
-            line = found.setdefault(
-                name, {"metric": label(name), "mean, 95 %": number(row, name), "reason": ""}
+    own = [row for row in rows if row.system == spec.id]
+    lines = []
+    for place in reproduce.flatten(spec.published):
+        figure = reproduce.beside(spec, own, *place)
+        measured = figure.ours is not None
+        lines.append(
+            Beside(
+                figure=label(figure.figure),
+                dataset=figure.dataset,
+                published=figure.published,
+                ours=None if figure.ours is None else round(figure.ours, 3),
+                preset=figure.preset if measured else "",
+                budget_share=figure.budget_share if measured else None,
+                note=figure.note,
             )
-            line[f"seed {job.seed if job else '?'}"] = score.get("value")
-            line["reason"] = line["reason"] or str(score.get("reason") or "")
-    return [found[name] for name in sorted(found)]
+        )
+    return lines
 
 
-def loss_per_seed(row: Cells, there: Sequence[JobFolder]) -> dict[str, Any]:
+def number(row: Row, name: str) -> str:
+    """A figure of a row with its interval; empty where it has none."""
+    cells = row.figure(name)
+    return wording.number(cells.value, cells.low, cells.high)
+
+
+@dataclass
+class FigureLine:
+    """A figure of a system: on the leaderboard, for each seed, or why there is none."""
+
+    metric: str
+    mean: str  # with its interval
+    seeds: dict[str, float | None] = field(default_factory=dict)
+    reason: str = ""
+
+
+def per_seed(row: Row, folders: Sequence[JobFolder]) -> list[FigureLine]:
+    """Every metric with its interval, its value for each seed, or why there is none."""
+    lines: dict[str, FigureLine] = {}
+    for folder in folders:
+        for name, score in read_scores(folder).metrics.items():
+            line = lines.setdefault(name, FigureLine(label(name), number(row, name)))
+            line.seeds[_seed(folder)] = score.value
+            line.reason = line.reason or score.reason
+    return [lines[name] for name in sorted(lines)]
+
+
+def loss_per_seed(row: Row, folders: Sequence[JobFolder]) -> FigureLine:
     """Nats per step on held-out music, per seed."""
-    name = "nats_per_step"
-    line: dict[str, Any] = {"metric": label(name), "mean, 95 %": number(row, name), "reason": ""}
-    for folder in there:
-        job, result = job_of(folder), result_of(folder)
-        line[f"seed {job.seed if job else '?'}"] = final_loss(result)
-        line["reason"] = line["reason"] or str(result.get("likelihood", {}).get("reason") or "")
+    line = FigureLine(label("nats_per_step"), number(row, "nats_per_step"))
+    for folder in folders:
+        result = result_of(folder)
+        line.seeds[_seed(folder)] = final_loss(result)
+        line.reason = line.reason or (result.likelihood.reason if result.likelihood else "")
     return line
 
 
-def facts(row: Cells, spec: SystemSpec | None, job: Job | None) -> Mapping[str, str]:
+def _seed(folder: JobFolder) -> str:
+    job = job_of(folder)
+    return f"{job.seed}" if job else "?"
+
+
+def facts(row: Row, spec: SystemSpec | None, job: Job | None) -> dict[str, str]:
     """What the card says in one line each."""
-    budget = f"{row['budget']:,} {row['budget_unit']}" if row.get("budget") else ""
-    if budget and row.get("budget_share") is not None:
-        budget += f" ({row['budget_share']:.2%} of what the paper spent)"
-    parameters = f"{row['parameters']:,}" if row.get("parameters") is not None else ""
-    if parameters and row.get("size", "full") != "full":
-        parameters += f" ({row['size']}: what the preset {row['preset']} affords)"
+    budget = f"{row.budget:,} {row.budget_unit}" if row.budget else ""
+    if budget and row.budget_share is not None:
+        budget += f" ({row.budget_share:.2%} of what the paper spent)"
+    parameters = f"{row.parameters:,}" if row.parameters is not None else ""
+    if parameters and row.size not in ("full", None):
+        parameters += f" ({row.size}: what the preset {row.preset} affords)"
     everything = {
-        "Paper": (spec.paper if spec else "") or row.get("paper") or "",
+        "Paper": (spec.paper if spec else "") or row.paper,
         "Citation": (spec.citation if spec else "") or (job.card.citation if job else ""),
         "Section": spec.section if spec else "",
         "Code": job.class_path.rpartition("/")[2] if job else (spec.class_path if spec else ""),
@@ -121,9 +131,9 @@ def facts(row: Cells, spec: SystemSpec | None, job: Job | None) -> Mapping[str, 
         "Learns from": ", ".join(spec.data) if spec and spec.data else "",
         "Parameters": parameters,
         "Budget": budget,
-        "Steps of music seen": f"{row['music_steps']:,}" if row.get("music_steps") else "",
-        "Made by commit": row.get("commit") or "",
-        "Made with": row.get("versions") or "",
-        "Hardware": row.get("hardware") or row.get("device") or "",
+        "Steps of music seen": f"{row.music_steps:,}" if row.music_steps else "",
+        "Made by commit": row.commit,
+        "Made with": row.versions,
+        "Hardware": row.hardware or row.device,
     }
     return {name: str(value) for name, value in everything.items() if value}

@@ -126,15 +126,15 @@ def pitch_classes(pieces: Sequence[Score]) -> Floats:
 def durations(pieces: Sequence[Score]) -> Floats:
     """(9,) share of the notes by duration, in sixteenths; the last bin holds what is longer."""
     lengths = [p.duration * 4 / p.grid for p in pieces]
-    found = np.searchsorted(DURATIONS, np.concatenate(lengths)) if lengths else np.zeros(0, int)
-    return shares(np.bincount(found, minlength=len(DURATIONS) + 1))
+    bins = np.searchsorted(DURATIONS, np.concatenate(lengths)) if lengths else np.zeros(0, int)
+    return shares(np.bincount(bins, minlength=len(DURATIONS) + 1))
 
 
 def polyphony(pieces: Sequence[Score]) -> Floats:
     """(8,) share of the steps by the number of sounding keys; the last bin holds more."""
     keys = [p.sounding().sum(axis=1) for p in pieces]
-    found = np.minimum(np.concatenate(keys), CHORD) if keys else np.zeros(0, dtype=int)
-    return shares(np.bincount(found, minlength=CHORD + 1))
+    bins = np.minimum(np.concatenate(keys), CHORD) if keys else np.zeros(0, dtype=int)
+    return shares(np.bincount(bins, minlength=CHORD + 1))
 
 
 def top_voice(piece: Score) -> Any:
@@ -148,8 +148,8 @@ def top_voice(piece: Score) -> Any:
 def intervals(pieces: Sequence[Score]) -> Floats:
     """(25,) share of the steps of the top voice by semitones, down to up; the ends hold leaps."""
     moves = [np.diff(top_voice(p)) for p in pieces]
-    found = np.clip(np.concatenate(moves), -LEAP, LEAP) if moves else np.zeros(0, dtype=int)
-    return shares(np.bincount(found + LEAP, minlength=2 * LEAP + 1))
+    bins = np.clip(np.concatenate(moves), -LEAP, LEAP) if moves else np.zeros(0, dtype=int)
+    return shares(np.bincount(bins + LEAP, minlength=2 * LEAP + 1))
 
 
 DISTRIBUTIONS: Mapping[str, tuple[Any, tuple[str, ...], str]] = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from bench.jobs.results import JobResult, SnapshotPoint
 from bench.jobs.run_folder import JobFolder
 from bench.jobs.scores import read_scores
 from bench.music import MidiError, Score, from_midi
@@ -13,43 +14,52 @@ from dashboards.views.job import job_of, result_of
 LOSS = "nats_per_step"
 
 
-def trajectories(jobs: Sequence[JobFolder]) -> dict[str, list[dict[str, Any]]]:
-    """Each figure's way through training, the finished system last: seed, update, value.
+@dataclass(frozen=True)
+class Stage:
+    """A figure of one seed after so many updates."""
+
+    seed: str
+    update: int
+    value: float
+
+
+def trajectories(folders: Sequence[JobFolder]) -> dict[str, list[Stage]]:
+    """Each figure through training, the finished system last.
 
     Only figures with a value at two points or more; empty where the run kept no snapshots.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
-    for folder in jobs:
+    stages: dict[str, list[Stage]] = {}
+    for folder in folders:
         job, result = job_of(folder), result_of(folder)
-        points = result.get("snapshots", {}).get("points", [])
-        if job is None or not points:
+        if job is None or result.snapshots is None or not result.snapshots.points:
             continue
-        ways = [
-            (point["update"], {LOSS: point["nats_per_step"], **point["metrics"]})
-            for point in points
-        ]
-        scores = {name: score.get("value") for name, score in read_scores(folder).items()}
-        ways.append((job.budget.amount, {LOSS: final_loss(result), **scores}))
-        for update, figures in ways:
-            for name, value in figures.items():
+        scores = {name: score.value for name, score in read_scores(folder).metrics.items()}
+        finished = SnapshotPoint(
+            update=job.budget.amount, nats_per_step=final_loss(result), metrics=scores
+        )
+        for point in (*result.snapshots.points, finished):
+            for name, value in {LOSS: point.nats_per_step, **point.metrics}.items():
                 if value is not None:
-                    line = {"seed": f"{job.seed}", "update": update, "value": value}
-                    found.setdefault(name, []).append(line)
-    return {name: lines for name, lines in found.items() if len({p["update"] for p in lines}) > 1}
+                    stages.setdefault(name, []).append(Stage(f"{job.seed}", point.update, value))
+    return {
+        name: points
+        for name, points in stages.items()
+        if len({point.update for point in points}) > 1
+    }
 
 
-def final_loss(result: dict[str, Any]) -> float | None:
+def final_loss(result: JobResult) -> float | None:
     """Nats per step of the finished system on held-out music."""
-    found = result.get("likelihood", {})
-    nats, steps = found.get("nats") or [], sum(found.get("steps") or [])
-    return -sum(nats) / steps if nats and steps else None
+    return result.likelihood.nats_per_step if result.likelihood else None
 
 
-def stages(folder: JobFolder) -> list[int]:
+def updates_kept(folder: JobFolder) -> list[int]:
     """The updates at which a job's samples were kept."""
-    points = result_of(folder).get("snapshots", {}).get("points", [])
-    found = [int(point["update"]) for point in points]
-    return [update for update in found if (folder.snapshots / f"{update:08d}" / "samples").is_dir()]
+    snapshots = result_of(folder).snapshots
+    updates = [point.update for point in snapshots.points] if snapshots else []
+    return [
+        update for update in updates if (folder.snapshots / f"{update:08d}" / "samples").is_dir()
+    ]
 
 
 def sample(folder: JobFolder, update: int, number: int) -> Score | None:

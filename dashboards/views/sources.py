@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from bench.jobs.run_folder import JobFolder
 from dashboards.views import board as board_view
 from dashboards.views import job as job_view
 
 if TYPE_CHECKING:
+    from bench.board.rows import Row
     from bench.data import Dataset
     from bench.data.audit import Audit
     from bench.protocol.sampling import Prompt, Protocol
@@ -51,29 +53,18 @@ def board_name() -> str:
     return f"{board_path().name} in {board_path().resolve().parent.name}/"
 
 
-def board() -> board_view.Board:
+def board() -> board_view.BoardFile:
     """The board as it is on the disk now."""
     path = board_path()
     return _board(board_view.digest_of(path), str(path))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _board(digest: str, path: str) -> board_view.Board:
+def _board(digest: str, path: str) -> board_view.BoardFile:
     return board_view.read(Path(path))
 
 
-def tables() -> list[board_view.Table]:
-    """The board's tables."""
-    path = board_path()
-    return _tables(board_view.digest_of(path), str(path))
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _tables(digest: str, path: str) -> list[board_view.Table]:
-    return board_view.tables(_board(digest, path).rows)
-
-
-def samples(folder: job_view.JobFolder) -> job_view.Samples | None:
+def samples(folder: JobFolder) -> job_view.Samples | None:
     """A job's samples; those of a ceiling that were not handed out come from the data set."""
     job = job_view.job_of(folder)
     asked: list[Prompt] = []
@@ -87,12 +78,12 @@ def _samples(
     digest: str, path: str, known: bool, _asked: Sequence[Prompt]
 ) -> job_view.Samples | None:
     truth = [prompt.continuation for prompt in _asked]
-    return job_view.samples_of(job_view.JobFolder(Path(path)), truth)
+    return job_view.samples_of(JobFolder(Path(path)), truth)
 
 
-def why_none(row: board_view.Cells) -> str:
+def why_none(row: Row) -> str:
     """Why a row has no samples to show."""
-    if row["kind"] == "ceiling":
+    if row.kind == "ceiling":
         return (
             "The samples of human music are the data set itself. It is not on this machine, and"
             " boards are handed on without it; the page Data says how to get it."
@@ -128,19 +119,19 @@ def prompts(name: str, protocol: Protocol, fingerprint: str) -> list[Prompt]:
     from bench.errors import BenchError
     from bench.protocol import sampling
 
-    found = dataset(name, fingerprint)
-    if found is None:
+    data_set = dataset(name, fingerprint)
+    if data_set is None:
         return []
     try:
-        return sampling.prompts(found, protocol)
+        return sampling.prompts(data_set, protocol)
     except BenchError:
         return []
 
 
 def audit(name: str, fingerprint: str) -> Audit | None:
     """What the splits of a data set share."""
-    found = dataset(name, fingerprint)
-    return _audit(fingerprint, found) if found else None
+    data_set = dataset(name, fingerprint)
+    return _audit(fingerprint, data_set) if data_set else None
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

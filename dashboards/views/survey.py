@@ -9,202 +9,207 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bench.errors import BenchError
-from bench.survey.analysis.literature import Published
-from bench.survey.analysis.report import p_value, span
-from bench.survey.analysis.results import FOLDER, Results, Span, Study, System, read
+from bench.survey.analysis.checks import MARGIN
+from bench.survey.analysis.literature import PublishedRating
+from bench.survey.analysis.results import (
+    FOLDER,
+    Contrast,
+    Results,
+    Span,
+    Study,
+    SystemResult,
+    read,
+)
+from bench.survey.analysis.results_page import p_text, span_text
+from bench.survey.terms import Role, shows_results
+from bench.wording import span as rank_text
 
 if TYPE_CHECKING:
-    from bench.survey.database.store import Store
+    from bench.survey.database.store import SurveyStore
 
-ROLES = {"system": "system", "human": "human music", "anchor": "random notes"}
+ROLES: dict[Role, str] = {"system": "system", "human": "human music", "anchor": "random notes"}
 
 
-def found(runs: Path, store: Store | None) -> tuple[list[Results], list[str]]:
-    """The results of closed surveys, the last first, and what is wrong with those not read.
+def closed_results(runs: Path, store: SurveyStore | None) -> tuple[list[Results], list[str]]:
+    """The results of closed surveys, the latest first, and a sentence for each that is missing.
 
-    They are looked for in the run folder that is shown and in those that the surveys of this
-    machine were made from. A survey that is open shows nothing, whatever its file says.
+    They are read from the run folder that the dashboard shows, and from the run folders of this
+    machine's surveys. A survey that is open shows nothing, whatever its file says.
     """
     from bench.survey.admin import surveys
 
-    known = {one.name: one for one in surveys(store)} if store else {}
-    closed = [one for one in known.values() if one.state in ("closed", "published")]
+    known = {summary.name: summary for summary in surveys(store)} if store else {}
+    closed = [summary for summary in known.values() if shows_results(summary.state)]
     paths = {path.stem: path for path in sorted((runs / FOLDER).glob("*.json"))}
     paths |= {
-        one.name: path
-        for one in closed
-        if (path := Path(one.run) / FOLDER / f"{one.name}.json").is_file()
+        summary.name: path
+        for summary in closed
+        if (path := Path(summary.run) / FOLDER / f"{summary.name}.json").is_file()
     }
-    results, wrong = [], []
+    shown, problems = [], []
     for name, path in paths.items():
         if name in known and known[name] not in closed:
             continue
         try:
-            one = read(path)
+            results = read(path)
         except BenchError as error:
-            wrong.append(str(error))
+            problems.append(str(error))
             continue
         if name in known:
-            one.about.state = known[name].state  # it may have been published since
-        if one.about.state in ("closed", "published"):
-            results.append(one)
-    missing = [one.name for one in closed if one.name not in paths]
-    wrong += [
-        f"The survey '{name}' is closed and not analysed: `bench survey analyze {name}` does it."
-        for name in missing
+            results.about.state = known[name].state  # it may be published by now
+        if shows_results(results.about.state):
+            shown.append(results)
+    problems += [
+        f"The survey '{summary.name}' is closed and not analysed yet: run `bench survey analyze"
+        f" {summary.name}`."
+        for summary in closed
+        if summary.name not in paths
     ]
-    return sorted(results, key=lambda one: one.ended, reverse=True), wrong
+    return sorted(shown, key=lambda results: results.ended, reverse=True), problems
 
 
-def percent(one: Span | None) -> str:
-    """A share with its interval, in words."""
-    if one is None:
+def percent(span: Span | None) -> str:
+    """A share with its interval, in percent; empty for None."""
+    if span is None:
         return ""
-    if one.low is None or one.high is None:
-        return f"{one.value:.0%}"
-    return f"{one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
+    if span.low is None or span.high is None:
+        return f"{span.value:.0%}"
+    return f"{span.value:.0%} [{span.low:.0%}, {span.high:.0%}]"
 
 
-def rank(one: System) -> str:
-    """The rank and where it may really lie."""
-    if one.rank is None:
-        return ""
-    same = one.rank_low == one.rank_high
-    return f"{one.rank}" if same else f"{one.rank} [{one.rank_low}, {one.rank_high}]"
+def by_rating(study: Study) -> list[SystemResult]:
+    """The systems, the best rated first."""
+    return sorted(study.systems, key=lambda result: -result.rating.value)
 
 
 def ratings(study: Study) -> pd.DataFrame:
-    """The headline table."""
+    """The main result of every system."""
     return pd.DataFrame(
         [
             {
-                "system": one.system,
-                "rating, 95 %": span(one.rating),
-                "rank, 95 %": rank(one),
-                "believable, 95 %": percent(one.believable),
-                "ratings": one.ratings,
-                "clips": one.clips,
-                "listeners": one.raters,
-                "sd": round(one.sd, 2),
-                "median": one.median,
+                "system": result.system,
+                "rating, 95 %": span_text(result.rating),
+                "rank, 95 %": rank_text(result.rank, result.rank_low, result.rank_high),
+                "believable, 95 %": percent(result.believable),
+                "ratings": result.ratings,
+                "clips": result.clips,
+                "listeners": result.raters,
+                "sd": round(result.sd, 2),
+                "median": result.median,
             }
-            for one in by_rating(study)
+            for result in by_rating(study)
         ]
     )
 
 
-def by_rating(study: Study) -> list[System]:
-    """The systems, the best rated first."""
-    return sorted(study.systems, key=lambda one: -one.rating.value)
-
-
 def ways(study: Study) -> pd.DataFrame:
-    """The same means by every method, to see what hangs on it."""
+    """The means by every method, to see how much they depend on it."""
     return pd.DataFrame(
         [
             {
-                "system": one.system,
-                "listeners and clips random": span(one.rating),
-                "means of clips": span(one.by_clips),
-                "nobody left out": span(one.everyone),
-                "as papers print it (too narrow)": span(one.naive),
+                "system": result.system,
+                "listeners and clips random": span_text(result.rating),
+                "means of clips": span_text(result.by_clips),
+                "nobody excluded": span_text(result.everyone),
+                "as papers report it (too narrow)": span_text(result.naive),
             }
-            for one in by_rating(study)
+            for result in by_rating(study)
         ]
     )
 
 
 def pairs(study: Study) -> pd.DataFrame:
-    """Every pair of systems, corrected by Holm."""
+    """Every pair of systems, with Holm's correction."""
     return pd.DataFrame(
         [
             {
-                "first": one.first,
-                "second": one.second,
-                "difference, 95 %": span(one.difference),
-                "p (Holm)": p_value(one.p_holm),
-                "rated higher": verdict(one.difference.value, one.first, one.second, one.p_holm),
+                "first": pair.first,
+                "second": pair.second,
+                "difference, 95 %": span_text(pair.difference),
+                "p (Holm)": p_text(pair.p_holm),
+                "rated higher": verdict(pair),
             }
-            for one in study.pairs
+            for pair in study.pairs
         ]
     )
+
+
+def verdict(pair: Contrast) -> str:
+    """The system that is rated significantly higher, or "undecided"."""
+    if not pair.significant:
+        return "undecided"
+    return pair.first if pair.difference.value > 0 else pair.second
 
 
 def against_human(study: Study) -> pd.DataFrame:
-    """Every system against human music, and whether it is as good."""
+    """Every system compared with human music: whether it differs, and whether it is as good."""
     return pd.DataFrame(
         [
             {
-                "system": one.first,
-                "difference, 95 %": span(one.difference),
-                "p (Holm)": p_value(one.p_holm),
-                "p (not as good within half a point)": p_value(one.equivalent_p),
-                "believable, difference": percent(one.believable),
+                "system": contrast.first,
+                "difference, 95 %": span_text(contrast.difference),
+                "p (Holm)": p_text(contrast.p_holm),
+                f"p (differs by {MARGIN} points or more)": p_text(contrast.equivalent_p),
+                "believable, difference": percent(contrast.believable),
             }
-            for one in study.against_human
+            for contrast in study.against_human
         ]
     )
-
-
-def verdict(difference: float, first: str, second: str, p: float | None) -> str:
-    """Who is rated higher, or that it is undecided."""
-    if p is None or p >= 0.05:
-        return "undecided"
-    return first if difference > 0 else second
 
 
 def reliability(study: Study) -> pd.DataFrame:
-    """How far listeners agree."""
-    one = study.reliability
-    figures = {
-        "Krippendorff's alpha, ordinal": one.alpha_ordinal,
-        "Krippendorff's alpha, interval": one.alpha_interval,
-        "One rating of a clip (ICC)": one.icc_single,
-        "The mean rating of a clip (ICC)": one.icc_mean,
-        "Halves of the listeners, on system means": one.split_half,
-        "The same for all listeners (Spearman and Brown)": one.split_half_full,
-        "Ratings per clip": one.ratings_per_clip,
+    """How well listeners agree."""
+    measured = study.reliability
+    values = {
+        "Krippendorff's alpha, ordinal": measured.alpha_ordinal,
+        "Krippendorff's alpha, interval": measured.alpha_interval,
+        "One rating of a clip (ICC)": measured.icc_single,
+        "The mean rating of a clip (ICC)": measured.icc_mean,
+        "Halves of the listeners, on system means": measured.split_half,
+        "The same for all listeners (Spearman and Brown)": measured.split_half_full,
+        "Ratings per clip": measured.ratings_per_clip,
     }
-    found = {name: f"{value:.2f}" for name, value in figures.items() if value is not None}
-    if one.repeats:
-        found["Clips rated twice"] = str(one.repeats.pairs)
-        found["Equal both times"] = f"{one.repeats.same:.0%}"
-        found["Points between the two"] = f"{one.repeats.change:.2f}"
-        if one.repeats.kappa is not None:
-            found["Weighted kappa of the two"] = f"{one.repeats.kappa:.2f}"
-    return pd.DataFrame({"measure": list(found), "value": list(found.values())})
+    texts = {name: f"{value:.2f}" for name, value in values.items() if value is not None}
+    if measured.repeats:
+        repeats = measured.repeats
+        texts["Clips rated twice"] = str(repeats.pairs)
+        texts["The same rating both times"] = f"{repeats.same:.0%}"
+        texts["Mean difference of the two, in points"] = f"{repeats.change:.2f}"
+        if repeats.kappa is not None:
+            texts["Weighted kappa of the two"] = f"{repeats.kappa:.2f}"
+    return pd.DataFrame({"measure": list(texts), "value": list(texts.values())})
 
 
 def screening(results: Results) -> pd.DataFrame:
-    """The rules fixed before, and whom they concern."""
+    """The screening rules, and how many listeners each concerns."""
     return pd.DataFrame(
         [
             {
-                "rule": one.text,
-                "listeners": one.raters,
-                "then": "left out" if one.excludes else "noted",
+                "listeners who": rule.text,
+                "number": rule.raters,
+                "consequence": "excluded" if rule.excludes else "noted",
             }
-            for one in results.screening
+            for rule in results.screening
         ]
     )
 
 
-def papers(rows: Sequence[Published]) -> pd.DataFrame:
-    """What the papers published."""
+def papers(rows: Sequence[PublishedRating]) -> pd.DataFrame:
+    """The ratings that papers published."""
     return pd.DataFrame(
         [
             {
-                "paper": one.paper,
-                "system": one.system,
-                "mean": one.mean,
-                "sd": one.sd,
-                "if ratings were independent (too narrow)": f"{one.low:.2f} to {one.high:.2f}",
-                "believable": "" if one.believable is None else f"{one.believable:.0%}",
-                "clips": one.clips,
-                "listeners": one.raters,
-                "difference it could find": round(one.detectable, 1),
-                "from": one.section,
+                "paper": row.paper,
+                "system": row.system,
+                "mean": row.mean,
+                "sd": row.sd,
+                "95 % (too narrow)": f"{row.low:.2f} to {row.high:.2f}",
+                "believable": "" if row.believable is None else f"{row.believable:.0%}",
+                "clips": row.clips,
+                "listeners": row.raters,
+                "detectable difference": round(row.detectable, 1),
+                "source": row.section,
             }
-            for one in rows
+            for row in rows
         ]
     )

@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from bench.survey.database.opening import exists, open_store
+from bench.survey.database.store import URL
 
 if TYPE_CHECKING:
-    from bench.survey.database.store import Store
+    from bench.survey.database.store import SurveyStore
 
 HIDDEN = "in an open survey, hidden until it closes."
 
 
-def store() -> Store | None:
-    """The database; none where no survey was ever made. Asking makes none."""
-    url = os.environ.get("BENCH_SURVEY_URL") or ""
-    return _store(url) if exists() else None
+def store() -> SurveyStore | None:
+    """The database; None where there is none, and none is created."""
+    return _store(os.environ.get(URL) or "") if exists() else None
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _store(url: str) -> Store:
-    return open_store()
+def _store(url: str) -> SurveyStore:
+    return open_store(url or None)
 
 
 def embargoed() -> set[str]:
-    """The ids of jobs that listeners rate at this time: nobody can hear or see their samples."""
-    from bench.survey.admin import embargoed as asked
+    """The ids of jobs in an open survey: no page plays or shows their samples."""
+    from bench.survey import admin
 
-    there = store()
-    return asked(there) if there else set()
+    database = store()
+    return admin.embargoed(database) if database else set()

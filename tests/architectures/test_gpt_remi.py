@@ -52,7 +52,7 @@ def test_rotation_keeps_lengths_and_sees_only_distances() -> None:
     assert torch.isclose(near, far)
 
 
-def test_noise_is_not_told_from_what_is_not_seen() -> None:
+def test_noise_cannot_be_predicted_from_what_is_seen() -> None:
     """On independent tokens a network that sees none of the future stays at ln V."""
     torch.manual_seed(0)
     network = GPTNetwork(1, 32, 2, 32, 0.0, 32, 16)
@@ -88,7 +88,7 @@ def test_step_by_step_with_a_cache_equals_the_windows_it_stands_for(length: int)
         last, cache = network.step(torch.from_numpy(more), cache)
 
 
-def test_transposed_tokens_say_the_transposed_piece() -> None:
+def test_transposed_tokens_are_those_of_the_transposed_piece() -> None:
     score = Score.from_notes([2, 2, 20], [4, 30, 3], [60, 64, 50], length=50)
     tokens = remi.encode(score)
     transpose(tokens, 5)

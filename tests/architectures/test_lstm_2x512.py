@@ -61,7 +61,7 @@ def test_only_as_published_does_nothing_hold_the_level_of_the_chances() -> None:
     for level in (-1.0, -6.0):
         torch.nn.init.constant_(network.out.bias, level)
         published.append(network.last_only(windows).item())
-        corrected.append(network.go_on(windows, anew=True).item())
+        corrected.append(network.continue_lanes(windows, restart=True).item())
     notes = windows.frames[:, -1].sum(dim=-1).mean().item()
     assert np.allclose(published, notes * np.log(8), atol=1e-5)  # each key has an eighth
     assert abs(corrected[0] - corrected[1]) > 1
@@ -90,14 +90,14 @@ def test_as_published_windows_are_whole_begin_every_nine_steps_and_follow_no_pie
 
 def test_corrected_a_state_never_passes_from_one_piece_to_another() -> None:
     network = StatefulNetwork(8, hidden=5, dropout=0.0, lanes=2)
-    one, two = (cut(PIECES, np.array([[piece, 0]]), 4) for piece in (1, 3))
-    fresh = network.go_on(two, anew=True)
-    network.go_on(one, anew=True)
-    assert torch.equal(network.go_on(two, anew=False), fresh)
+    first, second = (cut(PIECES, np.array([[piece, 0]]), 4) for piece in (1, 3))
+    fresh = network.continue_lanes(second, restart=True)
+    network.continue_lanes(first, restart=True)
+    assert torch.equal(network.continue_lanes(second, restart=False), fresh)
     network.left[:] = 0
-    fresh = network.last_only(two)
-    network.last_only(one)
-    assert not torch.equal(network.last_only(two), fresh)  # as published it does
+    fresh = network.last_only(second)
+    network.last_only(first)
+    assert not torch.equal(network.last_only(second), fresh)  # as published it does
 
 
 def test_each_lane_reads_pieces_from_beginning_to_end() -> None:
@@ -119,7 +119,7 @@ def test_windows_go_on_from_the_state_that_was_left() -> None:
     for start in (0, 4, 8):
         windows = cut(pieces, np.array([[0, start], [1, start]]), 4)
         windows = type(windows)(*(part.double() for part in vars(windows).values()))
-        losses.append(network.go_on(windows, anew=start == 0))
+        losses.append(network.continue_lanes(windows, restart=start == 0))
     whole = cut(pieces, np.array([[0, 0], [1, 0]]), 12)
     whole = type(whole)(*(part.double() for part in vars(whole).values()))
     assert torch.isclose(torch.stack(losses).mean(), network.loss(whole), atol=1e-12)

@@ -147,14 +147,14 @@ def test_features_are_pitch_velocity_and_wait_in_quarters() -> None:
 def test_the_catalogue_keeps_the_papers_loss_gates_and_feedback_only_as_published() -> None:
     spec = registry.system("note-lstm")
     published, corrected = spec.build("as-published"), spec.build()
-    assert (published.loss, published.shape, published.feedback) == (
-        "polynomial", (48, 24, True), "regression",
-    )  # fmt: skip
-    assert (corrected.loss, corrected.shape, corrected.feedback) == (
-        "bumps",
-        (48, 24, False),
-        "draw",
-    )
+    for system, choices in (
+        (published, ("polynomial", "hard-sigmoid", "regression")),
+        (corrected, ("bumps", "sigmoid", "draw")),
+    ):
+        s = system.settings
+        assert (s.loss, s.gates, s.feedback) == choices
+        assert (s.hidden, s.dense) == (48, 24)
+        assert system.build().hard == (s.gates == "hard-sigmoid")
 
 
 def test_a_regression_fed_back_comes_to_a_standstill_and_what_is_drawn_does_not() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -37,8 +39,8 @@ def fitted(updates: int = 3, **settings: object) -> RemiTransformer:
 def test_parameters_are_counted_as_in_the_paper() -> None:
     def of(layers: int, width: int, heads: int, full: int) -> int:
         # All layers are alike: one is built.
-        one = count(Layer(width, heads, full, 0.1, True))
-        return count(TransformerNetwork(1, width, heads, full, 0.1, 512)) + (layers - 1) * one
+        layer = count(Layer(width, heads, full, 0.1, True))
+        return count(TransformerNetwork(1, width, heads, full, 0.1, 512)) + (layers - 1) * layer
 
     assert of(2, 512, 4, 2048) == 6_528_218
     assert of(2, 512, 4, 512) == 3_379_418
@@ -85,8 +87,8 @@ def test_changing_the_future_leaves_past_outputs_bit_equal() -> None:
     [32, pytest.param(10, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.slow)],
 )
 def test_without_a_mask_the_loss_of_noise_falls_to_that_of_the_last_token(last: int) -> None:
-    # Section VII.A of the paper, settled: on independent tokens nothing can be told of a token
-    # that is not seen, so the floor is ln V / k where k tokens count and one is not seen.
+    # Section VII.A of the paper, settled: independent tokens say nothing about a token that is not
+    # seen, so the lowest loss is ln V / k where k tokens count and one of them is not seen.
     losses = {}
     for causal in (True, False):
         torch.manual_seed(0)
@@ -103,7 +105,7 @@ def test_without_a_mask_the_loss_of_noise_falls_to_that_of_the_last_token(last: 
         with torch.no_grad():
             fresh = torch.cat([noise(10**6 + step) for step in range(8)])
             losses[causal] = float(network.loss(fresh, last))
-            at_the_end = float(network.loss(fresh, 1))  # of the one that is not seen
+            at_the_end = float(network.loss(fresh, 1))  # of the token that is not seen
             assert np.log(16) - 0.02 < at_the_end < np.log(16) + 0.15
     assert abs(losses[True] - np.log(16)) < 0.06
     assert abs(losses[False] - np.log(16) / last) < 0.15
@@ -144,7 +146,7 @@ def test_each_variant_has_a_mask_or_not_and_counts_and_stores_what_its_paper_say
     published = variant == "as-published"
     assert bool(seen.any()) == published
     assert (system.likelihood.kind == "none") == published
-    assert system.stores == ("second" if published and not last else "last")
+    assert system.settings.stores == ("second" if published and not last else "last")
 
 
 def test_a_leak_is_measured_and_its_absence_too() -> None:
@@ -209,7 +211,7 @@ def test_as_published_the_second_token_is_stored_and_the_last_fed_back() -> None
     window = np.array([[5, 9, 3, 7]])
     stored = system._slide(Shift(), window, streams, 6)  # type: ignore[arg-type]
     assert stored.tolist() == [[9, 3, 7, 8, 9, 10]]
-    system.stores = "last"
+    system.settings = replace(system.settings, stores="last")
     stored = system._slide(Shift(), window, streams, 3)  # type: ignore[arg-type]
     assert stored.tolist() == [[8, 9, 10]]
 

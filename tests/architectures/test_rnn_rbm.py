@@ -108,8 +108,8 @@ def test_annealed_importance_sampling_finds_the_partition_function(
             for v, h in zip(b_v, b_h, strict=True)
         ]
     )
-    found = log_partition(w, b_v, b_h, 1000, 60, random)
-    assert (found - exact).abs().max() < tolerance
+    estimates = log_partition(w, b_v, b_h, 1000, 60, random)
+    assert (estimates - exact).abs().max() < tolerance
 
 
 def test_the_estimate_of_many_chains_is_the_exact_likelihood() -> None:
@@ -132,9 +132,9 @@ def test_contrastive_divergence_vanishes_on_the_models_own_samples_and_not_on_ot
         with torch.random.fork_rng():
             torch.manual_seed(0)
             frames = ALL[torch.multinomial(chances, n, replacement=True)][:, None]
-            one = torch.ones(n, 1, dtype=torch.double)
+            held = torch.ones(n, 1, dtype=torch.double)
             net.zero_grad()
-            net.loss(Windows(frames * 0, frames, one, torch.zeros(n))).backward()
+            net.loss(Windows(frames * 0, frames, held, torch.zeros(n))).backward()
         sizes.append(net.w.grad.abs().max().item())
     assert sizes[0] < 5 / np.sqrt(n)
     assert sizes[1] > 0.05

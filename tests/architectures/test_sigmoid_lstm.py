@@ -19,8 +19,8 @@ def test_the_input_is_the_sum_of_the_notes_embeddings() -> None:
     network = SigmoidNetwork(88, embedding=6, hidden=4, layers=1)
     frames = torch.zeros(3, 88)
     frames[0, 40] = frames[1, 44] = frames[2, [40, 44]] = 1
-    one, other, both = network.embed(frames)
-    assert torch.allclose(one + other, both)
+    first, second, both = network.embed(frames)
+    assert torch.allclose(first + second, both)
     assert torch.equal(network.embed(torch.zeros(88)), torch.zeros(6))
 
 

@@ -54,7 +54,7 @@ def fitted(updates: int = 20) -> TonicNet:
         ([], SILENCE),
     ],
 )
-def test_chords_are_told_from_the_keys(pitches: list[int], chord: int) -> None:
+def test_the_chord_follows_from_the_keys(pitches: list[int], chord: int) -> None:
     assert chord_of([pitch - 21 for pitch in pitches]) == chord
 
 
@@ -89,13 +89,13 @@ def test_frames_of_at_most_four_keys_come_back_and_keep_the_grammar() -> None:
     assert rules.ending().all()
 
 
-def test_what_the_grammar_allows_is_said_in_just_one_way() -> None:
-    rules, said = Grammar([40], escape=False), []
+def test_what_the_grammar_allows_has_just_one_encoding() -> None:
+    rules, drawn = Grammar([40], escape=False), []
     while not rules.done[0]:
         legal = rules.legal()[0] * RNG.random(tonicnet.TOKENS)
-        said.append(int(legal.argmax()))
-        rules.take(np.array(said[-1:]))
-    tokens = np.array(said[:-1]).reshape(40, 5)
+        drawn.append(int(legal.argmax()))
+        rules.take(np.array(drawn[-1:]))
+    tokens = np.array(drawn[:-1]).reshape(40, 5)
     assert (tokens_of(frames_of(tokens))[:, 1:] == tokens[:, 1:]).all()
 
 
@@ -104,7 +104,7 @@ def test_repetitions_count_how_long_a_voice_has_stood() -> None:
     assert repeats(tokens).tolist() == [[0] * 5, [1, 0, 1, 1, 1], [0, 1, 2, 0, 2]]
 
 
-def test_transposed_tokens_say_the_transposed_frames() -> None:
+def test_transposed_tokens_are_those_of_the_transposed_frames() -> None:
     roll = np.concatenate(
         [frame(30, 42, 46, 49), frame(33, 45), frame(), frame(20, 30, 40, 50, 60)]
     )
@@ -136,7 +136,7 @@ def test_all_small_frames_together_have_less_than_probability_one() -> None:
     assert 0 < np.exp(system.log_likelihood(pieces)).sum() < 1
 
 
-def test_a_crowded_frame_escapes_and_is_dear_but_possible() -> None:
+def test_a_crowded_frame_escapes_and_is_unlikely_but_possible() -> None:
     system = fitted()
     crowd = Score.from_rolls(np.repeat(frame(20, 30, 40, 50, 60, 70), 3, axis=0))
     nats = system.log_likelihood([crowd, Score.silence(3)])

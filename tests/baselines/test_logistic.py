@@ -71,7 +71,7 @@ def test_what_is_drawn_is_what_the_likelihood_says(monkeypatch: pytest.MonkeyPat
         assert abs(share - chance) < 4.5 * np.sqrt(chance / n) + 1e-4
 
 
-def test_a_note_that_repeats_the_one_ten_before_is_always_guessed() -> None:
+def test_a_note_that_repeats_the_note_ten_before_is_always_predicted() -> None:
     scores = []
     for _ in range(30):
         pitch = np.tile(RNG.integers(50, 60, 10), 6)
@@ -80,20 +80,20 @@ def test_a_note_that_repeats_the_one_ten_before_is_always_guessed() -> None:
     for variant in ("corrected", "as-published"):
         system = registry.system("note-logistic").build(variant)
         system.fit(scores, [], Budget(200), 0, NoLog())
-        guessed = system.log_chances(system.before(keys)).argmax(axis=1)
-        right[variant] = np.mean(guessed[10:] == keys[10:])
+        predicted = system.log_chances(system.before(keys)).argmax(axis=1)
+        right[variant] = np.mean(predicted[10:] == keys[10:])
     assert right["corrected"] == 1
-    assert right["as-published"] < 0.9  # a pitch as a quantity: odds are straight lines
+    assert right["as-published"] < 0.9  # with pitch as a number, log-odds are linear in it
 
 
 @pytest.mark.parametrize("features", ["one-hot", "raw"])
-def test_it_never_guesses_worse_than_the_commonest_key(features: str) -> None:
+def test_it_never_predicts_worse_than_the_most_frequent_key(features: str) -> None:
     train, log = toy_dataset().split("train"), Log()
     NoteLogistic(features=features).fit(train, train, Budget(100), 0, log)  # type: ignore[arg-type]
     assert log.curve("valid_accuracy")[-1] >= log.curve("majority_accuracy")[-1]
 
 
-def test_keys_never_heard_are_unlikely_but_possible_and_all_sum_to_one() -> None:
+def test_unknown_keys_are_unlikely_but_possible_and_all_sum_to_one() -> None:
     system, toy = NoteLogistic(), toy_dataset()
     system.fit(toy.split("train"), [], Budget(5), 0, NoLog())
     chances = np.exp(system.log_chances(np.array([[88] * 10, [3] * 10])))

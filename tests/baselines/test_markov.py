@@ -140,7 +140,8 @@ def test_a_step_is_drawn_as_often_as_the_likelihood_says(quiet, stop) -> None:
 def test_as_published_covers_78_notes_and_says_why_it_has_no_likelihood(quiet) -> None:
     settings = registry.system("markov-chain").as_published.settings
     chain = fitted(quiet, **settings)
-    assert (chain.combine, chain.transposed, chain.mask) == ("sum", True, "halves")
+    s = chain.settings
+    assert (s.combine, s.transposed, s.mask) == ("sum", True, "halves")
     assert chain.states(PIECES[0]).shape[1] == 156
     assert chain.likelihood.kind == "none"
     assert chain.likelihood.reason
@@ -154,7 +155,7 @@ def test_striking_a_held_key_again_has_a_price_of_its_own(quiet) -> None:
 
 
 def test_an_unknown_setting_names_the_known_ones() -> None:
-    with pytest.raises(BenchError, match="choose mean or noisy-or or sum"):
+    with pytest.raises(BenchError, match="choose mean, noisy-or or sum"):
         MarkovChain(combine="product")
     with pytest.raises(BenchError, match="choose play or halves"):
         MarkovChain(mask="none")

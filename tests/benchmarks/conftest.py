@@ -19,13 +19,14 @@ import pytest
 
 TOPICS = (
     *("training", "generation", "likelihood", "ISL", "metrics"),
-    *("MIDI import", "start-up", "engines", "dashboard", "survey"),
+    *("MIDI import", "start-up", "engines", "board", "dashboard", "survey"),
 )
 HEAD = """\
-How many times as fast as another way to the same result: both in one run, in seconds of one
-processor core, the least of several turns. Naive ways are written out in `tests/benchmarks/`.
-A ratio below 1 says that the other is faster; an aim was set before anything was measured.
-`pytest tests/benchmarks --performance docs/performance.md` writes this page."""
+The speed-up of our code over another way to the same result: their time divided by ours. Both are
+measured in the same run, in seconds of one CPU core; the shortest of several measurements counts.
+The naive ways are in `tests/benchmarks/`. A speed-up below 1 means that the other way is faster. Aims
+were set before measuring. `pytest tests/benchmarks --performance docs/performance.md` writes this
+page."""
 LIBRARIES = ("torch", "numpy", "scipy", "statsmodels", "muspy", "mido", "miditok", "symusic", "ray")
 
 
@@ -175,7 +176,7 @@ def performance(speeds: list[Speed]) -> str:
             )
             for speed in group
         ]
-        head = ("times as fast", "aim", "what", "as", "size", "ours", "theirs")
+        head = ("speed-up", "aim", "what", "compared with", "size", "ours", "theirs")
         lines += ["", f"## {topic[0].upper()}{topic[1:]}", ""]
         lines += [f"| {' | '.join(row)} |" for row in (head, ("--:",) * 2 + ("---",) * 5, *rows)]
     return "\n".join(lines) + "\n"

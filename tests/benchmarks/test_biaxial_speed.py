@@ -21,7 +21,7 @@ def system(sizes: dict[str, tuple[int, ...]]) -> Biaxial:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         made = Biaxial(**sizes)
-        made.network = made._network()
+        made.network = made.build()
         return made
 
 
@@ -151,7 +151,7 @@ def test_generation_against_reading_the_history_again(seconds, measured) -> None
 
 
 def test_the_linear_candidate_against_plain_autograd(seconds, measured) -> None:
-    """The time layers of Deep Jammer's large network, forth and back.
+    """The time layers of Deep Jammer's large network, forward and backward.
 
     Autograd's gradient of `x[t]` is as large as the whole of x, at every step. That is what the
     peers pay for: in a loop over `x.unbind()`, which ours is, autograd is as fast as a backward
@@ -210,7 +210,7 @@ def test_the_linear_candidate_against_plain_autograd(seconds, measured) -> None:
     for (against, aim), theirs in zip(peers, others, strict=True):
         measured(
             "training",
-            "LSTM with a linear candidate, forth and back",
+            "LSTM with a linear candidate, forward and backward",
             size="127 steps, 78 notes, layers of 300 and 300",
             against=against,
             ours=took,

@@ -1,6 +1,5 @@
 """What a job costs beside its own work, from one job's end to the next one's, one at a time."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -10,18 +9,16 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from made_up_jobs import finish, job
 
-from bench import data, registry
-from bench.contract import Budget
+from bench import data
 from bench.engines import local, ray
 from bench.engines.cluster import Cluster
 from bench.engines.machine import cores
 from bench.engines.schedule import Place
-from bench.engines.shards import Claims
-from bench.files import write, write_json
-from bench.jobs.job import Card, Job
+from bench.engines.shards import Shard
 from bench.jobs.plan import Planned
-from bench.jobs.run_folder import Store
+from bench.jobs.run_folder import RunFolder
 from bench.protocol.sampling import Protocol
 
 AIM = 0.050  # seconds, after the first job
@@ -35,21 +32,11 @@ main(Path(sys.argv[1]), Connection(0, writable=False))
 """
 
 
-def trivial(store, seed):
+def trivial(runs, seed):
     """A job that is done already: what is timed is the way to its worker and back."""
-    job = Job(
-        system="x", variant="corrected", class_path="a:B", source="1", settings={},
-        budget=Budget(0), dataset="toy", dataset_version=1, dataset_fingerprint="f",
-        preset="smoke", protocol=Protocol(samples=1, steps=1, prompt=1), seed=seed, device="cpu",
-        card=Card(title="X", kind="paper"),
-    )  # fmt: skip
-    folder = store.begin(job)
-    write(folder.score_arrays, b"")
-    scores = {name: {"version": cls.version} for name, cls in registry.metrics().items()}
-    write_json(folder.scores, {"metrics": scores, "arrays": hashlib.sha256(b"").hexdigest()})
-    write_json(folder.result, {"fit": {}})
-    folder.write_status(state="ok", phase="done", error="")
-    return Planned(job, "new", 1.0, 100, 1)
+    done = job(protocol=Protocol(samples=1, steps=1, prompt=1), seed=seed)
+    finish(runs, done)
+    return Planned(done, "new", 1.0, 100, 1)
 
 
 def to_the_next(run):
@@ -66,15 +53,15 @@ def to_the_next(run):
 
 
 @pytest.fixture
-def store(home):
+def runs(home):
     data.load("toy")  # Ray's workers are given what was read
-    return Store(home.runs)
+    return RunFolder(home.runs)
 
 
 @pytest.fixture
-def by_themselves(store):
+def by_themselves(runs):
     """Seconds per job, each in a process that is started from nothing and loads what jobs need."""
-    folders = [str(store.folder(trivial(store, 1000 + seed).job).path) for seed in range(5)]
+    folders = [str(runs.folder(trivial(runs, 1000 + seed).job).path) for seed in range(5)]
     begun = time.perf_counter()
     for folder in folders:
         with subprocess.Popen(
@@ -89,15 +76,13 @@ def by_themselves(store):
 
 @pytest.mark.parametrize("shard", [False, True], ids=["processes", "a shard"])
 def test_a_trivial_job_in_a_process_costs_less_than_50_ms(
-    shard, store, by_themselves, measured, tmp_path
+    shard, runs, by_themselves, measured, tmp_path
 ):
     """Asserted of a machine that is not busy with something else."""
     load = os.getloadavg()[0] / cores()
-    works = [trivial(store, seed) for seed in range(101)]
-    with Claims(tmp_path / "shared") if shard else nullcontext() as claims:
-        seconds = to_the_next(
-            lambda *tell: local.run(works, store, [Place(1)], *tell, claims=claims)
-        )
+    works = [trivial(runs, seed) for seed in range(101)]
+    with Shard(tmp_path / "shared") if shard else nullcontext() as joined:
+        seconds = to_the_next(lambda *tell: local.run(works, runs, [Place(1)], *tell, shard=joined))
     middle = float(np.median(seconds))
     measured(
         "engines",
@@ -114,10 +99,10 @@ def test_a_trivial_job_in_a_process_costs_less_than_50_ms(
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
-def test_a_trivial_job_on_ray(store, by_themselves, measured, monkeypatch):
-    works = [trivial(store, seed) for seed in range(9)]
+def test_a_trivial_job_on_ray(runs, by_themselves, measured, monkeypatch):
+    works = [trivial(runs, seed) for seed in range(9)]
     seconds = to_the_next(
-        lambda *tell: ray.run(works, store, Cluster(workers=1), *tell, shared=True)
+        lambda *tell: ray.run(works, runs, Cluster(workers=1), *tell, shared=True)
     )
     measured(
         "engines",

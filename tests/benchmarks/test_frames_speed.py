@@ -65,7 +65,7 @@ def test_a_whole_sequence_against_a_loop_over_steps(seconds, measured) -> None:
     took, theirs = seconds(lambda: ours().sum().backward(), lambda: loop().sum().backward())
     measured(
         "training",
-        "lstm-2x512, forth and back",
+        "lstm-2x512, forward and backward",
         size="8 windows of 64 steps",
         against="a loop over time steps",
         ours=took,

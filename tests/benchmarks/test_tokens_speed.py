@@ -43,7 +43,7 @@ def test_a_softmax_in_parts_against_a_whole_one(seconds, measured):
     took, theirs = seconds(parts, whole, repeats=2)
     measured(
         "training",
-        "a softmax in parts, forth and back",
+        "a softmax in parts, forward and backward",
         size="2500 hidden vectors of 128, 39289 chords",
         against="a softmax at once",
         ours=took,

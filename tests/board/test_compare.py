@@ -1,50 +1,60 @@
-import numpy as np
 import pytest
+from made_up_rows import row, spread
 
 from bench.board import compare
-from bench.board.build import Entry, Row
 from bench.errors import BenchError
-from bench.protocol import statistics
+
+NOISE, OTHER = spread(0), spread(1)
 
 
-def entry(system, skill, noise, *, preset="quick", object="frames"):
-    row = Row(
-        system=system, kind="paper", variant="corrected", dataset="toy", dataset_version=1,
-        preset=preset, status="ok", seeds=1, pieces=4, steps=32, prompted=True, budget=0,
-        budget_unit="updates", device="cpu", dataset_fingerprint="f", jobs="j", skill=skill,
-        nats_per_step=5.0 - skill, likelihood_kind="exact", likelihood_object=object,
-    )  # fmt: skip
-    return Entry(row, {}, {"skill": skill + noise, "nats_per_step": 5.0 - skill + noise}, None)
-
-
-NOISE = np.random.default_rng(0).normal(scale=0.3, size=statistics.RESAMPLES)
-OTHER = np.random.default_rng(1).normal(scale=0.3, size=statistics.RESAMPLES)
+def built(system, skill, noise, *, preset="quick", described="frames"):
+    """A row with a skill and a likelihood, as one that was built from jobs."""
+    return row(
+        system,
+        preset=preset,
+        skill=skill,
+        nats_per_step=5.0 - skill,
+        likelihood_kind="exact",
+        likelihood_object=described,
+        draws={"skill": skill + noise, "nats_per_step": 5.0 - skill + noise},
+    )
 
 
 def test_a_paired_difference_is_found_where_the_intervals_overlap():
-    small = np.random.default_rng(2).normal(scale=0.01, size=statistics.RESAMPLES)
-    found = compare.compare(entry("a", 0.6, NOISE), entry("b", 0.5, NOISE + small))
-    assert [(one.figure, one.better) for one in found] == [("skill", "a"), ("nats_per_step", "a")]
-    assert found[0].low < 0.1 < found[0].high
-    assert found[0].p < 0.001
+    differences = compare.compare(built("a", 0.6, NOISE), built("b", 0.5, NOISE + spread(2, 0.01)))
+    assert [(each.figure, each.better) for each in differences] == [
+        ("skill", "a"),
+        ("nats_per_step", "a"),
+    ]
+    assert differences[0].low < 0.1 < differences[0].high
+    assert differences[0].p < 0.001
 
 
 def test_what_may_be_chance_has_no_better():
-    found = compare.compare(entry("a", 0.6, NOISE), entry("b", 0.5, OTHER))
-    assert [one.better for one in found] == ["", ""]
+    differences = compare.compare(built("a", 0.6, NOISE), built("b", 0.5, OTHER))
+    assert [each.better for each in differences] == ["", ""]
 
 
 def test_likelihoods_of_different_objects_are_never_compared():
-    found = compare.compare(entry("a", 0.6, NOISE), entry("b", 0.5, OTHER, object="score"))
-    assert [one.figure for one in found] == ["skill"]
+    others = built("b", 0.5, OTHER, described="score")
+    differences = compare.compare(built("a", 0.6, NOISE), others)
+    assert [each.figure for each in differences] == ["skill"]
 
 
 def test_rows_of_different_presets_are_never_compared():
-    rows = [entry("a", 0.6, NOISE), entry("b", 0.5, OTHER, preset="smoke")]
+    rows = [built("a", 0.6, NOISE), built("b", 0.5, OTHER, preset="smoke")]
     with pytest.raises(BenchError, match="no rows of the same data, preset and protocol"):
         compare.comparable(rows, "a", "b")
 
 
+def test_rows_of_different_metric_versions_are_never_compared():
+    rows = [row("a", metric_versions="isl=2"), row("b", metric_versions="isl=3")]
+    with pytest.raises(BenchError, match="no rows of the same data, preset and protocol"):
+        compare.comparable(rows, "a", "b")
+    same = [row("a", metric_versions="isl=3"), rows[1]]
+    assert compare.comparable(same, "a", "b") == [(same[0], same[1])]
+
+
 def test_a_system_without_a_row_is_answered_with_the_nearest():
     with pytest.raises(BenchError, match="Did you mean markov"):
-        compare.find([entry("markov", 0.5, NOISE)], "markvo")
+        compare.named([built("markov", 0.5, NOISE)], "markvo")

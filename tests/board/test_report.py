@@ -3,7 +3,7 @@ import re
 
 from bench.board import report
 from bench.check import toy_dataset
-from bench.jobs.run_folder import Store
+from bench.jobs.run_folder import RunFolder
 
 
 def test_a_report_is_one_page_with_its_figures_inside_and_asks_for_nothing_outside(home):
@@ -31,5 +31,5 @@ def test_a_report_is_one_page_with_its_figures_inside_and_asks_for_nothing_outsi
 
 def test_the_same_run_gives_the_same_report(home):
     home.bench(*home.arguments("noise", "human", "random-chords"))
-    first, second = (dict(report.report(Store(home.runs))) for _ in range(2))
+    first, second = (dict(report.report(RunFolder(home.runs))) for _ in range(2))
     assert first == second

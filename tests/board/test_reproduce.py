@@ -1,22 +1,15 @@
-import numpy as np
 import pytest
+from made_up_rows import row as made_up_row
 
 from bench import registry
 from bench.board import reproduce
-from bench.board.build import Entry, Row
 from bench.errors import BenchError
 
 
-def row(system, preset, nats, dataset="jsb"):
-    return Entry(
-        Row(
-            system=system, kind="paper", variant="corrected", dataset=dataset, dataset_version=1,
-            preset=preset, status="ok", seeds=1, pieces=4, steps=32, prompted=True, budget=5,
-            budget_unit="updates", budget_share=0.25, device="cpu", dataset_fingerprint="f",
-            jobs="j", nats_per_step=nats, parameters=1000,
-        ),
-        {}, {"nats_per_step": np.zeros(3)}, None,
-    )  # fmt: skip
+def row(system, preset, nats):
+    return made_up_row(
+        system, preset=preset, dataset="jsb", budget_share=0.25, nats_per_step=nats, parameters=1000
+    )
 
 
 @pytest.fixture
@@ -38,15 +31,15 @@ parameters_counted = 900
 
 
 def test_a_published_figure_stands_beside_ours_of_the_dearest_preset(paper):
-    found = {
-        (c.figure, c.dataset): c
-        for c in reproduce.figures([row("x", "standard", 6.0), row("x", "quick", 8.0)], "some")
+    figures = {
+        (figure.figure, figure.dataset): figure
+        for figure in reproduce.figures([row("x", "standard", 6.0), row("x", "quick", 8.0)], "some")
     }
-    jsb = found["nats_per_step", "jsb"]
+    jsb = figures["nats_per_step", "jsb"]
     assert (jsb.ours, jsb.gap, jsb.preset, jsb.budget_share) == (6.0, 0.5, "standard", 0.25)
-    assert found["nats_per_step", "nottingham"].note == "not run on nottingham"
-    assert found["human_rating", ""].note == "not measured here"
-    assert found["parameters_counted", ""].gap == 100  # from the sizes that the paper states
+    assert figures["nats_per_step", "nottingham"].note == "not run on nottingham"
+    assert figures["human_rating", ""].note == "not measured here"
+    assert figures["parameters_counted", ""].gap == 100  # from the sizes that the paper states
 
 
 def test_where_a_paper_gives_no_figure_the_reason_stands_in_its_place(monkeypatch):
@@ -59,9 +52,9 @@ published = { none = "proposed, never run" }
 """
     specs = registry.read_catalogue('[paper]\nshort = "Somebody 2020"\n' + text, "here")
     monkeypatch.setattr(registry, "systems", lambda: specs)
-    (one,) = reproduce.figures([row("x", "quick", 6.0)])
-    assert (one.figure, one.published) == ("no figure", "proposed, never run")
-    assert (one.ours, one.note) == (None, "nothing to compare")
+    (figure,) = reproduce.figures([row("x", "quick", 6.0)])
+    assert (figure.figure, figure.published) == ("no figure", "proposed, never run")
+    assert (figure.ours, figure.note) == (None, "nothing to compare")
 
 
 def test_a_paper_nobody_wrote_is_answered_with_those_there_are(paper):

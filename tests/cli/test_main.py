@@ -10,7 +10,7 @@ import pytest
 
 from bench.cli import main
 from bench.cli.main import app
-from bench.cli.run_options import options_of
+from bench.cli.run_options import RunArguments
 from bench.errors import BenchError
 from bench.jobs.plan import Options, jobs_of
 
@@ -153,10 +153,7 @@ def test_an_error_keeps_its_brackets(monkeypatch, capsys):
 def test_tensorboard_that_is_not_installed_is_told_before_anything_runs(monkeypatch):
     monkeypatch.setattr("bench.cli.run_options.find_spec", lambda name: None)
     with pytest.raises(BenchError, match=r"pip install 'musicbench\[tensorboard\]'"):
-        options_of(
-            "smoke", None, None, None, None, None, Path("runs"), "cpu", "corrected", False,
-            tensorboard=True,
-        )  # fmt: skip
+        RunArguments(preset="smoke", device="cpu", tensorboard=True).options()
 
 
 def test_what_changes_no_result_changes_no_job():

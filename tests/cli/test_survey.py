@@ -1,4 +1,4 @@
-"""`bench survey` from the configuration to the table, on a run that was really made."""
+"""`bench survey` from the configuration to the exported table, on real jobs."""
 
 import json
 
@@ -29,28 +29,28 @@ contact = "somebody@example.org"
 
 @pytest.fixture
 def bench(home, monkeypatch):
-    """Runs a verb of `bench survey` in a home of its own."""
+    """Runs a command of `bench survey` in a home of its own."""
     monkeypatch.chdir(home.path)
     monkeypatch.setenv("BENCH_SURVEY_DIR", str(home.path / "survey"))
     monkeypatch.delenv("BENCH_SURVEY_URL", raising=False)
     monkeypatch.delenv(login.HASH, raising=False)
 
-    def run(*arguments: str, said: str | None = None):
-        done = CliRunner().invoke(app, ["survey", *arguments], input=said)
-        if done.exception and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return done
+    def run(*arguments: str, typed: str | None = None):
+        result = CliRunner().invoke(app, ["survey", *arguments], input=typed)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
 
     return run
 
 
 def make_run(out):
-    """Finished jobs as the harness leaves them, as far as a survey looks."""
+    """Writes finished jobs, with as much of their folders as a survey reads."""
     from bench import data
-    from bench.files import write_json
     from bench.jobs import phases
     from bench.jobs.plan import Options, jobs_of
-    from bench.jobs.run_folder import Store
+    from bench.jobs.results import JobResult, LikelihoodResult
+    from bench.jobs.run_folder import RunFolder
     from bench.protocol import sampling
 
     systems = ("random-chords", "markov-chain", "human")
@@ -59,20 +59,22 @@ def make_run(out):
     )
     dataset = data.load("toy")
     for job in jobs_of(options):
-        folder = Store(out).begin(job)
+        folder = RunFolder(out).begin(job)
         prompts = sampling.prompts(dataset, job.protocol)
-        phases.fit(job, folder, dataset)
+        fitted = phases.fit(job, folder, dataset)
         sampled = phases.sample(job, folder, dataset, prompts)
-        write_json(folder.result, {"sample": sampled})
+        folder.write_result(
+            JobResult(fit=fitted, sample=sampled, likelihood=LikelihoodResult(reason="not asked"))
+        )
         folder.write_status(state="ok")
 
 
-def test_a_survey_of_a_run_from_its_configuration_to_its_ratings(home, bench):
+def test_a_survey_of_a_run_from_its_configuration_to_its_export(home, bench):
     make_run(home.runs)
     (home.path / "config.toml").write_text(CONFIG)
-    said = bench("create", "config.toml").stdout
-    assert "each listener rates 8 clips" in said
-    assert "bench survey codes small" in said
+    output = bench("create", "config.toml").stdout
+    assert "each listener rates 8 clips" in output
+    assert "bench survey codes small" in output
     codes = bench("codes", "small", "2").stdout.split()
     assert [len(code) for code in codes] == [14, 14]
     links = bench("codes", "small", "1", "--link", "https://x.org/listen").stdout.split()
@@ -81,7 +83,7 @@ def test_a_survey_of_a_run_from_its_configuration_to_its_ratings(home, bench):
 
     store = open_store()
     jobs = {path.name for path in (home.runs / "jobs").iterdir()}
-    assert admin.embargoed(store) == jobs  # what composers wrote is heard too
+    assert admin.embargoed(store) == jobs  # the job "human" too, since its music is heard
     listener = listening.enter(store, codes[0])
     assert listening.standing(store, listener).survey.minutes == 4
     with pytest.raises(BenchError, match="stay hidden"):
@@ -89,10 +91,10 @@ def test_a_survey_of_a_run_from_its_configuration_to_its_ratings(home, bench):
     assert "1 of 3" in bench("status", "small", "--listeners").stdout
     assert json.loads(bench("status", "small", "--json").stdout)["summary"]["state"] == "open"
     bench("backup", "all.zip")
-    bench("delete-participant", said=codes[1] + "\n")
+    bench("delete-participant", typed=codes[1] + "\n")
     bench("close", "small")
-    said = bench("export", "small", "--to", "out").stdout
-    assert said.startswith("0 ratings")
+    output = bench("export", "small", "--to", "out").stdout
+    assert output.startswith("0 ratings")
     assert pd.read_csv("out/small-ratings.csv").empty
     book = json.loads((home.path / "out" / "small-codebook.json").read_text())
     assert book["flow"]["invited"] == 2
@@ -102,17 +104,17 @@ def test_a_survey_of_a_run_from_its_configuration_to_its_ratings(home, bench):
 
     labels = {row.name for row in _systems(store)}
     assert labels >= {"random-chords", "markov-chain", "human", "random notes"}
-    home_config = read_config(home.path / "config.toml")
-    for change, wrong in (
+    small = read_config(home.path / "config.toml")
+    for change, message in (
         ({"systems": ("lstm",)}, "no job of 'lstm'.*random-chords"),
         ({"systems": ("human",)}, "human = true"),
-        ({"clips": 5}, "Lower clips"),
+        ({"clips": 5}, "Set fewer clips"),
         ({"seconds": 5.0}, r"Set seconds = 4,"),
-        ({"run": home.path / "nowhere"}, "no run folder"),
+        ({"run": home.path / "nowhere"}, "not a run folder"),
         ({"systems": ("markov-chain", "markov-chain:corrected")}, "mean the same job"),
     ):
-        config = home_config.model_copy(update={"name": "other"} | change)
-        with pytest.raises(BenchError, match=wrong):
+        config = small.model_copy(update={"name": "other"} | change)
+        with pytest.raises(BenchError, match=message):
             admin.create(store, config)
 
 
@@ -133,28 +135,28 @@ def test_the_example_is_a_configuration():
         10: "composed by a novice composer",
     }
     assert (config.clips, config.seconds, config.per_system, config.practice) == (12, 20, 3, 2)
-    # Every line that is commented out says the default, or shows what may be written.
+    # A commented line shows the default.
     plain = [line[2:] for line in EXAMPLE.splitlines() if line.startswith("# loud")]
     assert plain
     assert config.loudness == -23.0
 
 
 @pytest.mark.parametrize(
-    ("change", "wrong"),
+    ("change", "message"),
     [
         ('name = "Big Name"', "name"),
         ("clips = 1\nper_system = 2", "per_system"),
         ("colour = 1", "colour"),
         ("systems = []", "systems"),
         ("per_system = 12", "at most 30"),
-        ("not toml", "no valid TOML"),
+        ("not toml", "not valid TOML"),
     ],
 )
-def test_a_wrong_configuration_is_refused_by_the_name_of_what_is_wrong(change, wrong):
+def test_a_wrong_configuration_is_refused_with_the_name_of_the_wrong_setting(change, message):
     key = change.split(" ")[0]
     head, tail = EXAMPLE.split("[consent]")
     kept = [line for line in head.splitlines() if not line.startswith((key, "per_system", "clips"))]
-    with pytest.raises(BenchError, match=wrong):
+    with pytest.raises(BenchError, match=message):
         parse_config("\n".join([*kept, change, "[consent]" + tail]), "it")
 
 
@@ -166,27 +168,28 @@ def test_the_hash_of_a_configuration_changes_with_every_part_of_it():
 
 
 def test_a_password_is_asked_for_twice(bench):
-    wrong = bench("password", said="correct horse battery\nanother one\n" * 3)
+    mistyped = bench("password", typed="correct horse battery\nanother one\n" * 3)
     assert not login.admin_password_set()
-    assert "match" in wrong.output
-    bench("password", said="correct horse battery\n" * 2)
+    assert "match" in mistyped.output
+    bench("password", typed="correct horse battery\n" * 2)
     assert login.check_password("correct horse battery")
-    printed = bench("password", "--print", said="correct horse battery\n" * 2).stdout
+    printed = bench("password", "--print", typed="correct horse battery\n" * 2).stdout
     assert printed.splitlines()[-1].startswith("scrypt$")
 
 
 @pytest.mark.slow
-def test_the_demo_fills_a_survey_that_says_it_is_simulated(home, bench, monkeypatch):
+def test_the_demo_makes_a_survey_that_is_marked_as_simulated(home, bench, monkeypatch):
     monkeypatch.setattr(demo, "DATASET", "toy")
     monkeypatch.setattr(demo, "CLIPS", 2)
     monkeypatch.setattr(demo, "SECONDS", 3.0)
-    said = bench("demo", "--listeners", "12").stdout
-    assert "simulated" in said
+    output = bench("demo", "--listeners", "12").stdout
+    assert "simulated" in output
     store = open_store()
-    one = admin.summary(store, "demo")
-    assert one.simulated
-    assert one.state == "closed"
-    assert (one.flow.invited, one.flow.started, one.flow.withdrawn) == (12, 11, 1)
+    summary = admin.summary(store, "demo")
+    assert summary.simulated
+    assert summary.state == "closed"
+    flow = summary.flow
+    assert (flow.invited, flow.started, flow.withdrawn) == (12, 11, 1)
     table = admin.export(store, "demo")
     assert table["simulated"].all()
     means = table.groupby("role")["score"].mean()

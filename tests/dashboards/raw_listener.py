@@ -1,7 +1,7 @@
-"""A listener without a browser: speaks the dashboard's own protocol over a websocket.
+"""A listener without a browser, who speaks the dashboard's own protocol over a websocket.
 
-It sends what a browser would send and waits for what a browser would draw; it neither draws nor
-plays. So it measures the server, and it can claim anything.
+It sends what a browser would send and waits for what a browser would draw, but neither draws nor
+plays. So it can measure the server, and it can send false reports.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from websockets.asyncio.client import connect
 
 
 class RawListener:
-    """One websocket, and what the page shows."""
+    """One websocket, and the elements that the page shows."""
 
     def __init__(self, address, code, page="listen"):
         self.address, self.code, self.place = address, code, page
-        self.states, self.kept, self.elements = {}, {}, []
-        self.seconds = []  # of each run, from the click to the last word of the server
+        self.states, self.cached, self.elements = {}, {}, []
+        self.seconds = []  # of each run, from the click to the server's last message
         self.socket, self.page_hash = None, ""
 
     async def __aenter__(self):
@@ -39,36 +39,36 @@ class RawListener:
         state.query_string = f"c={self.code}" if self.code else ""
         state.page_name, state.page_script_hash = self.place, self.page_hash
         state.context_info.url = f"{self.address}/{self.place}"
-        state.cached_message_hashes.extend(self.kept)
+        state.cached_message_hashes.extend(self.cached)
         state.widget_states.widgets.extend(self.states.values())
         for trigger in triggers:
             state.widget_states.widgets.append(WidgetState(id=trigger, trigger_value=True))
-        begun = time.perf_counter()
+        start = time.perf_counter()
         await self.socket.send(message.SerializeToString())
         while True:
-            got = ForwardMsg()
-            got.ParseFromString(await asyncio.wait_for(self.socket.recv(), 60))
-            if got.WhichOneof("type") == "ref_hash":
-                got = self.kept[got.ref_hash]
-            elif got.hash:
-                self.kept[got.hash] = got
-            kind = got.WhichOneof("type")
+            answer = ForwardMsg()
+            answer.ParseFromString(await asyncio.wait_for(self.socket.recv(), 60))
+            if answer.WhichOneof("type") == "ref_hash":
+                answer = self.cached[answer.ref_hash]
+            elif answer.hash:
+                self.cached[answer.hash] = answer
+            kind = answer.WhichOneof("type")
             if kind == "new_session":
                 self.elements = []
-                self.page_hash = got.new_session.page_script_hash
+                self.page_hash = answer.new_session.page_script_hash
             elif kind == "navigation":
-                self.page_hash = got.navigation.page_script_hash
-            elif kind == "delta" and got.delta.WhichOneof("type") == "new_element":
-                self.elements.append(got.delta.new_element)
-            elif kind == "script_finished" and got.script_finished in (
+                self.page_hash = answer.navigation.page_script_hash
+            elif kind == "delta" and answer.delta.WhichOneof("type") == "new_element":
+                self.elements.append(answer.delta.new_element)
+            elif kind == "script_finished" and answer.script_finished in (
                 ForwardMsg.FINISHED_SUCCESSFULLY,
                 ForwardMsg.FINISHED_WITH_COMPILE_ERROR,
             ):
                 break
-        self.seconds.append(time.perf_counter() - begun)
+        self.seconds.append(time.perf_counter() - start)
 
     def of(self, kind):
-        """The elements of a kind that the page shows."""
+        """The elements of that kind that the page shows."""
         return [
             getattr(element, kind)
             for element in self.elements
@@ -76,28 +76,28 @@ class RawListener:
         ]
 
     def words(self):
-        """What it says."""
-        said = [*(one.body for one in self.of("markdown")), *(one.body for one in self.of("alert"))]
-        return "\n".join([*said, *(one.body for one in self.of("heading"))])
+        """The texts that the page shows."""
+        kinds = ("markdown", "alert", "heading")
+        return "\n".join(element.body for kind in kinds for element in self.of(kind))
 
     def put(self, name, **value):
         """Answer a widget, by its id."""
         self.states[name] = WidgetState(id=name, **value)
 
     async def press(self, label):
-        await self.run(next(one.id for one in self.of("button") if one.label == label))
+        await self.run(next(button.id for button in self.of("button") if button.label == label))
 
     async def report(self, plays, coverage):
-        """What the player says."""
-        told = json.dumps({"report": {"plays": plays, "coverage": coverage}})
-        self.put(self.of("bidi_component")[0].id, json_value=told)
+        """Send a report of the player."""
+        report = json.dumps({"report": {"plays": plays, "coverage": coverage}})
+        self.put(self.of("bidi_component")[0].id, json_value=report)
         await self.run()
 
     def choose(self, answer, place=0):
         self.put(self.of("radio")[place].id, string_value=answer)
 
     async def begin(self):
-        """Through everything before the first clip."""
+        """Go through everything before the first clip."""
         self.put(self.of("checkbox")[0].id, bool_value=True)
         await self.press("Begin")
         await self.report(1, 0.0)
@@ -107,7 +107,7 @@ class RawListener:
         await self.press("Continue")
 
     async def rate(self, value, clip, think):
-        """One clip, at the pace of a person: the seconds of the clip, then of thinking."""
+        """Rate one clip as a person would: `clip` seconds to hear it, `think` before an answer."""
         await self.report(1, 0.0)
         await asyncio.sleep(clip)
         await self.report(1, 0.99)

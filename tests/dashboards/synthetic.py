@@ -1,35 +1,33 @@
 """Made-up boards: as many rows as wanted, with every kind of gap."""
 
 import numpy as np
+from made_up_rows import row
 
-from bench.board import build as board
-from bench.board.build import Row
-from bench.contract import Budget
+from bench.board.rows import MetricCells, hash_of, to_csv
 from bench.errors import BenchError
-from bench.jobs.job import Card, Job
-from bench.protocol.sampling import Protocol
 
 KINDS = ("paper", "baseline", "reference", "external")
+RESULTS = (
+    *("rank", "rank_low", "rank_high", "skill", "skill_low", "skill_high", "nats_per_step"),
+    *("nats_per_step_low", "nats_per_step_high", "parameters", "train_seconds", "sample_seconds"),
+)
 
 
 def rows(systems=4, datasets=("chorales",), seeds=3, metrics=("scale_consistency_gap",), draw=0):
-    """Rows as `bench.board.build` gives them, without job folders behind."""
+    """Rows as a board file has them, without job folders behind."""
     rng = np.random.default_rng(draw)
-    found = []
+    all_rows = []
     for dataset in datasets:
         skills = np.sort(rng.uniform(0.0, 0.9, systems))[::-1]
         for number in range(systems):
             name = f"system-{number:02d}"
             skill = round(float(skills[number]), 6)
-            row = Row(
-                system=name,
+            made_row = row(
+                name,
                 kind=KINDS[number % 4],
-                variant="corrected",
                 paper="Somebody 2020" if number % 2 else "",
                 dataset=dataset,
-                dataset_version=1,
                 preset="standard",
-                status="ok",
                 rank=1 + 2 * (number // 2),
                 rank_low=max(1, number),
                 rank_high=number + 2,
@@ -46,80 +44,41 @@ def rows(systems=4, datasets=("chorales",), seeds=3, metrics=("scale_consistency
                 seeds=seeds,
                 pieces=128,
                 steps=128,
-                prompted=True,
                 parameters=int(rng.integers(10**4, 10**7)),
                 budget=5000,
-                budget_unit="updates",
                 train_seconds=round(float(rng.uniform(1, 500)), 3),
                 sample_seconds=round(float(rng.uniform(0.1, 60)), 3),
-                device="cpu",
                 dataset_fingerprint="0123456789abcdef",
                 jobs=" ".join(f"{name}.{dataset}.standard.s{i}.0000000000" for i in range(seeds)),
             )
-            cells = {}
             for metric in metrics:
                 value = round(float(rng.uniform(0, 1)), 6)
-                cells |= {
-                    metric: value,
-                    f"{metric}_low": round(value - 0.1, 6),
-                    f"{metric}_high": round(value + 0.1, 6),
-                    f"{metric}_pieces": 384.0,
-                    f"{metric}_skill": skill,
-                }
-            found.append({**row.model_dump(), **cells})
-    for one in found:
-        one["row_hash"] = board.hash_of(one)
-    return found
+                low, high = round(value - 0.1, 6), round(value + 0.1, 6)
+                made_row.metrics[metric] = MetricCells(value, low, high, 384.0, skill)
+            all_rows.append(hashed(made_row))
+    return all_rows
 
 
-def job(system="noise", seed=0, seconds=10.0):
-    """A job as it was planned."""
-    return Job(
-        system=system,
-        variant="corrected",
-        class_path="baselines.bounds:Noise",
-        source="version 1",
-        settings={},
-        budget=Budget(0),
-        dataset="toy",
-        dataset_version=1,
-        dataset_fingerprint="f" * 64,
-        preset="smoke",
-        protocol=Protocol(samples=2, steps=32, prompt=16),
-        seed=seed,
-        device="cpu",
-        card=Card(title=system, kind="baseline", seconds=seconds),
-    )
+def hashed(row):
+    """The row with the hash that its cells give."""
+    row.row_hash = hash_of(row)
+    return row
+
+
+def changed(row, **cells):
+    """A copy of the row with other cells and the hash that they give."""
+    return hashed(row.model_copy(update=cells, deep=True))
 
 
 def failed(row):
     """The row as it would be had every seed failed."""
-    gone = {name: None for name in row if name not in Row.model_fields}
-    empty = dict.fromkeys(
-        (
-            "rank",
-            "rank_low",
-            "rank_high",
-            "skill",
-            "skill_low",
-            "skill_high",
-            "nats_per_step",
-            "nats_per_step_low",
-            "nats_per_step_high",
-            "parameters",
-            "train_seconds",
-            "sample_seconds",
-        )
-    )
     lost = {"status": "failed", "seeds": 0, "failure": "seed 0: failed in phase 'fit': <b>no</b>"}
-    found = {**row, **gone, **empty, **lost}
-    found["row_hash"] = board.hash_of(found)
-    return found
+    return changed(row, metrics={}, **dict.fromkeys(RESULTS), **lost)
 
 
-def write(path, found):
+def write(path, rows):
     """Put the rows at `path` as a board file."""
-    path.write_text(board.to_csv(found))
+    path.write_text(to_csv(rows))
     return path
 
 

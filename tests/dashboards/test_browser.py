@@ -11,7 +11,7 @@ import browser
 import pytest
 import synthetic
 
-from bench.board import build as board
+from bench.board.rows import read_csv, to_table
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -153,7 +153,7 @@ def test_downloads_hold_the_numbers_of_the_board(watched, finished):
     written = {row["jobs"]: row for row in csv.DictReader(path.open())}
     given = {row["jobs"]: row for row in csv.DictReader(io.StringIO(content["CSV"]))}
     assert given == written
-    rows = {row["jobs"]: row for row in board.read_csv(path)}
+    rows = {row["jobs"]: row for row in to_table(read_csv(path).rows)}
     assert {row["jobs"]: row for row in json.loads(content["JSON"])} == rows
     for row in rows.values():
         if row["skill"] is not None:

@@ -11,7 +11,9 @@ pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest
 
 from bench.survey import admin, listening
-from dashboards.listening.player import Report, packed, report_of
+from bench.survey.terms import FULL_COVERAGE
+from dashboards.listening import player
+from dashboards.listening.player import PlayerReport, packed, report_of
 from dashboards.serve import APP
 from dashboards.views import surveys
 
@@ -20,13 +22,13 @@ PAGE = APP.parent / "listen.py"
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """One survey with a code for each test: the rendering takes seconds."""
+    """One survey with a code for each test, since rendering its clips takes seconds."""
     return survey_room.room(tmp_path_factory.mktemp("survey"), people=30)
 
 
 @pytest.fixture
 def listener(prepared, monkeypatch):
-    """Somebody with a code of their own, and a clock that can be put on."""
+    """A listener with a code of their own, and a clock that the test can move on."""
     code = prepared.codes.pop()
     clock = Clock(prepared.store.now)
     store = replace(prepared.store, now=clock)
@@ -46,7 +48,7 @@ class Clock:
 
 
 class Listener:
-    """Takes the survey through the page."""
+    """Takes part in the survey through the page."""
 
     def __init__(self, store, code, clock):
         self.store, self.code, self.clock = store, code, clock
@@ -56,7 +58,7 @@ class Listener:
     def opened(self):
         app = AppTest.from_file(str(PAGE), default_timeout=30)
         app.query_params["c"] = self.code
-        return sound(app.run())
+        return without_errors(app.run())
 
     @property
     def standing(self):
@@ -65,7 +67,7 @@ class Listener:
     def press(self, label, page=None):
         page = page or self.page
         next(button for button in page.button if button.label == label).click()
-        return sound(page.run())
+        return without_errors(page.run())
 
     def to_the_trials(self):
         self.page.checkbox[0].check()
@@ -81,10 +83,10 @@ class Listener:
         page = page or self.page
         key = f"clip-{self.standing.trial.token.encode().hex()}"
         page.session_state[key] = {"report": {"plays": 1, "coverage": 0}}
-        sound(page.run())
+        without_errors(page.run())
         self.clock.wait(5)
         page.session_state[key] = {"report": {"plays": 1, "coverage": 0.99}}
-        return sound(page.run())
+        return without_errors(page.run())
 
     def rate(self, value=7):
         self.hear()
@@ -94,7 +96,7 @@ class Listener:
         self.press("Next")
 
 
-def sound(app):
+def without_errors(app):
     assert not app.exception, [f"{e.value}\n{e.stack_trace}" for e in app.exception]
     return app
 
@@ -108,29 +110,29 @@ def labels(app):
     return [button.label for button in app.button]
 
 
-def test_without_a_code_it_is_asked_for_and_a_typed_one_leads_in(listener):
-    app = sound(AppTest.from_file(str(PAGE), default_timeout=30).run())
+def test_without_a_code_the_page_asks_for_one_and_accepts_a_typed_one(listener):
+    app = without_errors(AppTest.from_file(str(PAGE), default_timeout=30).run())
     app.text_input[0].set_value(f" {listener.code.lower()} ")
     listener.press("Continue", app)
     assert "Before you begin" in words(app)
 
 
 @pytest.mark.parametrize("code", ["", "nonsense", "0000-0000-0000", "x" * 5000, "<b>'; DROP TABLE"])
-def test_a_wrong_code_gets_a_sentence_and_another_try(listener, code):
+def test_a_wrong_code_is_explained_and_can_be_typed_again(listener, code):
     app = AppTest.from_file(str(PAGE), default_timeout=30)
     app.query_params["c"] = code
-    sound(app.run())
+    without_errors(app.run())
     assert ("not known" in words(app)) == bool(code)
     assert [field.label for field in app.text_input] == ["Your invitation code"]
 
 
-def test_nothing_begins_without_the_tick(listener):
+def test_the_survey_does_not_begin_without_the_consent_box(listener):
     listener.press("Begin")
     assert "tick the box" in words(listener.page)
     assert listener.standing.stage == "consent"
 
 
-def test_every_question_about_the_listener_wants_an_answer(listener):
+def test_every_background_question_must_be_answered(listener):
     listener.page.checkbox[0].check()
     listener.press("Begin")
     assert next(b for b in listener.page.button if b.label == "I hear it well").disabled
@@ -141,7 +143,7 @@ def test_every_question_about_the_listener_wants_an_answer(listener):
     assert listener.standing.stage == "background"
 
 
-def test_the_scale_opens_only_when_the_clip_was_heard_and_begins_empty(listener):
+def test_the_scale_opens_only_after_the_clip_was_heard_and_has_no_default(listener):
     listener.to_the_trials()
     scale = listener.page.radio[0]
     assert scale.disabled
@@ -156,28 +158,28 @@ def test_the_scale_opens_only_when_the_clip_was_heard_and_begins_empty(listener)
     assert scale.options[-1] == "10 – composed by a novice composer"
 
 
-def test_what_the_browser_claims_too_early_opens_nothing(listener):
+def test_a_report_that_comes_too_early_does_not_open_the_scale(listener):
     listener.to_the_trials()
     key = f"clip-{listener.standing.trial.token.encode().hex()}"
     listener.page.session_state[key] = {"report": {"plays": 1, "coverage": 1.0}}
-    sound(listener.page.run())
+    without_errors(listener.page.run())
     assert listener.page.radio[0].disabled
     assert not listener.standing.trial.heard
 
 
-def test_any_token_can_be_part_of_the_page(listener):
+def test_tokens_with_underscores_work(listener):
     listener.to_the_trials()
     with listener.store.writing() as connection:
         connection.exec_driver_sql(
             "update trial set token = 'a__b--c___' || id where token = ?",
             (listener.standing.trial.token,),
         )
-    sound(listener.page.run())
+    without_errors(listener.page.run())
     listener.hear()
     assert not listener.page.radio[0].disabled
 
 
-def test_the_second_question_comes_once_the_score_is_locked(listener):
+def test_the_second_question_comes_after_the_score(listener):
     listener.to_the_trials()
     listener.hear()
     assert "Could a human have composed this?" not in [r.label for r in listener.page.radio]
@@ -191,7 +193,7 @@ def test_the_second_question_comes_once_the_score_is_locked(listener):
     assert "Choose yes or no" in words(listener.page)
 
 
-def test_a_whole_survey_ends_with_a_completion_code_and_another_session_sees_it(listener):
+def test_a_complete_survey_ends_with_a_completion_code_that_another_session_shows_too(listener):
     listener.to_the_trials()
     while listener.standing.stage in ("practice", "trials"):
         listener.rate()
@@ -201,7 +203,7 @@ def test_a_whole_survey_ends_with_a_completion_code_and_another_session_sees_it(
     assert [c.value for c in listener.opened().code] == [code]
 
 
-def test_another_device_goes_on_where_the_first_one_is(listener):
+def test_another_device_continues_where_the_first_one_is(listener):
     listener.to_the_trials()
     listener.rate()
     listener.hear()
@@ -214,14 +216,14 @@ def test_another_device_goes_on_where_the_first_one_is(listener):
     listener.press("Keep this score")  # in the first tab, which still showed the scale
     assert [r.label for r in listener.page.radio] == ["Could a human have composed this?"]
     with listener.store.reading() as connection:
-        kept = connection.exec_driver_sql(
+        scores = connection.exec_driver_sql(
             "select score from rating join trial on trial.id = trial_id join participant on"
             f" participant.id = participant_id where listener = '{listener.id}' and kind = 'main'"
         ).all()
-    assert kept == [(2,)]
+    assert scores == [(2,)]
 
 
-def test_markup_in_a_comment_is_kept_as_text_and_a_long_one_is_refused_in_words(listener):
+def test_markup_in_a_comment_is_stored_as_text(listener):
     listener.to_the_trials()
     listener.hear()
     listener.page.radio[0].set_value(5)
@@ -230,11 +232,11 @@ def test_markup_in_a_comment_is_kept_as_text_and_a_long_one_is_refused_in_words(
     listener.page.text_area[0].set_value("<script>alert(1)</script>'; DROP TABLE rating;--")
     listener.press("Next")
     with listener.store.reading() as connection:
-        kept = connection.exec_driver_sql("select comment from belief").all()
-    assert ("<script>alert(1)</script>'; DROP TABLE rating;--",) in kept
+        comments = connection.exec_driver_sql("select comment from belief").all()
+    assert ("<script>alert(1)</script>'; DROP TABLE rating;--",) in comments
 
 
-def test_withdrawing_asks_once_more(listener):
+def test_withdrawing_must_be_confirmed(listener):
     listener.to_the_trials()
     listener.rate()
     listener.press("Withdraw from the survey")
@@ -242,14 +244,14 @@ def test_withdrawing_asks_once_more(listener):
     assert listener.standing.stage == "trials"
 
 
-def test_who_has_withdrawn_is_told_so(listener):
+def test_a_listener_who_has_withdrawn_sees_a_message(listener):
     listener.to_the_trials()
     listening.withdraw(listener.store, listener.id)
     assert "All your answers are deleted" in words(listener.page.run())
     assert "withdrawn with this code" in words(listener.opened())
 
 
-def test_a_closed_survey_says_so_and_keeps_what_was_rated(tmp_path, monkeypatch):
+def test_a_closed_survey_shows_a_message_to_listeners_old_and_new(tmp_path, monkeypatch):
     room = survey_room.room(tmp_path, people=2, practice=0)
     clock = Clock(room.store.now)
     store = replace(room.store, now=clock)
@@ -263,27 +265,27 @@ def test_a_closed_survey_says_so_and_keeps_what_was_rated(tmp_path, monkeypatch)
     assert "closed" in words(someone.page)
     late = AppTest.from_file(str(PAGE), default_timeout=30)
     late.query_params["c"] = room.codes[1]
-    assert "over" in words(sound(late.run()))
+    assert "over" in words(without_errors(late.run()))
 
 
-def test_a_survey_that_is_not_open_yet_says_so(tmp_path, monkeypatch):
+def test_a_survey_that_is_not_open_yet_shows_a_message(tmp_path, monkeypatch):
     room = survey_room.room(tmp_path, people=1, opened=False)
     monkeypatch.setattr(surveys, "store", lambda: room.store)
     app = AppTest.from_file(str(PAGE), default_timeout=30)
     app.query_params["c"] = room.codes[0]
-    assert "not begun yet" in words(sound(app.run()))
+    assert "not begun yet" in words(without_errors(app.run()))
 
 
-def test_a_database_that_does_not_answer_is_said_without_a_word_about_it(listener, monkeypatch):
+def test_a_message_about_a_broken_database_tells_nothing_about_it(listener, monkeypatch):
     from sqlalchemy.exc import OperationalError
 
-    def gone(*_):
+    def fail(*_):
         raise OperationalError("select secret", {}, Exception("/secret/path"))
 
-    monkeypatch.setattr(listening, "standing", gone)
-    said = words(listener.opened())
-    assert "What you answered is kept" in said
-    assert "secret" not in said
+    monkeypatch.setattr(listening, "standing", fail)
+    text = words(listener.opened())
+    assert "Your answers are saved" in text
+    assert "secret" not in text
 
 
 def test_no_error_names_a_file_of_the_server(tmp_path, monkeypatch):
@@ -291,35 +293,40 @@ def test_no_error_names_a_file_of_the_server(tmp_path, monkeypatch):
     (tmp_path / "survey.db").write_bytes(b"no database" * 1000)
     app = AppTest.from_file(str(PAGE), default_timeout=30)
     app.query_params["c"] = "0000-0000-0000"
-    said = words(sound(app.run()))
-    assert "cannot be reached" in said
-    assert str(tmp_path) not in said
+    text = words(without_errors(app.run()))
+    assert "cannot be reached" in text
+    assert str(tmp_path) not in text
 
 
 @pytest.mark.parametrize(
-    "claimed",
+    "state",
     [
         *(None, 3, "x", {}, {"report": None}, {"report": [1]}, {"report": {"plays": "1"}}),
         {"report": {"plays": float("nan"), "coverage": float("inf")}},
         {"report": {"plays": True, "coverage": True}},
     ],
 )
-def test_a_report_of_any_shape_is_read_as_nothing_heard(claimed):
-    assert report_of(claimed) == Report(0, 0.0)
+def test_an_invalid_report_is_read_as_nothing_heard(state):
+    assert report_of(state) == PlayerReport(0, 0.0)
 
 
 def test_a_report_stays_within_bounds():
-    assert report_of({"report": {"plays": 1e9, "coverage": 7}}) == Report(1000, 1.0)
-    assert report_of({"report": {"plays": -4, "coverage": -1}}) == Report(0, 0.0)
+    assert report_of({"report": {"plays": 1e9, "coverage": 7}}) == PlayerReport(1000, 1.0)
+    assert report_of({"report": {"plays": -4, "coverage": -1}}) == PlayerReport(0, 0.0)
 
 
-def test_the_player_is_told_a_number_and_a_length_and_nothing_else():
+def test_the_player_receives_a_label_a_length_and_the_sound_only():
     content = packed(b"SOUND", "Clip 3", 20.0)
     assert content[4:-5] == b'{"label": "Clip 3", "seconds": 20.0}'
     assert int.from_bytes(content[:4], "big") == len(content) - 4 - 5
 
 
-def test_nothing_below_the_pages_needs_streamlit():
+def test_the_player_reports_a_clip_as_heard_at_the_coverage_that_the_server_requires():
+    code = (Path(player.__file__).parent / "player.js").read_text()
+    assert re.search(r"^const ENOUGH = ([\d.]+);", code, re.MULTILINE)[1] == str(FULL_COVERAGE)
+
+
+def test_the_survey_itself_does_not_need_streamlit():
     import subprocess
 
     code = (

@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from bench.board import build as board
+from bench.board.build import build
+from bench.board.compare import comparable, compare
+from bench.board.rows import to_csv
+from bench.jobs.run_folder import RunFolder
 from bench.protocol import validity
 
 pytest.importorskip("streamlit")
@@ -58,7 +61,7 @@ def test_every_page_says_so_where_there_is_no_board(page, looking_at):
         assert "bench all" in words(app)
 
 
-@pytest.mark.parametrize("content", ["", board.to_csv([]), "\0garbage", "a,b\n1,2\n"])
+@pytest.mark.parametrize("content", ["", to_csv([]), "\0garbage", "a,b\n1,2\n"])
 @pytest.mark.parametrize("page", ["leaderboard.py", "compare.py", "model.py", "measures.py"])
 def test_an_empty_or_broken_board_is_explained(page, content, looking_at, tmp_path):
     looking_at(BENCH_BOARD=tmp_path / "leaderboard.csv")
@@ -121,11 +124,12 @@ def test_an_address_reproduces_the_view(made_up):
     app = opened(board="jsb standard", view="Loss", q="somebody", kinds=["baseline"])
     table = shown(app)
     expected = [
-        r
-        for r in made_up
-        if r["dataset"] == "jsb" and r["kind"] == "baseline" and r["paper"] == "Somebody 2020"
+        row
+        for row in made_up
+        if (row.dataset, row.kind, row.paper) == ("jsb", "baseline", "Somebody 2020")
     ]
-    assert set(table["system"]) == {r["system"] for r in expected}
+    assert expected
+    assert set(table["system"]) == {row.system for row in expected}
     assert "nats_range" in table
     assert "rank" not in table
 
@@ -153,8 +157,8 @@ def test_columns_can_be_hidden_and_shown(made_up):
     sound(app)
     table = shown(app)
     assert list(table.columns) == ["system", "polyphony", "commit"]
-    first = [r for r in made_up if r["dataset"] == "chorales"]
-    assert sorted(table["polyphony"]) == sorted(r["polyphony"] for r in first)
+    first = [row for row in made_up if row.dataset == "chorales"]
+    assert sorted(table["polyphony"]) == sorted(row.value("polyphony") for row in first)
 
 
 def test_every_view_runs(made_up):
@@ -167,19 +171,17 @@ def test_every_view_runs(made_up):
 
 def test_ratings_are_shown_once_a_survey_gave_some(looking_at, tmp_path):
     rows = [
-        {**r, "human_rating": 5.5, "human_rating_low": 5.0, "human_rating_high": 6.0}
-        for r in synthetic.rows(5)
+        synthetic.changed(
+            row, human_rating=5.5, human_rating_low=5.0, human_rating_high=6.0, survey="autumn"
+        )
+        for row in synthetic.rows(5)
     ]
-    for row in rows:
-        row["row_hash"] = board.hash_of(row)
     looking_at(BENCH_BOARD=synthetic.write(tmp_path / "leaderboard.csv", rows))
     app = opened(view="Listeners")
     assert list(shown(app)["human"]) == [5.5] * 5
     assert "No survey has been closed" not in words(app)
     assert "Nobody knows yet" in words(opened("measures.py", part="Do they agree"))  # all alike
-    for rating, row in enumerate(rows):
-        row["human_rating"] = 3.0 + rating
-        row["row_hash"] = board.hash_of(row)
+    rows = [synthetic.changed(row, human_rating=3.0 + n) for n, row in enumerate(rows)]
     synthetic.write(tmp_path / "leaderboard.csv", rows)
     said = words(opened("measures.py", part="Do they agree"))
     assert "rank correlation with the ratings on the board" in said
@@ -216,17 +218,14 @@ def test_a_run_is_compared_prompt_by_prompt(finished, looking_at):
     assert "One bar of " in words(app)
     table = shown(app)
     assert set(table["against"]) == {"random-chords", "human"}
-    from bench.board.compare import comparable, compare
-    from bench.jobs.run_folder import Store
-
-    entries = board.build(Store(finished / "runs"))
-    pair = comparable(entries, "markov-chain", "random-chords")[0]
+    rows = build(RunFolder(finished / "runs")).rows
+    pair = comparable(rows, "markov-chain", "random-chords")[0]
     against = table[table["against"] == "random-chords"].set_index("figure")
-    found = {label(one.figure): one for one in compare(*pair)}
+    differences = {label(each.figure): each for each in compare(*pair)}
     assert len(against) >= 3
     for name, row in against.iterrows():
-        assert row["difference"] == pytest.approx(found[name].difference)
-        assert row["95 %"] == f"{found[name].low:+.3f} to {found[name].high:+.3f}"
+        assert row["difference"] == pytest.approx(differences[name].difference)
+        assert row["95 %"] == f"{differences[name].low:+.3f} to {differences[name].high:+.3f}"
     assert len(app.get("bidi_component")) + len(app.get("vega_lite_chart")) >= 7
 
 

@@ -1,4 +1,4 @@
-"""The survey as a listener's browser sees it, and as its server does when things go wrong."""
+"""The survey in a listener's browser, also when the server or the connection fails."""
 
 import os
 import re
@@ -18,21 +18,21 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module", autouse=True)
 def _browser_is_there():
-    why = "" if browser.chromium_path() else "there is no Chromium"
+    missing = "" if browser.chromium_path() else "Chromium is not installed"
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError:
-        why = "playwright is not installed"
-    if why and os.environ.get("CI") == "true":
-        pytest.fail(why)
-    if why:
-        pytest.skip(why)
+        missing = "playwright is not installed"
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
 
 
 @pytest.fixture(scope="module")
 def chromium(_browser_is_there):
-    with browser.chromium() as found:
-        yield found
+    with browser.chromium() as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,13 @@ def room(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(room, tmp_path_factory):
-    made = survey_room.Server(room, tmp_path_factory.mktemp("server"))
-    yield made
-    made.stop()
+    server = survey_room.Server(room, tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
 
 
 class Seat:
-    """A listener's browser, with everything that came into it."""
+    """A listener's browser, with everything that it received."""
 
     def __init__(self, chromium, server, code, **context):
         size = {"viewport": {"width": 1000, "height": 900}}
@@ -119,48 +119,50 @@ class Seat:
         self.page.wait_for_timeout(300)
 
     def ratings(self):
-        who = listening.enter(self.server.room.store, self.code)
+        listener = listening.enter(self.server.room.store, self.code)
         with self.server.room.store.reading() as connection:
             rows = connection.exec_driver_sql(
                 "select trial.position, rating.score from rating join trial on trial.id = trial_id"
                 " join participant on participant.id = participant_id where listener = ?"
                 " order by position",
-                (who,),
+                (listener,),
             ).all()
         return [tuple(row) for row in rows]
 
 
 @pytest.fixture
 def seat(chromium, server, room):
-    made = []
+    seats = []
 
     def sit(code=None, **context):
-        made.append(Seat(chromium, server, code or room.codes.pop(), **context))
-        return made[-1].go()
+        seats.append(Seat(chromium, server, code or room.codes.pop(), **context))
+        return seats[-1].go()
 
     yield sit
-    for one in made:
-        one.context.close()
+    for taken in seats:
+        taken.context.close()
 
 
-def test_nothing_that_the_browser_receives_tells_a_system_file_or_run(seat, room):
+def test_nothing_that_the_browser_receives_names_a_system_a_file_or_a_run(seat, room):
     someone = seat().begin()
     sizes = set()
     while someone.standing.stage == "trials":
-        sizes.add(len(listening.audio(room.store, *who_and_token(someone))))
+        sizes.add(len(listening.audio(room.store, *listener_and_token(someone))))
         someone.hear()
         someone.score()
         someone.believe()
     someone.page.get_by_text("Your completion code").wait_for()
-    came = b"\n".join(someone.frames)
-    assert len(came) > 4 * 61_000  # the sound is in it
+    received = b"\n".join(someone.frames)
+    assert len(received) > 4 * 61_000  # the sound is included
     texts = [someone.page.content(), *someone.addresses]
     leaks = [
-        word for word in room.hidden if word.encode() in came or any(word in text for text in texts)
+        word
+        for word in room.hidden
+        if word.encode() in received or any(word in text for text in texts)
     ]
     assert not leaks
-    assert b"How does this music sound" in came  # what is there would be found
-    assert b"Traceback" not in came
+    assert b"How does this music sound" in received  # so the search would find such words
+    assert b"Traceback" not in received
     assert len(sizes) == 1
     assert not someone.errors
     assert all(
@@ -169,20 +171,20 @@ def test_nothing_that_the_browser_receives_tells_a_system_file_or_run(seat, room
     assert not [u for u in someone.addresses if u.startswith(f"{someone.server.address}/media/")]
 
 
-def who_and_token(someone):
-    who = listening.enter(someone.server.room.store, someone.code)
-    return who, someone.standing.trial.token
+def listener_and_token(someone):
+    listener = listening.enter(someone.server.room.store, someone.code)
+    return listener, someone.standing.trial.token
 
 
-def test_the_same_clip_is_other_bytes_for_every_trial_and_stands_at_no_address(seat, room):
+def test_the_same_clip_has_other_bytes_for_every_trial_and_no_address(seat, room):
     from hashlib import blake2b, sha256
 
     first, second = seat().begin(), seat().begin()
-    one = listening.audio(room.store, *who_and_token(first))
-    two = listening.audio(room.store, *who_and_token(second))
-    assert len(one) == len(two)
-    assert one != two
-    for content in (one, two):
+    first_audio = listening.audio(room.store, *listener_and_token(first))
+    second_audio = listening.audio(room.store, *listener_and_token(second))
+    assert len(first_audio) == len(second_audio)
+    assert first_audio != second_audio
+    for content in (first_audio, second_audio):
         assert content in b"".join(first.frames + second.frames)
         for digest in (
             sha256(content).hexdigest()[:32],
@@ -197,7 +199,7 @@ def test_the_same_clip_is_other_bytes_for_every_trial_and_stands_at_no_address(s
 
 
 def sound_at(address):
-    """Whether anything but the empty page of the dashboard stands there."""
+    """Whether the address serves anything but a page of the dashboard."""
     try:
         with urllib.request.urlopen(address) as answer:
             return not answer.headers["content-type"].startswith("text/html")
@@ -205,7 +207,7 @@ def sound_at(address):
         return False
 
 
-def test_two_clicks_are_one_rating_and_two_tabs_are_one_trial(seat):
+def test_two_clicks_or_two_tabs_give_one_rating(seat):
     someone = seat().begin()
     someone.hear()
     other = seat(someone.code)
@@ -225,7 +227,7 @@ def test_two_clicks_are_one_rating_and_two_tabs_are_one_trial(seat):
     assert someone.standing.done == 1
 
 
-def test_a_reload_goes_on_with_the_same_clip_heard_and_all(seat):
+def test_after_a_reload_the_same_clip_is_current_and_still_heard(seat):
     someone = seat().begin()
     token = someone.standing.trial.token
     someone.hear()
@@ -250,7 +252,7 @@ def test_a_restarted_server_and_a_kill_lose_no_rating_and_no_listener(chromium, 
         someone.page.locator("label", has_text=re.compile(r"^6\b")).click()
         server.stop()
         server.start()
-        someone.page.wait_for_timeout(4000)  # the browser finds the server again by itself
+        someone.page.wait_for_timeout(4000)  # the browser reconnects by itself
         someone.button("Keep this score").click()
         someone.page.get_by_text("Could a human").wait_for()
         server.stop(signal.SIGKILL)
@@ -268,7 +270,7 @@ def test_a_restarted_server_and_a_kill_lose_no_rating_and_no_listener(chromium, 
         server.stop()
 
 
-def test_a_dropped_connection_costs_nothing(seat):
+def test_a_lost_connection_loses_no_answer(seat):
     someone = seat().begin()
     someone.button("Play: ").click()
     someone.page.wait_for_timeout(700)
@@ -282,7 +284,7 @@ def test_a_dropped_connection_costs_nothing(seat):
 
 
 def cut(someone):
-    """Going offline leaves open sockets alone; a lost network does not."""
+    """Close the open websocket too, which going offline alone does not do."""
     session = someone.context.new_cdp_session(someone.page)
     session.send("Network.enable")
     session.send(
@@ -355,35 +357,35 @@ def widths(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scroll_and_shows_play_and_scale_at_once(seat, scheme):
+def test_a_phone_needs_no_sideways_scrolling_and_shows_player_and_scale_together(seat, scheme):
     someone = seat(
         viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, color_scheme=scheme
     )
-    assert all(needed <= there for needed, there in widths(someone.page))
+    assert all(content <= visible for content, visible in widths(someone.page))
     someone.begin()
-    assert all(needed <= there for needed, there in widths(someone.page))
+    assert all(content <= visible for content, visible in widths(someone.page))
     last = someone.page.get_by_text("10 – composed by a novice composer").bounding_box()
     assert last["y"] + last["height"] < 844
     someone.hear()
     someone.score()
-    assert all(needed <= there for needed, there in widths(someone.page))
+    assert all(content <= visible for content, visible in widths(someone.page))
 
 
-def test_the_survey_shows_no_way_to_the_results(seat):
+def test_the_survey_has_no_links_to_other_pages(seat):
     someone = seat()
     assert not someone.page.get_by_test_id("stSidebar").is_visible()
     assert someone.page.get_by_role("link", name="Compare").count() == 0
     assert someone.page.get_by_role("link", name="Survey admin").count() == 0
 
 
-def test_there_is_nothing_to_seek_or_save_with(seat):
+def test_a_clip_can_be_neither_sought_nor_saved(seat):
     page = seat().begin().page
     assert page.locator("audio").count() == 0
     assert page.locator("a[download]").count() == 0
     assert page.get_by_role("slider").count() == 0
 
 
-def test_withdrawing_deletes_everything_after_a_second_word(seat):
+def test_withdrawing_deletes_everything_after_confirmation(seat):
     someone = seat().begin()
     someone.hear()
     someone.score()
@@ -402,13 +404,13 @@ def test_withdrawing_deletes_everything_after_a_second_word(seat):
     someone.page.get_by_text("withdrawn with this code").wait_for()
 
 
-def test_a_wrong_code_leaves_no_trace_of_what_would_be_right(seat):
+def test_a_wrong_code_shows_nothing_of_the_survey(seat):
     someone = seat("0000-1111-2222")
     someone.page.get_by_text("not known").wait_for()
     assert "How does this music" not in someone.page.content()
 
 
-def test_the_admin_page_does_not_exist_before_the_password(chromium, server, room):
+def test_the_admin_page_exists_only_after_signing_in(chromium, server, room):
     context = chromium.new_context(viewport={"width": 1200, "height": 900})
     page = context.new_page()
     frames = []
@@ -418,13 +420,13 @@ def test_the_admin_page_does_not_exist_before_the_password(chromium, server, roo
     page.get_by_label("Password").first.fill("not the password")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("not the password").wait_for()
-    came = b"".join(f if isinstance(f, bytes) else f.encode() for f in frames)
-    assert room.name.encode() not in came
-    assert b"survey_admin" not in came
+    received = b"".join(f if isinstance(f, bytes) else f.encode() for f in frames)
+    assert room.name.encode() not in received
+    assert b"survey_admin" not in received
     page.get_by_label("Password").first.fill(survey_room.PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Sign out").wait_for()
-    page.get_by_text("Who got through each step").wait_for()
+    page.get_by_text("Who passed each step").wait_for()
     page.get_by_role("tab", name="Invite").click()
     page.get_by_label("How many codes").fill("2")
     page.get_by_role("button", name="Make codes").click()
@@ -439,7 +441,7 @@ def test_the_admin_page_does_not_exist_before_the_password(chromium, server, roo
     context.close()
 
 
-def test_a_closed_survey_lets_nobody_on(chromium, tmp_path):
+def test_a_closed_survey_stops_all_listeners(chromium, tmp_path):
     room = survey_room.room(tmp_path / "survey", people=2, practice=0)
     (tmp_path / "home").mkdir()
     server = survey_room.Server(room, tmp_path / "home")
@@ -452,7 +454,7 @@ def test_a_closed_survey_lets_nobody_on(chromium, tmp_path):
         someone.page.get_by_text("closed").first.wait_for()
         late = Seat(chromium, server, room.codes[1]).go()
         late.page.get_by_text("This study is over").wait_for()
-        for one in (someone, late):
-            one.context.close()
+        for seat_to_close in (someone, late):
+            seat_to_close.context.close()
     finally:
         server.stop()

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from bench.survey import admin
 from bench.survey.analysis.analyze import analyze
-from bench.survey.analysis.results import About, save
+from bench.survey.analysis.results import About, Contrast, Span, save
 from bench.survey.analysis.simulation import design, simulate
 from dashboards.charts import survey as survey_charts
 from dashboards.serve import APP
@@ -21,7 +21,7 @@ ROLES = {"human": "human", "anchor": "anchor"}
 
 
 def ratings(simulated=False):
-    """What sixteen made-up listeners say of four, two of them systems."""
+    """The ratings of sixteen simulated listeners: two systems, human music and random notes."""
     trials = design(len(EFFECTS), 6, 16, 3, 0)
     trials["system"] = trials["system"].map({f"s{n}": name for n, name in enumerate(EFFECTS)})
     trials = trials.sort_values(["rater", "position"], ignore_index=True)
@@ -59,16 +59,16 @@ def analysed():
 
 @pytest.fixture
 def shown(tmp_path, monkeypatch):
-    """Opens the page over results and, perhaps, a database."""
+    """Opens the page after saving results, in a home without a database."""
     monkeypatch.setenv("BENCH_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("BENCH_SURVEY_URL", f"sqlite:///{tmp_path / 'none.db'}")
     monkeypatch.delenv("BENCH_SURVEY_ADMIN", raising=False)
     monkeypatch.setenv("BENCH_SURVEY_DIR", str(tmp_path / "survey"))
     monkeypatch.chdir(tmp_path)
 
-    def look(*results, view="Ratings"):
-        for one in results:
-            save(one, tmp_path / "runs")
+    def open_page(*results, view="Ratings"):
+        for survey_results in results:
+            save(survey_results, tmp_path / "runs")
         app = AppTest.from_file(str(APP), default_timeout=60)
         app.run()
         app.switch_page("survey_results.py")
@@ -77,7 +77,7 @@ def shown(tmp_path, monkeypatch):
         assert not app.exception, [f"{e.value}\n{e.stack_trace}" for e in app.exception]
         return app
 
-    return look
+    return open_page
 
 
 def words(app):
@@ -91,28 +91,28 @@ def changed(results, simulated=False, **about):
     )
 
 
-def test_without_a_closed_survey_the_page_says_so_and_shows_what_papers_found(shown):
+def test_without_a_closed_survey_the_page_shows_a_message_and_the_published_ratings(shown):
     app = shown()
     assert "No survey is closed" in words(app)
     assert "deep-jammer-large" in list(app.dataframe[0].value["system"])
 
 
-def test_a_closed_survey_shows_its_flow_its_conclusions_and_every_way_to_look(shown, analysed):
+def test_a_closed_survey_shows_its_counts_its_conclusions_and_its_tables(shown, analysed):
     app = shown(analysed)
-    numbers = {one.label: one.value for one in app.metric}
+    numbers = {metric.label: metric.value for metric in app.metric}
     assert numbers == {
         "Invited": "20",
         "Started": "18",
         "Finished": "16",
         "Withdrew": "1",
-        "Left out by rules": str(analysed.left_out),
+        "Excluded by rules": str(analysed.left_out),
     }
     for sentence in analysed.studies[0].conclusions:
         assert sentence.split(" (")[0][:30] in words(app).replace("\\", "")
     headline, methods = app.dataframe[0].value, app.dataframe[1].value
     assert list(headline["system"]) == ["human", "good", "bad", "anchor"]
-    assert "as papers print it (too narrow)" in methods
-    assert "nobody left out" in methods
+    assert "as papers report it (too narrow)" in methods
+    assert "nobody excluded" in methods
     assert "Simulated" not in words(app)
 
 
@@ -120,9 +120,9 @@ def test_a_closed_survey_shows_its_flow_its_conclusions_and_every_way_to_look(sh
     ("view", "column"),
     [
         ("Ranks", "p (Holm)"),
-        ("Against human music", "p (not as good within half a point)"),
+        ("Against human music", "p (differs by 0.5 points or more)"),
         ("Reliability", "measure"),
-        ("Who counts", "rule"),
+        ("Screening", "listeners who"),
     ],
 )
 def test_every_view_has_its_table(shown, analysed, view, column):
@@ -134,7 +134,7 @@ def test_results_of_a_survey_that_is_not_closed_stay_hidden(shown, analysed, sta
     assert "No survey is closed" in words(shown(changed(analysed, state=state)))
 
 
-def test_a_file_that_says_closed_shows_nothing_of_a_survey_that_is_open(
+def test_a_file_marked_as_closed_shows_nothing_of_a_survey_that_is_open(
     shown, analysed, tmp_path, monkeypatch
 ):
     room = survey_room.room(tmp_path / "survey", practice=0)
@@ -145,13 +145,13 @@ def test_a_file_that_says_closed_shows_nothing_of_a_survey_that_is_open(
     assert "A trial" in words(shown())
 
 
-def test_simulated_results_say_so_before_anything_else(shown, analysed):
+def test_simulated_results_are_marked_at_the_top(shown, analysed):
     app = shown(changed(analysed, simulated=True))
     assert app.warning[0].value.startswith("**Simulated listeners.**")
     assert app.selectbox[0].options[0].endswith("(simulated)")
 
 
-def test_a_broken_file_is_named_and_the_others_are_shown(shown, analysed, tmp_path):
+def test_an_invalid_file_is_named_and_the_others_are_shown(shown, analysed, tmp_path):
     (tmp_path / "runs" / "surveys").mkdir(parents=True)
     (tmp_path / "runs" / "surveys" / "broken.json").write_text('{"about": 3}')
     app = shown(analysed)
@@ -168,28 +168,36 @@ def test_charts_hold_the_figures_of_the_table_and_are_valid(analysed):
         rows = [row for rows in spec["datasets"].values() for row in rows]
         assert {row["system"] for row in rows} <= set(EFFECTS)
     drawn = {row["system"]: row for row in rows_of(survey_charts.ratings(study))}
-    for one in study.systems:
-        assert drawn[one.system]["value"] == one.rating.value
-        assert drawn[one.system]["low"] == one.rating.low
-        assert drawn[one.system]["everyone"] == one.everyone.value
+    for result in study.systems:
+        assert drawn[result.system]["value"] == result.rating.value
+        assert drawn[result.system]["low"] == result.rating.low
+        assert drawn[result.system]["everyone"] == result.everyone.value
 
 
 def rows_of(chart):
     return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
 
 
-def test_the_pair_table_names_the_higher_one_only_beyond_doubt(analysed):
+def test_the_pair_table_names_a_system_only_if_it_is_significantly_higher(analysed):
+    def verdict(difference, p):
+        span = Span(value=difference)
+        pair = Contrast(
+            first="a", second="b", difference=span, by_clips=span, naive=span, p=p, p_holm=p
+        )
+        return survey_view.verdict(pair)
+
     assert list(survey_view.pairs(analysed.studies[0])["rated higher"]) == ["good"]
-    assert survey_view.verdict(-1.0, "a", "b", 0.01) == "b"
-    assert survey_view.verdict(1.0, "a", "b", 0.05) == "undecided"
-    assert survey_view.verdict(1.0, "a", "b", None) == "undecided"
+    assert verdict(-1.0, 0.01) == "b"
+    assert verdict(1.0, 0.05) == "undecided"
+    assert verdict(1.0, None) == "undecided"
 
 
-def test_the_naive_interval_is_narrower_than_the_one_beside_it(analysed):
-    for one in analysed.studies[0].systems:
-        assert one.naive.high - one.naive.low < one.rating.high - one.rating.low
+def test_the_naive_interval_is_narrower_than_that_of_the_model(analysed):
+    for result in analysed.studies[0].systems:
+        naive, rating = result.naive, result.rating
+        assert naive.high - naive.low < rating.high - rating.low
 
 
-def test_results_survive_being_written_and_read(analysed):
+def test_results_can_be_written_as_json_and_as_a_table(analysed):
     assert json.loads(analysed.model_dump_json())["about"]["name"] == "trial"
     assert isinstance(survey_view.ratings(analysed.studies[0]), pd.DataFrame)

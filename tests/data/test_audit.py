@@ -8,7 +8,7 @@ from bench.data.audit import audit
 from bench.data.similarity import QUARTERS, alike, groups, shares, windows
 from bench.music import KEYS, Score, concatenate
 
-# Share of the windows that occur in train, counted by other means; equal pieces.
+# Share of the windows that occur in train, counted by another program; number of equal pieces.
 KNOWN = {
     "jsb": ({"valid-033": 1.0, "valid-051": 0.67, "test-043": 0.28}, 0),
     "nottingham": (
@@ -29,12 +29,12 @@ KNOWN = {
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_the_leaks_of_the_standard_splits_are_found(name, real_data):
-    found = audit(bench.data.load(name))
-    leaks = {leak.piece: leak.share for leak in found.leaks}
+    result = audit(bench.data.load(name))
+    leaks = {leak.piece: leak.share for leak in result.leaks}
     known, equal = KNOWN[name]
     assert {piece: round(leaks[piece], 2) for piece in known} == known
-    assert len(found.equal) == equal
-    assert [leak.share for leak in found.leaks] == sorted(leaks.values(), reverse=True)
+    assert len(result.equal) == equal
+    assert [leak.share for leak in result.leaks] == sorted(leaks.values(), reverse=True)
     if name == "piano-midi":
         assert not leaks
 
@@ -52,17 +52,17 @@ def random_piece(seed: int, length: int = 60, grid: int = 1) -> Score:
     return Score.from_rolls(roll, grid=grid)
 
 
-def slow_windows(score: Score) -> set[tuple[tuple[int, ...], ...]]:
+def slow_windows(score: Score) -> list[tuple[tuple[int, ...], ...]]:
     """The same by definition: the chords of a window, its lowest key subtracted."""
     roll, size = score.sounding(), QUARTERS * score.grid
     roll = np.concatenate([roll, np.zeros((max(0, size - len(roll)), KEYS), dtype=bool)])
-    found = []
+    chords = []
     for start in range(len(roll) - size + 1):
         window = roll[start : start + size]
         keys = np.flatnonzero(window.any(axis=0))
         if len(keys):
-            found.append(tuple(tuple(np.flatnonzero(step) - keys[0]) for step in window))
-    return found
+            chords.append(tuple(tuple(np.flatnonzero(step) - keys[0]) for step in window))
+    return chords
 
 
 @pytest.mark.parametrize("grid", [1, 2, 4])
@@ -79,11 +79,11 @@ def test_windows_are_equal_exactly_where_they_are_by_definition(grid):
 
 
 def test_sharing_is_the_same_in_every_key():
-    one, other = random_piece(1), concatenate([random_piece(1).slice(0, 30), random_piece(2)])
-    before = shares([windows(one)], [windows(other)])
+    piece, other = random_piece(1), concatenate([random_piece(1).slice(0, 30), random_piece(2)])
+    before = shares([windows(piece)], [windows(other)])
     assert 0.3 < before[0, 0] < 0.6
-    assert np.array_equal(before, shares([windows(one.transpose(-3))], [windows(other)]))
-    assert np.array_equal(before, shares([windows(one)], [windows(other.transpose(7))]))
+    assert np.array_equal(before, shares([windows(piece.transpose(-3))], [windows(other)]))
+    assert np.array_equal(before, shares([windows(piece)], [windows(other.transpose(7))]))
 
 
 def test_a_melody_is_the_highest_sounding_key():

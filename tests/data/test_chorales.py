@@ -104,9 +104,9 @@ def test_all_chorales_make_the_pinned_data_set(every):
 
 
 @pytest.mark.slow
-def test_chorales_agree_with_an_encoding_by_other_hands(every, real_data):
-    # The widespread JSON of the same music plays out repeats and comes from other editions: it
-    # need not agree everywhere, but where it does, our onsets, keys and grid are right.
+def test_chorales_agree_with_an_independent_encoding(every, real_data):
+    # The widely used JSON of the same music plays repeats and comes from other editions: it need
+    # not agree everywhere, but where it does, our onsets, keys and grid are right.
     import json
 
     content = json.loads((real_data / "jsb16th" / "jsb-chorales-16th.json").read_text())

@@ -126,7 +126,7 @@ def test_the_download_is_the_file_that_was_pinned(real_data):
     import hashlib
 
     for name in COUNTS:
-        (download,) = bench.data.library.source(name).downloads
+        (download,) = bench.data.library.source_of(name).downloads
         content = (real_data / download.path).read_bytes()
         assert len(content) == download.size
         assert hashlib.sha256(content).hexdigest() == download.sha256

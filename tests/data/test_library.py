@@ -26,6 +26,7 @@ def test_importing_the_data_sets_imports_nothing_heavy():
     code = "import bench.data, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "music21", "scipy", "pandas", "symusic", "muspy", "rich", "sklearn"}
+    heavy |= {"pooch", "requests"}
     assert not heavy & set(done.stdout.split())
 
 
@@ -51,23 +52,23 @@ def test_a_missing_data_set_says_what_to_do_and_where(tiny, tmp_path):
     assert bench.data.describe("tiny").here == "not here: Put tunes.txt there."
 
 
-@pytest.mark.parametrize(("here", "asked"), [(None, 1), ("tunes.txt", 1), ("tunes.pickle", 0)])
+@pytest.mark.parametrize(("here", "calls"), [(None, 1), ("tunes.txt", 1), ("tunes.pickle", 0)])
 def test_fetching_downloads_unless_the_originals_lie_there_in_another_form(
-    tiny, tmp_path, monkeypatch, here, asked
+    tiny, tmp_path, monkeypatch, here, calls
 ):
     file = bench.data.Download("tunes.txt", "0" * 64, 1, ("http://127.0.0.1:9/",))
     place = [tmp_path / "data" / here if here else None]
     source = replace(tiny.source, downloads=(file,), find=lambda folder: place[0])
     monkeypatch.setattr(registry, "datasets", lambda: {"tiny": source})
-    calls = []
+    downloads = []
 
-    def download(it, folder):
-        calls.append((it, folder))
-        place[0] = folder / it.path
+    def download(file, folder):
+        downloads.append((file, folder))
+        place[0] = folder / file.path
 
     monkeypatch.setattr("bench.data.library.download", download)
     assert len(bench.data.fetch("tiny").pieces) == 4
-    assert calls == [(file, tmp_path / "data")] * asked
+    assert downloads == [(file, tmp_path / "data")] * calls
 
 
 def test_a_data_set_in_the_cache_needs_no_originals(tiny):

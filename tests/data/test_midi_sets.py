@@ -48,10 +48,10 @@ def test_its_manifest_can_be_made_again(name, real_data):
 
 @pytest.mark.parametrize("name", ["pop909", "jazz"])
 def test_splits_of_our_own_share_next_to_nothing(name, real_data):
-    found = audit(bench.data.load(name))
-    assert not found.leaks
-    assert not found.equal
-    assert max(found.mean.values()) < 0.001
+    result = audit(bench.data.load(name))
+    assert not result.leaks
+    assert not result.equal
+    assert max(result.mean.values()) < 0.001
 
 
 def test_the_splits_of_2012_are_kept_with_their_repeats():
@@ -79,7 +79,7 @@ def test_pieces_of_2012_are_those_of_the_piano_rolls(real_data):
 
 
 def pop_song(folder, beats, onsets):
-    """A song whose file says 120 quarters a minute: a step of it lasts an eighth of a second."""
+    """A song at 120 quarters per minute in its file: a step lasts an eighth of a second."""
     folder.mkdir(parents=True)
     notes = Score.from_notes(onsets, [2] * len(onsets), [60] * len(onsets))
     (folder / "001.mid").write_bytes(to_midi(notes))

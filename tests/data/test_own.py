@@ -45,7 +45,7 @@ def test_a_folder_becomes_a_data_set_like_any_other(midi):
     assert bench.data.verify("my-songs").fingerprint == data.fingerprint
 
 
-def test_all_pieces_are_on_one_grid_even_those_we_wrote_on_another(midi):
+def test_all_pieces_are_on_one_grid_even_those_that_were_written_on_another(midi):
     (midi / "coarse.mid").write_bytes(
         to_midi(Score.from_notes([0, 1, 2], [1, 1, 3], [60, 62, 59], grid=1))
     )
@@ -96,7 +96,7 @@ def test_folders_named_as_splits_are_the_splits(midi):
     assert [left.file.name for left in added.left_out] == ["elsewhere"]
 
 
-def test_pieces_that_share_much_are_not_parted(midi):
+def test_pieces_that_share_much_are_in_one_split(midi):
     for i in range(5):
         (midi / f"long{i}.mid").write_bytes(to_midi(concatenate([tune(0), tune(50 + i)])))
     splits = bench.data.add("mine", midi).manifest.splits
@@ -108,7 +108,7 @@ def test_pieces_that_share_much_are_not_parted(midi):
     "name", ["../evil", "a/b", "", ".", "..", "UPPER", "with space", "-x", "a" * 65, "a\n", "ü"]
 )
 def test_a_name_that_is_no_plain_word_is_refused(midi, tmp_path, name):
-    with pytest.raises(BenchError, match="cannot name a data set"):
+    with pytest.raises(BenchError, match="cannot be the name of a data set"):
         bench.data.add(name, midi)
     assert not (tmp_path / "data").exists()
 
@@ -134,12 +134,12 @@ def test_a_folder_that_makes_no_data_set_says_why(midi, tmp_path):
         bench.data.add("mine", tmp_path / "absent")
     small = tmp_path / "small"
     small.mkdir()
-    with pytest.raises(BenchError, match="gives 0 pieces"):
+    with pytest.raises(BenchError, match="gives 0 different pieces"):
         bench.data.add("mine", small)
     (small / "bad.mid").write_bytes(b"x")
     for i in range(2):
         (small / f"{i}.mid").write_bytes(to_midi(tune(i)))
-    with pytest.raises(BenchError, match=r"gives 2 pieces(.|\n)*bad\.mid"):
+    with pytest.raises(BenchError, match=r"gives 2 different pieces(.|\n)*bad\.mid"):
         bench.data.add("mine", small)
     for i in range(2, 5):
         (small / f"{i}.mid").write_bytes(to_midi(concatenate([tune(0), tune(1), tune(i)])))
@@ -147,11 +147,11 @@ def test_a_folder_that_makes_no_data_set_says_why(midi, tmp_path):
         bench.data.add("mine", small)
 
 
-def test_a_spoiled_set_of_ones_own_is_named_and_spoils_no_other(midi, tmp_path, capsys):
+def test_a_damaged_set_is_named_and_does_not_affect_the_others(midi, tmp_path, capsys):
     bench.data.add("mine", midi)
     bench.data.add("other", midi, seed=1)
     (pieces,) = (tmp_path / "data" / "added" / "mine").glob("*.npz")
-    pieces.write_bytes(b"spoiled")
+    pieces.write_bytes(b"damaged")
     with pytest.raises(
         BenchError, match=r"mine: .* is missing.*bench data add mine FOLDER --force"
     ):

@@ -32,7 +32,7 @@ def test_packed_frames_are_equal_exactly_where_the_frames_are(roll: np.ndarray) 
 
 
 def test_stack_puts_pieces_one_after_the_other() -> None:
-    one, two = Score.from_notes([0], [1], [60]), Score.silence(2)
-    assert stack([one, two]).shape == (3, 88)
-    assert stack([one, two])[0].nonzero()[0].tolist() == [39]
+    pieces = [Score.from_notes([0], [1], [60]), Score.silence(2)]
+    assert stack(pieces).shape == (3, 88)
+    assert stack(pieces)[0].nonzero()[0].tolist() == [39]
     assert stack([]).shape == (0, 88)

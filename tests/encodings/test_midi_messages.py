@@ -50,9 +50,9 @@ def test_notes_that_hang_sound_to_the_end_and_are_counted() -> None:
 
 
 def test_the_vocabulary_counts_messages_and_the_pieces_that_hold_them() -> None:
-    one = np.array([[1, 3, 0], [0, 3, 2], [1, 3, 0]])
-    other = np.array([[1, 3, 0], [1, 4, 0]])
-    words = MessageVocabulary.of([one, other])
+    first = np.array([[1, 3, 0], [0, 3, 2], [1, 3, 0]])
+    second = np.array([[1, 3, 0], [1, 4, 0]])
+    words = MessageVocabulary.of([first, second])
     assert words.rows.tolist() == [[0, 3, 2], [1, 3, 0], [1, 4, 0]]
     assert words.counts.tolist() == [1, 3, 1]
     assert words.pieces.tolist() == [1, 2, 1]
@@ -92,7 +92,7 @@ def test_spelled_messages_and_the_end_sum_to_one_wherever_a_piece_stands(
 
 
 def allowed(rules: Grammar, row: np.ndarray) -> bool:
-    """Whether the message may follow, told from the rules' words rather than by them."""
+    """Whether the message may follow, by the rules' state and not by their `legal`."""
     down, key, wait = row[0]
     if rules.free:
         return True

@@ -21,9 +21,9 @@ def test_a_score_comes_back(seed: int) -> None:
 def test_on_a_part_of_the_keyboard_the_other_keys_are_lost() -> None:
     score = music(0)
     inside = (score.pitch >= 24) & (score.pitch <= 101)
-    found = note_states.decode(note_states.encode(score, 24, 78), 4, 24)
-    assert (found.pitch == score.pitch[inside]).all()
-    assert (found.duration == score.duration[inside]).all()
+    decoded = note_states.decode(note_states.encode(score, 24, 78), 4, 24)
+    assert (decoded.pitch == score.pitch[inside]).all()
+    assert (decoded.duration == score.duration[inside]).all()
 
 
 def test_restruck_is_where_a_key_that_sounded_is_struck() -> None:
@@ -34,5 +34,5 @@ def test_restruck_is_where_a_key_that_sounded_is_struck() -> None:
 
 def test_held_frames_are_those_of_one_note_per_run() -> None:
     score = music(1)
-    found = note_states.held(note_states.encode(score))
-    assert np.array_equal(found, note_states.encode(Score.from_rolls(score.sounding())))
+    frames = note_states.held(note_states.encode(score))
+    assert np.array_equal(frames, note_states.encode(Score.from_rolls(score.sounding())))

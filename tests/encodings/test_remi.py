@@ -51,7 +51,7 @@ def test_a_note_is_position_pitch_velocity_duration() -> None:
 @pytest.mark.parametrize("grid", [1, 2, 4])
 def test_onsets_durations_and_pitches_come_back(grid: int) -> None:
     for _ in range(100):
-        score = any_score(grid, longest=12 * grid)  # just short of what a single token says
+        score = any_score(grid, longest=12 * grid)  # shorter than the longest token
         back = decode(encode(score), score.length, grid)
         assert timing(back) == timing(score)
         assert (back.length, back.grid) == (score.length, grid)
@@ -75,7 +75,7 @@ def test_every_bar_has_its_token_also_when_empty() -> None:
     assert len(encode(Score.silence(0))) == 0
 
 
-def test_a_grid_that_cannot_be_said_is_refused() -> None:
+def test_a_grid_that_cannot_be_encoded_is_refused() -> None:
     with pytest.raises(BenchError, match="grid of 1, 2 or 4"):
         encode(Score.silence(4, grid=3))
 
@@ -95,7 +95,7 @@ def walk(
 
     Mostly from the lowest `keys`, so that a key that sounds is often the next choice.
     """
-    rules, said = Grammar(lengths, grid), [[] for _ in lengths]
+    rules, drawn = Grammar(lengths, grid), [[] for _ in lengths]
     while not rules.done.all():
         legal = rules.legal()
         assert legal.any(axis=1)[~rules.done].all()
@@ -106,34 +106,34 @@ def walk(
         alive = ~rules.done
         rules.take(tokens)
         for row in np.flatnonzero(alive & ~rules.done):
-            said[row].append(int(tokens[row]))
-    return said
+            drawn[row].append(int(tokens[row]))
+    return drawn
 
 
 @pytest.mark.parametrize("keys", [88, 3])
 @pytest.mark.parametrize("grid", [1, 2, 4])
-def test_what_the_grammar_allows_is_said_in_just_one_way(grid: int, keys: int) -> None:
+def test_what_the_grammar_allows_has_just_one_encoding(grid: int, keys: int) -> None:
     # A seed of its own: rarely a note of 12 quarters is struck anew at its end, the stated loss.
     lengths, rng = [40, 7, 33, 0, 1, 64] * 4, np.random.default_rng(keys + grid)
-    for said, length in zip(walk(lengths, grid, rng, keys), lengths, strict=True):
-        # With room for what is meant to sound beyond the end, nothing is lost or cut.
-        whole = encode(decode(np.array(said, dtype=int), length + 100, grid))
-        assert whole[: len(said)].tolist() == said
-        score = decode(np.array(said, dtype=int), length, grid)
+    for drawn, length in zip(walk(lengths, grid, rng, keys), lengths, strict=True):
+        # With room for notes that sound beyond the end, nothing is lost or cut.
+        whole = encode(decode(np.array(drawn, dtype=int), length + 100, grid))
+        assert whole[: len(drawn)].tolist() == drawn
+        score = decode(np.array(drawn, dtype=int), length, grid)
         again = encode(score).tolist()
-        assert len(again) == len(said)
-        for one, other in zip(said, again, strict=True):
-            # A note may be meant to sound beyond the end, which then cuts it.
-            assert one == other or (other < one and remi.KINDS[one] == remi.IS_DURATION)
+        assert len(again) == len(drawn)
+        for before, after in zip(drawn, again, strict=True):
+            # The end of the piece may cut a note.
+            shorter = after < before and remi.KINDS[before] == remi.IS_DURATION
+            assert before == after or shorter
 
 
 @pytest.mark.parametrize("grid", [1, 2, 4])
 def test_the_grammar_allows_every_piece(grid: int) -> None:
     scores = [any_score(grid) for _ in range(20)]
-    said = [encode(score) for score in scores]
-    for tokens, score in zip(said, scores, strict=True):
+    for score in scores:
         rules = Grammar([score.length], grid)
-        for token in tokens:
+        for token in encode(score):
             assert rules.legal()[0, token]
             assert not rules.ending()[0, token]
             rules.take(np.array([token]))
@@ -158,7 +158,7 @@ def miditok() -> ModuleType:
 
 
 @pytest.mark.parametrize("grid", [1, 2, 4])
-def test_miditok_says_a_piece_in_the_same_tokens(grid: int) -> None:
+def test_miditok_encodes_a_piece_by_the_same_tokens(grid: int) -> None:
     """Of its settings, those of MidiTok 1: durations in eighths of a quarter, beyond 4 in fourths.
 
     It stops at the last bar with a note.
@@ -213,20 +213,20 @@ def by_position(tokens: np.ndarray) -> list[dict[int, list[tuple[int, ...]]]]:
     return bars
 
 
-def two_pointers(one: np.ndarray, other: np.ndarray) -> list[int]:
+def two_pointers(first: np.ndarray, second: np.ndarray) -> list[int]:
     """The tokens of two tracks as one, as section VI.B of the paper merges them.
 
     Bar by bar, the track whose pointer stands at the smaller position first; what both strike at
-    one position is said upwards under one Position, as in a track of its own.
+    one position follows one Position, from the lowest note up, as in a track of its own.
     """
-    said: list[int] = []
-    for a, b in zip(by_position(one), by_position(other), strict=True):
-        said.append(BAR)
+    merged: list[int] = []
+    for a, b in zip(by_position(first), by_position(second), strict=True):
+        merged.append(BAR)
         for position in sorted(a.keys() | b.keys()):
-            said.append(position)
+            merged.append(position)
             for note in sorted(a.get(position, []) + b.get(position, [])):
-                said += note
-    return said
+                merged += note
+    return merged
 
 
 def test_the_tokens_of_merged_tracks_are_those_of_the_papers_merging() -> None:

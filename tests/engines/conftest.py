@@ -1,4 +1,4 @@
-"""A small disk; and waiting.py, which lies beside the tests."""
+"""A small disk, and the path to waiting.py."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of a megabyte and a half."""
+    """A disk of 1.5 megabytes."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(place)]

@@ -3,26 +3,13 @@ import os
 import pytest
 
 from bench.engines import machine
-from bench.engines.local import Slot, cap_gpu_memory
+from bench.engines.local import cap_gpu_memory
 from bench.engines.schedule import Place
 from bench.errors import BenchError
 
 
-def environment(slot, device):
-    class Job:
-        pass
-
-    Job.device = device
-    return slot.environment(Job)
-
-
-def test_a_job_on_the_processors_sees_no_gpu():
-    assert environment(Slot(), "cpu")["CUDA_VISIBLE_DEVICES"] == ""
+def test_processors_are_a_place_without_a_gpu():
     assert all(place.gpu == "" for place in machine.places(2, "cpu"))
-
-
-def test_the_number_of_threads_does_not_depend_on_how_many_jobs_run():
-    assert environment(Slot(), "cpu")["OMP_NUM_THREADS"] == "1"
 
 
 def test_by_default_there_is_a_slot_per_processor_that_this_process_may_use(monkeypatch):
@@ -36,11 +23,11 @@ def test_by_default_there_is_a_slot_per_processor_that_this_process_may_use(monk
     ("limits", "expected"),
     [
         ({"batch/job": "2147483648"}, 2048),
-        ({"batch/job": "max", "batch": "1073741824"}, 1024),  # limits hold from above
+        ({"batch/job": "max", "batch": "1073741824"}, 1024),  # the limit of a level above holds too
         ({"batch/job": "4294967296", "batch": "1073741824"}, 1024),
     ],
 )
-def test_memory_is_what_the_batch_system_lends(tmp_path, limits, expected):
+def test_memory_is_what_the_batch_system_allows(tmp_path, limits, expected):
     for group, limit in limits.items():
         (tmp_path / group).mkdir(parents=True, exist_ok=True)
         (tmp_path / group / "memory.max").write_text(limit + "\n")
@@ -93,10 +80,10 @@ def test_gpus_and_their_memory_are_asked_of_the_driver_and_never_of_torch(driver
 def test_a_process_is_capped_at_its_share_of_the_gpu(monkeypatch):
     import torch
 
-    asked = []
-    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", asked.append)
+    fractions = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", fractions.append)
     cap_gpu_memory(0.25)
-    assert asked == [0.25]
+    assert fractions == [0.25]
 
 
 def test_a_cluster_is_as_many_gpus_as_were_named():

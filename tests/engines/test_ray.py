@@ -14,22 +14,22 @@ import pytest
 from rich.console import Console
 from waiting import wait_for
 
-from bench.board import build as board
+from bench.board.rows import read_csv
 from bench.engines import cluster as clusters
 from bench.engines import lease
 from bench.engines import ray as engine
-from bench.engines.progress import Watch
+from bench.engines.display import Display
 from bench.errors import BenchError
 from bench.files import read_json
 from bench.jobs.plan import Options, plan
-from bench.jobs.run_folder import Store, is_finished
-from bench.jobs.scores import is_done
+from bench.jobs.record import JobRecord
+from bench.jobs.run_folder import RunFolder, is_finished
 
 if find_spec("ray") is None and os.environ.get("CI") != "true":
     pytest.skip("Ray is not installed: pip install 'musicbench[ray]'", allow_module_level=True)
 
 CONTESTANTS = Path(__file__).parent.parent / "contestants.py"
-HEAD, OTHER = "127.0.0.2", "127.0.0.3"  # Ray takes 127.0.0.1 for the machine's outside address
+HEAD, OTHER = "127.0.0.2", "127.0.0.3"  # Ray replaces 127.0.0.1 by the machine's outside address
 NODE = {"num_cpus": 2, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 
 
@@ -71,32 +71,32 @@ def on(two_nodes, home):
 
 
 def folders(root):
-    return {folder.path.name.split(".")[0]: folder for folder in Store(root).folders()}
+    return {folder.path.name.split(".")[0]: folder for folder in RunFolder(root).folders()}
 
 
 def rows(root):
-    return {row["system"]: row for row in board.read_csv(root / "leaderboard.csv")}
+    return {row.system: row for row in read_csv(root / "leaderboard.csv").rows}
 
 
-def findings(root):
-    """All that a job found, without what depends on the clock."""
-    found = {}
-    for folder in Store(root).folders():
+def results(root):
+    """The results of each job, without what depends on the clock."""
+    values = {}
+    for folder in RunFolder(root).folders():
         result = folder.read_result()
         scores = read_json(folder.scores)["metrics"]
-        found[folder.path.name] = (
-            result["fit"]["files"],
-            result["sample"]["hashes"],
-            result["likelihood"]["nats"],
+        values[folder.path.name] = (
+            result.fit.files,
+            result.sample.hashes,
+            result.likelihood.nats,
             {name: (score["value"], score["detail"]) for name, score in scores.items()},
             folder.score_arrays.read_bytes(),
         )
-    return found
+    return values
 
 
 def attempts(root):
     """How often each job was begun."""
-    return [folder.log.read_text().count(", attempt ") for folder in Store(root).folders()]
+    return [folder.log.read_text().count(", attempt ") for folder in RunFolder(root).folders()]
 
 
 def curve(folder):
@@ -107,14 +107,14 @@ def curve(folder):
 def learning(root):
     """The pid of a Learner's worker that has left a checkpoint."""
 
-    def seek():
-        for folder in Store(root).folders():
-            at = read_json(folder.progress)
-            if folder.checkpoint.exists() and at and at["phase"] == "fit":
-                return at["pid"]
+    def pid():
+        for folder in RunFolder(root).folders():
+            progress = read_json(folder.progress)
+            if folder.checkpoint.exists() and progress and progress["phase"] == "fit":
+                return progress["pid"]
         return None
 
-    return wait_for(seek)
+    return wait_for(pid)
 
 
 @pytest.mark.slow
@@ -123,11 +123,11 @@ def test_every_engine_gives_the_same_bits(home, on):
     cluster = home.process(*run, *on)
     assert cluster.returncode == 0, cluster.stdout + cluster.stderr
     assert "Traceback" not in cluster.stdout + cluster.stderr
-    there = home.path / "in-turn"
-    done = home.process(*run, "--engine", "in-turn", "--out", str(there))
+    in_turn = home.path / "in-turn"
+    done = home.process(*run, "--engine", "in-turn", "--out", str(in_turn))
     assert done.returncode == 0, done.stderr
-    assert findings(home.runs) == findings(there)
-    assert {f.read_result()["fit"]["threads"] for f in Store(home.runs).folders()} == {1}
+    assert results(home.runs) == results(in_turn)
+    assert {f.read_result().fit.threads for f in RunFolder(home.runs).folders()} == {1}
     again = home.process(*run, *on)
     assert "All 5 jobs are done already." in again.stdout
 
@@ -137,7 +137,7 @@ def test_every_way_to_fail_is_a_row_of_its_own_and_the_others_go_on(home, on):
     run = home.arguments("Raises", "Segfaults", "Hangs", "EatsMemory", "Quiet")
     done = home.process(*run, *on, "--timeout", "0.3", "--job-memory", "900")
     assert done.returncode == 1, done.stderr
-    found = rows(home.runs)
+    table = rows(home.runs)
     expected = {
         "Raises": ("failed", "fit", "RuntimeError: the loss"),
         "Segfaults": ("crashed", "sample", "SIGSEGV"),
@@ -145,10 +145,10 @@ def test_every_way_to_fail_is_a_row_of_its_own_and_the_others_go_on(home, on):
         "EatsMemory": ("out-of-memory", "fit", "held more than 900 MB"),
     }
     for system, (state, phase, error) in expected.items():
-        assert found[system]["status"] == state, found[system]["failure"]
-        assert f"in phase '{phase}'" in found[system]["failure"]
-        assert error in found[system]["failure"]
-    assert found["Quiet"]["status"] == "ok"
+        assert table[system].status == state, table[system].failure
+        assert f"in phase '{phase}'" in table[system].failure
+        assert error in table[system].failure
+    assert table["Quiet"].status == "ok"
     assert attempts(home.runs) == [1] * 5
 
 
@@ -158,7 +158,7 @@ def test_a_killed_worker_is_an_outcome_and_the_same_command_goes_on_bit_equal(ho
     os.kill(learning(home.runs), signal.SIGKILL)
     assert driver.wait(60) == 1
     driver.stdout.close()
-    assert rows(home.runs)["Learner"]["status"] == "out-of-memory"
+    assert rows(home.runs)["Learner"].status == "out-of-memory"
     straight(home, on)
 
 
@@ -179,10 +179,10 @@ def straight(home, on):
     assert done.returncode == 0, done.stdout + done.stderr
     folder = folders(home.runs)["Learner"]
     assert int(folder.log_tail(8).split("learnt from step ")[1].split()[0]) > 0
-    there = home.path / "straight"
-    home.process(*home.arguments("Learner"), "--engine", "in-turn", "--out", str(there))
-    assert curve(folder) == curve(folders(there)["Learner"])
-    assert findings(there).items() <= findings(home.runs).items()
+    unbroken = home.path / "straight"
+    home.process(*home.arguments("Learner"), "--engine", "in-turn", "--out", str(unbroken))
+    assert curve(folder) == curve(folders(unbroken)["Learner"])
+    assert results(unbroken).items() <= results(home.runs).items()
 
 
 @pytest.mark.slow
@@ -198,9 +198,6 @@ def test_a_job_whose_lease_is_killed_is_tried_again_by_itself(home, on):
     assert len(curve(folders(home.runs)["Learner"])) == 60
 
 
-Learner_STEPS = 60
-
-
 @pytest.mark.slow
 def test_a_dead_nodes_jobs_end_once_each_on_the_nodes_that_are_left(home, on, two_nodes):
     node = two_nodes.add_node(node_ip_address="127.0.0.4", **NODE)
@@ -210,11 +207,11 @@ def test_a_dead_nodes_jobs_end_once_each_on_the_nodes_that_are_left(home, on, tw
     output = driver.communicate(timeout=200)[0]
     assert driver.returncode == 0, output
     assert "it is tried again" in output
-    assert len(Store(home.runs).folders()) == 6
-    assert all(is_finished(folder) for folder in Store(home.runs).folders())
+    assert len(RunFolder(home.runs).folders()) == 6
+    assert all(is_finished(folder) for folder in RunFolder(home.runs).folders())
     assert output.count("done     Learner") == 6
     assert sorted(attempts(home.runs))[:2] == [1, 1]
-    assert rows(home.runs)["Learner"]["seeds"] == 6
+    assert rows(home.runs)["Learner"].seeds == 6
 
 
 @pytest.mark.slow
@@ -246,8 +243,8 @@ def test_a_node_out_of_memory_is_an_outcome_after_a_few_tries(home):
             *home.arguments("Hangs"), "--engine", "ray", "--ray-address", cluster.address
         )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert rows(home.runs)["Hangs"]["status"] == "out-of-memory"
-    assert "ran out of memory, and Ray ended it, 3 times" in rows(home.runs)["Hangs"]["failure"]
+    assert rows(home.runs)["Hangs"].status == "out-of-memory"
+    assert "ran out of memory, and Ray ended it, 3 times" in rows(home.runs)["Hangs"].failure
 
 
 @pytest.mark.slow
@@ -266,7 +263,7 @@ def test_two_processes_train_one_system_on_one_node(home, on):
     home.environment["BENCH_RANKS"] = "2"
     done = home.process(*home.arguments("note-lstm"), *on)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert folders(home.runs)["note-lstm"].read_result()["fit"]["processes"] == 2
+    assert folders(home.runs)["note-lstm"].read_result().fit.processes == 2
 
 
 @pytest.fixture
@@ -278,12 +275,13 @@ def here(two_nodes, monkeypatch):
     def run(root, *systems, shared=None, address=two_nodes.address):
         named = tuple(f"{CONTESTANTS}:{s}" if s[0].isupper() else s for s in systems)
         options = Options("smoke", ("toy",), named, samples=4, steps=32, out=root)
-        planned, store = plan(options), Store(root)
-        watch = Watch(planned, 2, Console(quiet=True))
+        planned, store = plan(options), RunFolder(root)
+        display = Display(planned, 2, Console(quiet=True))
         cluster = clusters.Cluster(address)
-        left = [one for one in planned if not one.done]
-        done = lambda job: is_done(job, store.folder(job))
-        return engine.run(left, store, cluster, done, watch.tell, watch.tick, shared=shared)
+        left = [work for work in planned if not work.done]
+        done = lambda job: JobRecord(store.folder(job)).is_done(job)
+        callbacks = display.show_event, display.update
+        return engine.run(left, store, cluster, done, *callbacks, shared=shared)
 
     return run
 
@@ -295,16 +293,16 @@ def test_without_a_shared_folder_data_code_and_results_travel(home, here):
     data.load("toy")
     alone = here(home.runs, "Learner", "Raises", "note-lstm", shared=False)
     assert sorted(status.state for status in alone.values()) == ["failed", "ok", "ok"]
-    found = folders(home.runs)
+    jobs = folders(home.runs)
     assert not (home.runs / ".ray" / "cache").exists()
-    assert not found["Learner"].checkpoint.exists()
-    assert "RuntimeError: the loss" in found["Raises"].read_status().error
-    assert found["Learner"].read_job().class_path.startswith(str(CONTESTANTS))
-    found["Raises"].status.unlink()
+    assert not jobs["Learner"].checkpoint.exists()
+    assert "RuntimeError: the loss" in jobs["Raises"].read_status().error
+    assert jobs["Learner"].read_job().class_path.startswith(str(CONTESTANTS))
+    jobs["Raises"].status.unlink()
     together = here(home.path / "shared", "Learner", "note-lstm", shared=True)
     assert {status.state for status in together.values()} == {"ok"}
-    found["Raises"].path.rename(home.path / "raises")
-    assert findings(home.runs) == findings(home.path / "shared")
+    jobs["Raises"].path.rename(home.path / "raises")
+    assert results(home.runs) == results(home.path / "shared")
 
 
 @pytest.mark.slow
@@ -313,15 +311,15 @@ def test_a_full_disk_on_a_node_fails_what_does_not_fit_and_the_others_go_on(home
 
     data.load("toy")
     with started(TMPDIR=str(small_disk), RAY_TMPDIR="/tmp") as cluster:
-        there = {"shared": False, "address": cluster.address}
-        found = here(home.runs, "Quiet", "BigSaver", **there)
-        assert sorted(status.state for status in found.values()) == ["failed", "ok"]
+        alone = {"shared": False, "address": cluster.address}
+        statuses = here(home.runs, "Quiet", "BigSaver", **alone)
+        assert sorted(status.state for status in statuses.values()) == ["failed", "ok"]
         assert "No space left on device" in folders(home.runs)["BigSaver"].read_status().error
         with (small_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
-            while True:  # a few bytes are left: where there are none, Python takes another disk
+            while True:  # later a few bytes are freed: with none, Python takes another disk
                 filler.write(b"x" * 4096)
         os.truncate(small_disk / "filler", (small_disk / "filler").stat().st_size - 8192)
-        full = here(home.path / "full", "Quiet", **there)  # not even the job's files fit
+        full = here(home.path / "full", "Quiet", **alone)  # not even the job's files fit
         assert [status.state for status in full.values()] == ["crashed"]
         assert "No space left on device" in folders(home.path / "full")["Quiet"].read_status().error
     again = here(home.path / "full", "Quiet", shared=False)
@@ -342,14 +340,14 @@ def test_a_node_with_other_versions_cannot_take_part(home, here, monkeypatch):
 def test_another_version_or_an_unseen_folder_is_refused_by_the_node(tmp_path):
     ours = lease.own_versions()
     assert {"python", "ray", "torch", "source"} <= set(ours)
-    other = lease.Work(str(tmp_path), {}, {**ours, "torch": "1.0"})
-    assert f"torch {ours['torch']} instead of 1.0" in lease.lease(other, None, None).why
-    unseen = lease.Work(str(tmp_path / "nowhere"), {}, ours)
-    assert "does not see" in lease.lease(unseen, None, None).why
+    other = lease.Lease(str(tmp_path), {}, {**ours, "torch": "1.0"})
+    assert f"torch {ours['torch']} instead of 1.0" in lease.run_lease(other, None, None).reason
+    unseen = lease.Lease(str(tmp_path / "nowhere"), {}, ours)
+    assert "does not see" in lease.run_lease(unseen, None, None).reason
 
 
-class One:
-    """As much of a planned job as what it needs depends on."""
+class FakePlanned:
+    """The parts of a planned job on which its demand depends."""
 
     def __init__(self, device, kind="paper", memory_mb=700):
         self.job, self.memory_mb = self, memory_mb
@@ -368,16 +366,16 @@ class One:
     ],
 )
 def test_what_a_job_needs(device, kind, asked, gpus, processes):
-    cluster, one = clusters.Cluster(gpus_per_job=asked), One(device, kind)
-    demand = cluster.demand(one)
-    assert (demand.gpus, cluster.processes(one)) == (gpus, processes)
+    cluster, planned = clusters.Cluster(gpus_per_job=asked), FakePlanned(device, kind)
+    demand = cluster.demand(planned)
+    assert (demand.gpus, cluster.processes(planned.job)) == (gpus, processes)
     assert demand.cpus == processes
 
 
 def test_a_cluster_has_room_for_what_fits_on_single_nodes():
     small, wide = clusters.Demand(1, 0, 2**30), clusters.Demand(3, 0, 2**30)
-    node = {"NodeManagerAddress": "a", "Resources": {"CPU": 2.0, "memory": 4.0 * 2**30}}
-    assert small.times(node["Resources"]) == 2
+    node = clusters.Node("a", {"CPU": 2.0, "memory": 4.0 * 2**30})
+    assert small.times(node.resources) == 2
     clusters.refuse([node, node], {"small": small})
     with pytest.raises(BenchError, match=r"wide asks for 3 CPUs.*a has 2 CPUs"):
         clusters.refuse([node, node], {"small": small, "wide": wide})

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from bench.engines.schedule import (
     CONTEXT_MB,
     PATIENCE,
-    Line,
     Place,
+    Queue,
     longest_first,
     own_part_first,
     parts,
@@ -38,20 +38,21 @@ places = st.lists(
 @given(works, places)
 def test_a_schedule_does_every_job_once_and_never_exceeds_slots_or_memory(jobs, where):
     schedule = simulate(longest_first(jobs), where)
-    assert sorted(one.work.seconds for one in schedule.stretches) == sorted(w.seconds for w in jobs)
-    for at in {one.begun for one in schedule.stretches}:
+    stretches = schedule.stretches
+    assert sorted(s.work.seconds for s in stretches) == sorted(w.seconds for w in jobs)
+    for now in {stretch.begun for stretch in stretches}:
         for number, place in enumerate(where):
-            here = [
-                one.work
-                for one in schedule.stretches
-                if one.place == number and one.begun <= at < one.ended
+            running = [
+                stretch.work
+                for stretch in stretches
+                if stretch.place == number and stretch.begun <= now < stretch.ended
             ]
-            assert len(here) <= place.slots
-            assert place.memory_mb is None or sum(w.memory_mb for w in here) <= place.memory_mb
+            assert len(running) <= place.slots
+            assert place.memory_mb is None or sum(w.memory_mb for w in running) <= place.memory_mb
 
 
 @given(works, st.integers(1, 8))
-def test_without_want_of_memory_a_schedule_is_within_the_known_bound_of_the_best(jobs, slots):
+def test_with_enough_memory_a_schedule_is_within_the_known_bound_of_the_best(jobs, slots):
     """Graham 1969: longest first takes at most 4/3 - 1/(3m) times the least possible."""
     schedule = simulate(longest_first(jobs), [Place(slots)])
     assert schedule.makespan >= max(schedule.bounds.values()) - 1e-6
@@ -85,22 +86,22 @@ def test_a_shard_begins_with_its_own_part_and_then_takes_the_longest_of_the_othe
 
 def test_small_jobs_share_a_gpu_and_a_large_one_has_it_to_itself():
     gpu = Place(3, 30_000, "0")
-    line = Line([Work("small", 1, 500) for _ in range(5)], [gpu])
-    assert [line.next() is not None for _ in range(4)] == [True, True, True, False]
-    line = Line([Work("large", 9, 20_000), Work("small", 1, 500)], [gpu])
-    assert line.next()[0].name == "large"
-    assert line.next() is None
+    queue = Queue([Work("small", 1, 500) for _ in range(5)], [gpu])
+    assert [queue.next() is not None for _ in range(4)] == [True, True, True, False]
+    queue = Queue([Work("large", 9, 20_000), Work("small", 1, 500)], [gpu])
+    assert queue.next()[0].name == "large"
+    assert queue.next() is None
 
 
 def test_what_processes_may_allocate_never_exceeds_the_gpu():
-    """The caps of jobs that run together, and what CUDA itself takes of each, fit together."""
+    """The limits of jobs that run together, and the memory of CUDA itself, fit on the GPU."""
     rng = np.random.default_rng(0)
     gpu = Place(4, 80_000, "0")
     for _ in range(200):
-        line = Line([Work("w", 1, int(rng.integers(1, 60_000))) for _ in range(10)], [gpu])
+        queue = Queue([Work("w", 1, int(rng.integers(1, 60_000))) for _ in range(10)], [gpu])
         begun = []
-        while (found := line.next()) is not None:
-            begun.append(found[0])
+        while (turn := queue.next()) is not None:
+            begun.append(turn[0])
         assert begun
         held = sum(gpu.share(w.memory_mb) * gpu.memory_mb + CONTEXT_MB for w in begun)
         assert held <= gpu.memory_mb + 1e-6
@@ -108,35 +109,35 @@ def test_what_processes_may_allocate_never_exceeds_the_gpu():
             assert gpu.share(w.memory_mb) * gpu.memory_mb >= w.memory_mb
 
 
-def test_a_job_is_passed_over_only_so_often_then_room_is_kept_for_it():
-    """Small jobs for ever would starve one that needs the whole memory."""
+def test_a_job_is_overtaken_only_so_often_then_room_is_kept_for_it():
+    """An endless row of small jobs would starve one that needs the whole memory."""
     place = Place(2, 1000)
-    line = Line([Work("small", 5, 600), Work("whole", 3, 1000)], [place])
-    assert line.next()[0].name == "small"
+    queue = Queue([Work("small", 5, 600), Work("whole", 3, 1000)], [place])
+    assert queue.next()[0].name == "small"
     begun = []
     while len(begun) < 50:
-        line.waiting.append(Work("small", 1, 300))
-        found = line.next()
-        if found is None:
+        queue.waiting.append(Work("small", 1, 300))
+        turn = queue.next()
+        if turn is None:
             break
-        begun.append(found[0].name)
-        line.room.give(0, 300)  # the short one ends while the first goes on
+        begun.append(turn[0].name)
+        queue.room.give(0, 300)  # the short job ends while the first goes on
     assert begun == ["small"] * PATIENCE
-    line.room.give(0, 600)
-    assert line.next()[0].name == "whole"
+    queue.room.give(0, 600)
+    assert queue.next()[0].name == "whole"
 
 
 def test_keeping_room_on_one_gpu_leaves_the_others_to_work():
-    line = Line(
+    queue = Queue(
         [Work("first", 9, 600), Work("second", 9, 600), Work("whole", 5, 1000)],
         [Place(2, 1000), Place(2, 1000)],
     )
-    assert {line.next()[1], line.next()[1]} == {0, 1}
-    line.passed[id(line.waiting[0])] = PATIENCE
-    line.waiting += [Work("small", 1, 300) for _ in range(4)]
+    assert {queue.next()[1], queue.next()[1]} == {0, 1}
+    queue.passed[id(queue.waiting[0])] = PATIENCE
+    queue.waiting += [Work("small", 1, 300) for _ in range(4)]
     numbers = []
-    while (found := line.next()) is not None:
-        numbers.append(found[1])
+    while (turn := queue.next()) is not None:
+        numbers.append(turn[1])
     assert len(set(numbers)) == 1
 
 
@@ -152,23 +153,26 @@ def speedup(jobs, where, overhead=0.05):
 
 
 def test_a_thousand_jobs_on_64_slots_scale_almost_linearly(capsys):
-    found = {n: speedup(thousand(), [Place(1) for _ in range(n)]) for n in (1, 2, 4, 8, 16, 32, 64)}
+    speedups = {
+        slots: speedup(thousand(), [Place(1) for _ in range(slots)])
+        for slots in (1, 2, 4, 8, 16, 32, 64)
+    }
     with capsys.disabled():
-        print("\nspeed-up by slots: " + ", ".join(f"{n}: {s:.1f}" for n, s in found.items()))
-    for n, s in found.items():
-        assert s > 0.97 * n
+        print("\nspeed-up by slots: " + ", ".join(f"{n}: {s:.1f}" for n, s in speedups.items()))
+    for slots, ratio in speedups.items():
+        assert ratio > 0.97 * slots
     assert simulate(longest_first(thousand()), [Place(64)]).bound == "the number of slots"
 
 
-def test_the_longest_job_stops_it():
+def test_the_longest_job_bounds_it():
     jobs = thousand(longest=4 * 3600)
     schedule = simulate(longest_first(jobs), [Place(64)])
     assert schedule.bound == "the longest job"
     assert schedule.makespan == 4 * 3600
-    assert [one.work.name for one in schedule.critical_path] == ["longest"]
+    assert [stretch.work.name for stretch in schedule.critical_path] == ["longest"]
 
 
-def test_want_of_memory_stops_it():
+def test_too_little_memory_bounds_it():
     """64 slots, but memory for 16 jobs of 2,000 MB at a time."""
     schedule = simulate(longest_first(thousand()), [Place(64, 16 * 2000)])
     assert schedule.bound == "memory"

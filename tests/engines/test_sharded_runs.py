@@ -11,22 +11,22 @@ import psutil
 import pytest
 from waiting import wait_for
 
-from bench.board import build as board
+from bench.board.rows import read_csv, to_table
 from bench.cli.run_options import shard_of
 from bench.errors import BenchError
 from bench.files import read_json
-from bench.jobs.run_folder import Store, is_finished
+from bench.jobs.run_folder import RunFolder, is_finished
 
-# Shards that were killed are soon taken for dead.
+# A shard that was killed is declared dead within seconds.
 BRISK = {"BENCH_CLAIM_SECONDS": "6"}
 
 
 def table(out):
-    return board.read_csv(out / "leaderboard.csv")
+    return read_csv(out / "leaderboard.csv").rows
 
 
 def folder_of(out, system):
-    return next(f for f in Store(out).folders() if f.path.name.startswith(system + "."))
+    return next(f for f in RunFolder(out).folders() if f.path.name.startswith(system + "."))
 
 
 def rounds(folder):
@@ -35,22 +35,22 @@ def rounds(folder):
 
 
 def results(out):
-    """What the protocol promises to the bit: all of the table but what was measured of the run."""
+    """The columns that must be equal to the bit: all but those that measure the run itself."""
     of_the_run = {"train_seconds", "sample_seconds", "peak_memory_mb", "row_hash"}
-    return [{k: v for k, v in row.items() if k not in of_the_run} for row in table(out)]
+    return [{k: v for k, v in row.items() if k not in of_the_run} for row in to_table(table(out))]
 
 
 def samples(out):
     return {
         f"{folder.path.name}/{file.name}": file.read_bytes()
-        for folder in Store(out).folders()
+        for folder in RunFolder(out).folders()
         for file in sorted(folder.samples.glob("*"))
         if file.is_file()
     }
 
 
 def shards(home, count, *systems, **environment):
-    """Start so many shards of one run."""
+    """Start `count` shards of one run."""
     home.environment |= BRISK | environment
     return [
         home.start(*home.arguments(*systems), "--workers", "1", "--shard", f"{number}/{count}")
@@ -83,7 +83,7 @@ def test_tables_are_the_same_in_turn_in_processes_and_in_shards(home):
     drawn = samples(home.path / "in-turn")
     assert drawn
     assert samples(home.path / "processes") == samples(home.runs) == drawn
-    for folder in Store(home.runs).folders():
+    for folder in RunFolder(home.runs).folders():
         assert rounds(folder) == 1, "a job was done twice"
     makers = Counter(
         read_json(file)["shard"] for file in (home.runs / "claims").iterdir() if file.suffix == ".1"
@@ -95,18 +95,18 @@ def test_tables_are_the_same_in_turn_in_processes_and_in_shards(home):
 @pytest.mark.slow
 def test_a_job_that_fails_fails_once_for_all_shards(home):
     outputs = end(shards(home, 2, "Raises", "Segfaults", "Quiet"), [1, 1])
-    assert all("2 of 3 jobs did not end well" in output for output in outputs)
-    found = {row["system"]: row["status"] for row in table(home.runs)}
-    assert found == {"Raises": "failed", "Segfaults": "crashed", "Quiet": "ok"}
-    assert all(rounds(folder) == 1 for folder in Store(home.runs).folders())
+    assert all("2 of 3 jobs failed" in output for output in outputs)
+    states = {row.system: row.status for row in table(home.runs)}
+    assert states == {"Raises": "failed", "Segfaults": "crashed", "Quiet": "ok"}
+    assert all(rounds(folder) == 1 for folder in RunFolder(home.runs).folders())
     end(shards(home, 1, "Raises", "Segfaults", "Quiet"), [1])
-    assert {f.path.name.split(".")[0]: rounds(f) for f in Store(home.runs).folders()} == {
+    assert {f.path.name.split(".")[0]: rounds(f) for f in RunFolder(home.runs).folders()} == {
         "Raises": 2, "Segfaults": 2, "Quiet": 1
     }  # fmt: skip
 
 
 def working_on(home, system, processes):
-    """The job's folder and worker, and the shard that has it in hand, once it learns."""
+    """The job's folder and worker, and the shard that has it in hand, once it trains."""
     folder = wait_for(
         lambda: next(home.runs.glob(f"jobs/{system}.*/checkpoint.safetensors"), None)
     ).parent
@@ -126,7 +126,7 @@ def test_a_killed_shards_job_is_taken_over_and_goes_on_where_it_was(home):
     wait_for(lambda: not worker.is_running())
     (other,) = [p for p in processes if p is not shard]
     end([other], [0])
-    assert {row["status"] for row in table(home.runs)} == {"ok"}
+    assert {row.status for row in table(home.runs)} == {"ok"}
     assert len(table(home.runs)) == 3
     assert rounds(folder) == 2
     assert int(folder.log_tail(8).split("learnt from step ")[1].split()[0]) > 0
@@ -153,7 +153,9 @@ def test_a_shard_that_is_told_to_end_hands_its_job_over_at_once(home):
 def test_a_shard_that_sleeps_too_long_loses_its_job_and_nothing_is_done_twice(home):
     processes = shards(home, 2, "Learner", "Quiet", BENCH_CHECKPOINT_SECONDS="0", TEST_PACE="0.15")
     folder, worker, shard = working_on(home, "Learner", processes)
-    shard.send_signal(signal.SIGSTOP)  # its worker goes on, and finds its shard taken for dead
+    shard.send_signal(
+        signal.SIGSTOP
+    )  # its worker goes on, and notices that its shard was declared dead
     try:
         wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
         assert not is_finished(folder)
@@ -161,7 +163,7 @@ def test_a_shard_that_sleeps_too_long_loses_its_job_and_nothing_is_done_twice(ho
     finally:
         shard.send_signal(signal.SIGCONT)
     end(processes, [0, 0])
-    assert {row["status"] for row in table(home.runs)} == {"ok"}
+    assert {row.status for row in table(home.runs)} == {"ok"}
     assert rounds(folder) == 2
 
 
@@ -171,14 +173,14 @@ def test_a_killed_worker_is_a_row_for_all_shards(home):
     folder, worker, _ = working_on(home, "Learner", processes)
     worker.kill()
     end(processes, [1, 1])
-    found = {row["system"]: row["status"] for row in table(home.runs)}
-    assert found == {"Learner": "out-of-memory", "Quiet": "ok"}
+    states = {row.system: row.status for row in table(home.runs)}
+    assert states == {"Learner": "out-of-memory", "Quiet": "ok"}
     assert rounds(folder) == 1
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of a megabyte and a half."""
+    """A disk of 1.5 megabytes."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted("-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(place))
@@ -206,13 +208,13 @@ def test_a_full_disk_loses_nothing_and_with_room_the_same_command_finishes(home,
     assert all(process.returncode in (1, 2) for process in processes), "\n".join(outputs)
     assert any("No space left on device" in output for output in outputs)
     assert not is_finished(folder_of(runs, "BigSaver"))
-    before = {f.path.name: rounds(f) for f in Store(runs).folders() if is_finished(f)}
+    before = {f.path.name: rounds(f) for f in RunFolder(runs).folders() if is_finished(f)}
     mounted("-o", "remount,size=20m", str(small_disk))
     end([home.start(*run, "--shard", f"{number}/2") for number in (1, 2)], [0, 0])
-    assert {row["system"]: row["status"] for row in table(runs)} == {
+    assert {row.system: row.status for row in table(runs)} == {
         "BigSaver": "ok", "Quiet": "ok", "noise": "ok"
     }  # fmt: skip
-    after = {f.path.name: rounds(f) for f in Store(runs).folders()}
+    after = {f.path.name: rounds(f) for f in RunFolder(runs).folders()}
     assert after | before == after, "what was finished was done again"
 
 
@@ -234,11 +236,11 @@ def test_a_node_that_cannot_write_says_so_and_the_others_do_everything(home):
         run = home.arguments("Quiet", "noise")
         bad = home.start(*run, "--out", str(broken), "--shard", "1/2")
         good = home.start(*run, "--shard", "2/2")
-        (said, _) = end([bad, good], [2, 0])
-        assert "Cannot write in" in said
+        (output, _) = end([bad, good], [2, 0])
+        assert "Cannot write in" in output
     finally:
         subprocess.run(["umount", str(broken)], check=True)
-    assert {row["status"] for row in table(home.runs)} == {"ok"}
+    assert {row.status for row in table(home.runs)} == {"ok"}
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", "-1/2", "", "1/2/3"])
@@ -268,8 +270,10 @@ def test_the_documented_batch_script_is_sound(tmp_path):
     subprocess.run(["sh", "-n", str(file)], check=True)
     lines = file.read_text().splitlines()
     assert lines[0] == "#!/bin/sh"
-    ahead = [line for line in lines[1:] if line.startswith("#SBATCH")]
-    assert lines[1 : 1 + len(ahead)] == ahead, "Slurm reads no further than the first command"
+    options = [line for line in lines[1:] if line.startswith("#SBATCH")]
+    assert lines[1 : 1 + len(options)] == options, (
+        "Slurm reads options up to the first command only"
+    )
 
 
 @pytest.mark.slow
@@ -298,6 +302,6 @@ def test_the_documented_batch_script_runs_as_an_array_of_two(home, tmp_path):
     ]
     end(processes, [0, 0])
     assert len(table(home.runs)) == 3
-    assert {row["status"] for row in table(home.runs)} == {"ok"}
+    assert {row.status for row in table(home.runs)} == {"ok"}
     claims = [read_json(f) for f in (home.runs / "claims").iterdir() if f.suffix == ".1"]
     assert {claim["run"] for claim in claims} == {"4711"}

@@ -1,14 +1,14 @@
-"""Waits for what another process does."""
+"""Waits until another process has done something."""
 
 import time
 
 
 def wait_for(condition, seconds=90.0):
-    """What the condition finds, as soon as it finds something."""
+    """The value of the condition, as soon as it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
+        value = condition()
+        if value:
+            return value
         time.sleep(0.02)
     raise AssertionError("waited in vain")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from bench.board import build as board
+from bench.board.rows import read_csv
 from bench.check import toy_dataset
 from bench.music import from_midi, to_midi
 
@@ -31,15 +31,15 @@ def test_a_folder_of_midi_becomes_a_row_with_metrics_and_without_likelihood(outs
     outside.bench(*outside.arguments("noise", "human"))
     done = outside.bench("score", "mine", *SMALL, "--name", "repeater", "--out", "runs")
     assert done.returncode == 0, done.stderr
-    rows = {r["system"]: r for r in board.read_csv(outside.runs / "leaderboard.csv")}
+    rows = {row.system: row for row in read_csv(outside.runs / "leaderboard.csv").rows}
     mine = rows["repeater"]
-    assert mine["kind"] == "external"
-    assert mine["status"] == "ok"
-    assert mine["nats_per_step"] is None
-    assert mine["likelihood_note"] == "samples only: no model to ask"
-    assert mine["pieces"] == 4
-    assert mine["pca_distance_skill"] is not None
-    assert mine["skill_note"] == rows["human"]["skill_note"]
+    assert mine.kind == "external"
+    assert mine.status == "ok"
+    assert mine.nats_per_step is None
+    assert mine.likelihood_note == "samples only: no model to ask"
+    assert mine.pieces == 4
+    assert mine.metric("pca_distance").skill is not None
+    assert mine.skill_note == rows["human"].skill_note
     assert outside.bench("verify", "runs/leaderboard.csv").returncode == 0
 
 
@@ -51,9 +51,11 @@ def test_the_true_continuations_score_as_the_human_row_does(outside):
         (outside.path / "mine" / f"{number:03d}.mid").write_bytes(to_midi(prompt.continuation))
     outside.bench(*outside.arguments("noise", "human"))
     outside.bench("score", "mine", *SMALL, "--name", "copy", "--out", "runs")
-    rows = {r["system"]: r for r in board.read_csv(outside.runs / "leaderboard.csv")}
-    for column in ("pca_distance_skill", "scale_consistency", "polyphony"):
-        assert rows["copy"][column] == rows["human"][column]
+    rows = {row.system: row for row in read_csv(outside.runs / "leaderboard.csv").rows}
+    copy, human = rows["copy"], rows["human"]
+    assert copy.metric("pca_distance").skill == human.metric("pca_distance").skill
+    for metric in ("scale_consistency", "polyphony"):
+        assert copy.value(metric) == human.value(metric)
 
 
 def test_files_that_begin_with_their_prompt_are_cut(outside):

@@ -4,60 +4,57 @@ import json
 from dataclasses import replace
 
 import pytest
+from made_up_jobs import finish, job
 
 from bench import registry
 from bench.cli.printing import costs, warnings
-from bench.contract import Budget
 from bench.engines.schedule import Place, forecast, refuse_impossible
 from bench.errors import BenchError
-from bench.files import write_json
-from bench.jobs.job import Card, Job
 from bench.jobs.plan import Planned, expected_seconds, measured
-from bench.jobs.run_folder import Store
+from bench.jobs.results import FitResult, JobResult, LikelihoodResult, SampleResult
+from bench.jobs.run_folder import RunFolder
 from bench.protocol.sampling import Protocol
 from bench.suite import Engine
-
-
-def job(system="x", seed=0, samples=4):
-    return Job(
-        system=system, variant="corrected", class_path="a:B", source="version 1", settings={},
-        budget=Budget(5), dataset="toy", dataset_version=1, dataset_fingerprint="f",
-        preset="smoke", protocol=Protocol(samples=samples, steps=32, prompt=16), seed=seed,
-        device="cpu", card=Card(title="X", kind="paper"),
-    )  # fmt: skip
 
 
 def planned(seconds, memory=500, state="new", **fields):
     return Planned(job(**fields), state, seconds, memory, 5)
 
 
-def finish(store, done, seconds, memory):
-    folder = store.begin(done)
-    folder.write_status(state="ok", phase="done", error="")
-    phases = {phase: {"seconds": seconds} for phase in ("fit", "sample", "likelihood")}
-    write_json(folder.result, {**phases, "peak_memory_mb": memory})
-    return folder
+def of(samples):
+    return Protocol(samples=samples, steps=32, prompt=16)
+
+
+def finished(runs, done, seconds, memory):
+    """A finished job that took so many seconds for each phase, and so much memory."""
+    result = JobResult(
+        fit=FitResult(seconds=seconds),
+        sample=SampleResult(seconds=seconds),
+        likelihood=LikelihoodResult(seconds=seconds),
+        peak_memory_mb=memory,
+    )
+    return finish(runs, done, result=result)
 
 
 def test_expectations_are_the_mean_time_and_the_most_memory_of_finished_jobs(tmp_path):
-    store = Store(tmp_path)
-    finish(store, job(seed=0), 10, 900)
-    finish(store, job(seed=1), 20, 700)
-    (figures,) = measured(store).values()
+    runs = RunFolder(tmp_path)
+    finished(runs, job(seed=0), 10, 900)
+    finished(runs, job(seed=1), 20, 700)
+    (figures,) = measured(runs).values()
     assert figures[:2] == (45 + 1.5, 900)
 
 
 def test_jobs_of_another_size_teach_nothing(tmp_path):
-    store = Store(tmp_path)
-    finish(store, job(samples=4), 1, 900)
-    finish(store, job(samples=64), 16, 900)
-    assert sorted(seconds for seconds, _, _ in measured(store).values()) == [4.5, 49.5]
+    runs = RunFolder(tmp_path)
+    finished(runs, job(protocol=of(4)), 1, 900)
+    finished(runs, job(protocol=of(64)), 16, 900)
+    assert sorted(seconds for seconds, _, _ in measured(runs).values()) == [4.5, 49.5]
 
 
 def test_jobs_that_failed_teach_nothing(tmp_path):
-    store = Store(tmp_path)
-    finish(store, job(), 1, 900).write_status(state="failed")
-    assert measured(store) == {}
+    runs = RunFolder(tmp_path)
+    finished(runs, job(), 1, 900).write_status(state="failed")
+    assert measured(runs) == {}
 
 
 def test_what_is_done_takes_no_time():
@@ -135,7 +132,6 @@ def test_jobs_past_their_limit_are_told_before_they_run():
 
 
 def test_times_on_a_gpu_are_called_a_guess_until_one_was_measured():
-    one = planned(60)
-    there = replace(one, job=one.job.model_copy(update={"device": "cuda"}))
-    assert "is a guess" in " ".join(warnings([there], 120))
-    assert warnings([replace(there, measured=True)], 120) == []
+    guessed = planned(60, device="cuda")
+    assert "is a guess" in " ".join(warnings([guessed], 120))
+    assert warnings([replace(guessed, measured=True)], 120) == []

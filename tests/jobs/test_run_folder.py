@@ -1,22 +1,12 @@
 import json
 
 import pytest
+from made_up_jobs import job
 
 from bench.contract import Budget
-from bench.jobs.job import Card, Job
-from bench.jobs.run_folder import Status, Store
+from bench.jobs.job import Card
+from bench.jobs.run_folder import JobStatus, RunFolder
 from bench.protocol.sampling import Protocol
-
-
-def job(**changes):
-    fields = {
-        "system": "x", "variant": "corrected", "class_path": "a:B", "source": "version 1",
-        "settings": {"size": 3}, "budget": Budget(5), "dataset": "toy", "dataset_version": 1,
-        "dataset_fingerprint": "f", "preset": "smoke",
-        "protocol": Protocol(samples=4, steps=32, prompt=16), "seed": 0, "device": "cpu",
-        "card": Card(title="X", kind="paper"),
-    }  # fmt: skip
-    return Job(**{**fields, **changes})
 
 
 @pytest.mark.parametrize(
@@ -47,14 +37,14 @@ def test_nothing_else_does(change):
 
 
 def test_a_job_comes_back_as_it_was_begun(tmp_path):
-    store = Store(tmp_path)
-    folder = store.begin(job())
+    runs = RunFolder(tmp_path)
+    folder = runs.begin(job())
     assert folder.read_job() == job()
-    assert [f.path.name for f in store.folders()] == [job().id]
+    assert [f.path.name for f in runs.folders()] == [job().id]
 
 
 def test_a_folder_whose_job_another_version_wrote_is_left_alone(tmp_path):
-    folder = Store(tmp_path).begin(job())
+    folder = RunFolder(tmp_path).begin(job())
     content = json.loads(folder.job.read_text())
     folder.job.write_text(json.dumps({**content, "seed": 7}))
     assert folder.read_job() is None
@@ -64,18 +54,18 @@ def test_a_folder_whose_job_another_version_wrote_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "splendid"}', "\0\0"])
 def test_a_half_written_status_is_no_success(tmp_path, text):
-    folder = Store(tmp_path).begin(job())
+    folder = RunFolder(tmp_path).begin(job())
     folder.status.write_text(text)
     status = folder.read_status()
     assert status is None or status.state != "ok"
 
 
 def test_a_status_says_failed_until_it_is_said_otherwise():
-    assert Status(state="failed").sentence == "failed in phase 'start': it did not finish"
+    assert JobStatus(state="failed").sentence == "failed in phase 'start': it did not finish"
 
 
 def test_a_lock_is_held_by_one_and_ends_with_its_holder(tmp_path):
-    folder = Store(tmp_path).begin(job())
+    folder = RunFolder(tmp_path).begin(job())
     with folder.locked() as first, folder.locked() as second:
         assert (first, second) == (True, False)
         assert folder.is_running()
@@ -88,7 +78,7 @@ def test_a_file_system_without_locks_stops_no_job(tmp_path, monkeypatch):
     def none(*_):
         raise OSError(37, "No locks available")
 
-    folder = Store(tmp_path).begin(job())
+    folder = RunFolder(tmp_path).begin(job())
     monkeypatch.setattr(fcntl, "flock", none)
     with folder.locked() as free:
         assert free

@@ -79,8 +79,10 @@ def test_recurrence_looks_for_the_most_similar_earlier_bar():
 def test_rhythms_are_familiar_when_some_training_bar_has_them():
     metric = Rhythm()
     metric.prepare(Reference(4, 16, 64, [concatenate([bar(0), bar(1)])], [], [], []))
-    found = metric.score([concatenate([bar(0).transpose(2), bar(5), bar(1), Score.silence(16)])])
-    assert found.value == pytest.approx(2 / 3)
+    measurement = metric.score(
+        [concatenate([bar(0).transpose(2), bar(5), bar(1), Score.silence(16)])]
+    )
+    assert measurement.value == pytest.approx(2 / 3)
     assert metric.score([Score.silence(64)]).value is None
 
 
@@ -100,19 +102,19 @@ def test_triads_and_sevenths_in_every_key_and_position_are_chords():
             assert chords(score) == ((frozenset(classes) in known), 1)
 
 
-def test_single_notes_and_intervals_are_no_wrong_chords():
+def test_single_notes_and_intervals_do_not_count_as_wrong_chords():
     score = Score.from_notes([0, 4, 4, 8, 8, 8], [4] * 6, [60, 60, 66, 60, 64, 67])
     assert chords(score) == (1, pytest.approx(1 / 3))
     metric = Chords()
     metric.prepare(Reference(4, 16, 64, [], [], [], []))
-    found = metric.score([Score.from_notes([0], [4], [60])])
-    assert (found.value, found.detail["of_all_attacks"]) == (None, 0)
+    measurement = metric.score([Score.from_notes([0], [4], [60])])
+    assert (measurement.value, measurement.detail["of_all_attacks"]) == (None, 0)
 
 
 def test_plain_words_compare_with_human_music():
     human = {"on_key": 0.93, "dynamics": 0.0, "metre": 0.7, "chords": 0.8}
-    said = plain_words({"on_key": 0.7, "dynamics": 0.0, "metre": 0.72, "chords": None}, human)
-    assert said == (
+    sentence = plain_words({"on_key": 0.7, "dynamics": 0.0, "metre": 0.72, "chords": None}, human)
+    assert sentence == (
         "Wanders off its key (0.70, human 0.93); a steady metre (0.72, human 0.70);"
         " no chords to speak of."
     )

@@ -68,13 +68,13 @@ def test_the_melody_is_the_highest_key_that_sounds():
 
 
 def test_what_a_piece_lacks_is_undefined():
-    silence, one = Score.silence(64), Score.from_notes([0], [4], [60], length=64)
+    silence, single = Score.silence(64), Score.from_notes([0], [4], [60], length=64)
     for cls in VALUES:
-        found = score_of(cls, [silence, piece(1)])
+        measurement = score_of(cls, [silence, piece(1)])
         expected = 0 if cls is descriptors.NotesPerQuarter else 1
-        assert found.detail["undefined_pieces"] == expected
+        assert measurement.detail["undefined_pieces"] == expected
         assert score_of(cls, []).reason == "there are no samples"
-    assert score_of(descriptors.MelodicInterval, [one]).value is None
+    assert score_of(descriptors.MelodicInterval, [single]).value is None
     assert score_of(descriptors.NotesPerQuarter, [silence]).value == 0
 
 
@@ -87,7 +87,7 @@ def test_the_gap_is_the_distance_of_the_distributions(cls):
 
 
 @pytest.mark.parametrize("cls", GAPS)
-def test_silence_does_not_go_unseen(cls):
+def test_silence_increases_the_gap(cls):
     test = [piece(seed) for seed in range(20)]
     silent = [Score.silence(64)] * 20
     gaps = [score_of(cls, [*test[: 20 - n], *silent[:n]], test).value for n in (0, 5, 20)]

@@ -75,17 +75,17 @@ def test_any_grid_and_length_has_an_outcome(cls, grid, steps):
         [Score.silence(steps, grid)] * 6,
         [*samples[:3], Score.silence(0, grid)],
     ):
-        found = score_of(cls, given, compared)
-        assert found.value is not None or found.reason
-        assert found.draws is None or np.isfinite(found.draws).all()
-        assert all(np.isfinite(value) for value in found.detail.values())
+        measurement = score_of(cls, given, compared)
+        assert measurement.value is not None or measurement.reason
+        assert measurement.draws is None or np.isfinite(measurement.draws).all()
+        assert all(np.isfinite(value) for value in measurement.detail.values())
 
 
 @pytest.mark.parametrize("cls", OWN.values(), ids=OWN)
 def test_an_empty_reference_has_an_outcome(cls):
     bare = Reference(4, 16, 128, [], [], [], [])
-    found = score_of(cls, [piece(seed) for seed in range(6)], bare)
-    assert found.value is not None or found.reason
+    measurement = score_of(cls, [piece(seed) for seed in range(6)], bare)
+    assert measurement.value is not None or measurement.reason
 
 
 @pytest.mark.parametrize("cls", OWN.values(), ids=OWN)
@@ -112,8 +112,8 @@ def test_ten_thousand_pieces_fit_in_two_gigabytes(capsys):
     samples = [piece(seed, 256) for seed in range(10_000)]
     tracemalloc.start()
     for cls in OWN.values():
-        found = score_of(cls, samples, compared)
-        assert found.value is not None, (cls.name, found.reason)
+        measurement = score_of(cls, samples, compared)
+        assert measurement.value is not None, (cls.name, measurement.reason)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     with capsys.disabled():

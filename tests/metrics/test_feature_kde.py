@@ -36,7 +36,7 @@ def score_of(samples, reference=REFERENCE):
 
 def test_the_value_is_the_mean_log_density_of_scikit_learn_at_the_likeliest_width():
     samples = [piece(seed, 0.1) for seed in range(70, 80)]
-    metric, found = score_of(samples)
+    metric, measurement = score_of(samples)
     where = metric._space
     centres, points, tuning = (
         where.project(where.windows(list(p)).features)
@@ -44,14 +44,14 @@ def test_the_value_is_the_mean_log_density_of_scikit_learn_at_the_likeliest_widt
     )
     fits = [KernelDensity(bandwidth=width).fit(centres) for width in WIDTHS]
     best = max(fits, key=lambda fit: fit.score(tuning))
-    assert found.detail["width"] == pytest.approx(best.bandwidth)
-    assert found.value == pytest.approx(best.score_samples(points).mean(), abs=1e-9)
+    assert measurement.detail["width"] == pytest.approx(best.bandwidth)
+    assert measurement.value == pytest.approx(best.score_samples(points).mean(), abs=1e-9)
 
 
 def test_it_falls_with_wrong_notes_down_to_silence():
     sets = [[piece(seed, wrong) for seed in range(80, 100)] for wrong in (0, 0.05, 0.3, 1)]
-    found = [score_of(s)[1].value for s in [*sets, [Score.silence(128)] * 20]]
-    assert found == sorted(found, reverse=True)
+    values = [score_of(s)[1].value for s in [*sets, [Score.silence(128)] * 20]]
+    assert values == sorted(values, reverse=True)
 
 
 def test_the_skill_is_one_for_training_music_and_zero_for_independent_keys():

@@ -22,8 +22,8 @@ def piece(seed, bars=4, grid=4):
 
 
 def features_of(score, bar=16):
-    found = windows([score], score.length, bar, score.grid).features
-    return dict(zip(FEATURES, found[0], strict=True))
+    values = windows([score], score.length, bar, score.grid).features
+    return dict(zip(FEATURES, values[0], strict=True))
 
 
 def reference(**changed):
@@ -42,9 +42,9 @@ def reference(**changed):
 def test_a_bar_worked_out_by_hand():
     # C4 held for four bars; E4 G4 in half notes over the first two.
     score = Score.from_notes([0, 0, 8, 16, 24], [64, 8, 8, 8, 8], [60, 64, 67, 64, 67], length=64)
-    found = features_of(score)
-    assert found["onsets_per_beat"] == 5 / 16
-    assert [found[f"sounding_{n}"] for n in ("0", "1", "2", "3", "4_or_more")] == [
+    values = features_of(score)
+    assert values["onsets_per_beat"] == 5 / 16
+    assert [values[f"sounding_{n}"] for n in ("0", "1", "2", "3", "4_or_more")] == [
         0,
         0.5,
         0.5,
@@ -52,24 +52,26 @@ def test_a_bar_worked_out_by_hand():
         0,
     ]
     pitches = np.array([60] * 64 + [64] * 16 + [67] * 16)
-    assert found["pitch_mean"] == pytest.approx(pitches.mean())
-    assert found["pitch_sd"] == pytest.approx(pitches.std())
-    assert (found["pitch_range"], found["pitch_number"]) == (7, 3)
-    assert found["scale_consistency"] == 1
+    assert values["pitch_mean"] == pytest.approx(pitches.mean())
+    assert values["pitch_sd"] == pytest.approx(pitches.std())
+    assert (values["pitch_range"], values["pitch_number"]) == (7, 3)
+    assert values["scale_consistency"] == 1
     share = np.array([64, 16, 16]) / 96
-    assert found["pitch_class_entropy"] == pytest.approx(-(share * np.log2(share)).sum())
-    assert [found[f"degree_{n}"] for n in (0, 4, 7)] == pytest.approx(list(share))  # C major
-    assert [found[f"onset_in_beat_{n}"] for n in range(4)] == [1, 0, 0, 0]
-    assert [found[f"onset_in_bar_{n}"] for n in range(4)] == pytest.approx([0.6, 0, 0.4, 0])
-    assert [found[f"interval_class_{n}"] for n in (3, 4, 5)] == [0, 0.5, 0.5]
-    assert found["skyline_3_4"] == 1  # E G E G
-    assert np.isnan(found["bass_0"])  # one attack of the lowest key: no interval
-    assert found["sustain"] == 96 / 5 / 4
-    assert found["wait_half"] == 1
-    assert found["changes_per_beat"] == 4 / 16
+    assert values["pitch_class_entropy"] == pytest.approx(-(share * np.log2(share)).sum())
+    assert [values[f"degree_{n}"] for n in (0, 4, 7)] == pytest.approx(list(share))  # C major
+    assert [values[f"onset_in_beat_{n}"] for n in range(4)] == [1, 0, 0, 0]
+    assert [values[f"onset_in_bar_{n}"] for n in range(4)] == pytest.approx([0.6, 0, 0.4, 0])
+    assert [values[f"interval_class_{n}"] for n in (3, 4, 5)] == [0, 0.5, 0.5]
+    assert values["skyline_3_4"] == 1  # E G E G
+    assert np.isnan(values["bass_0"])  # one attack of the lowest key: no interval
+    assert values["sustain"] == 96 / 5 / 4
+    assert values["wait_half"] == 1
+    assert values["changes_per_beat"] == 4 / 16
     # bars: two alike in all, two of C alone; six pairs
     full, bare = 2 * 16, 16
-    assert found["bars_alike"] == pytest.approx((full + bare + 4 * bare) / (full + bare + 4 * full))
+    assert values["bars_alike"] == pytest.approx(
+        (full + bare + 4 * bare) / (full + bare + 4 * full)
+    )
 
 
 @pytest.mark.parametrize("grid", [2, 4, 8])
@@ -79,24 +81,24 @@ def test_features_do_not_depend_on_the_grid(grid):
         coarse.onset * grid // 2, coarse.duration * grid // 2, coarse.pitch,
         length=coarse.length * grid // 2, grid=grid,
     )  # fmt: skip
-    expected, found = features_of(coarse, bar=8), features_of(fine, bar=4 * grid)
+    expected, values = features_of(coarse, bar=8), features_of(fine, bar=4 * grid)
     for name in FEATURES:
-        assert found[name] == pytest.approx(expected[name], nan_ok=True), name
+        assert values[name] == pytest.approx(expected[name], nan_ok=True), name
 
 
 def test_features_do_not_depend_on_the_key_but_for_its_height():
     score = piece(4)
-    here, there = features_of(score), features_of(score.transpose(5))
+    low, high = features_of(score), features_of(score.transpose(5))
     for name in set(FEATURES) - {"pitch_mean"}:
-        assert there[name] == pytest.approx(here[name], nan_ok=True), name
-    assert there["pitch_mean"] == pytest.approx(here["pitch_mean"] + 5)
+        assert high[name] == pytest.approx(low[name], nan_ok=True), name
+    assert high["pitch_mean"] == pytest.approx(low["pitch_mean"] + 5)
 
 
-def test_silence_lacks_what_cannot_be_said_of_it():
-    found = features_of(Score.silence(64))
-    assert found["sounding_0"] == 1
-    assert found["onsets_per_beat"] == found["changes_per_beat"] == 0
-    assert np.isnan([found["pitch_mean"], found["interval_class_1"], found["degree_0"]]).all()
+def test_silence_lacks_the_features_that_need_notes():
+    values = features_of(Score.silence(64))
+    assert values["sounding_0"] == 1
+    assert values["onsets_per_beat"] == values["changes_per_beat"] == 0
+    assert np.isnan([values["pitch_mean"], values["interval_class_1"], values["degree_0"]]).all()
 
 
 def test_windows_do_not_depend_on_the_pieces_beside_them():
@@ -127,38 +129,38 @@ def test_windows_are_four_bars_or_a_whole_sample():
 
 
 def test_the_space_is_that_of_scikit_learn():
-    found = space(reference())
+    learnt = space(reference())
     raw = windows(list(reference().train), 64, 16, 4).features
-    raw = np.where(np.isnan(raw), np.where(found.usual, found.mean, 0), raw)
+    raw = np.where(np.isnan(raw), np.where(learnt.usual, learnt.mean, 0), raw)
     scaler = StandardScaler().fit(raw)
     varies = scaler.scale_ > 1e-9
-    standard = np.clip(scaler.transform(raw), -FARTHEST, FARTHEST) * (found.scale > 0)
+    standard = np.clip(scaler.transform(raw), -FARTHEST, FARTHEST) * (learnt.scale > 0)
     if not np.isnan(windows(list(reference().train), 64, 16, 4).features).any():
-        assert np.allclose(standard, found.standard(raw))
-    pca = PCA(len(found.components), svd_solver="full").fit(found.standard(raw))
-    assert np.allclose(pca.explained_variance_ratio_, found.explained)
-    both = np.abs(pca.components_ @ found.components.T)
+        assert np.allclose(standard, learnt.standard(raw))
+    pca = PCA(len(learnt.components), svd_solver="full").fit(learnt.standard(raw))
+    assert np.allclose(pca.explained_variance_ratio_, learnt.explained)
+    both = np.abs(pca.components_ @ learnt.components.T)
     assert np.allclose(both, np.eye(len(both)), atol=1e-6)
-    assert varies.sum() >= (found.scale > 0).sum()
+    assert varies.sum() >= (learnt.scale > 0).sum()
 
 
 def test_silent_windows_lie_farther_away_than_any_other():
-    found = space(reference())
-    silent = found.project(windows([Score.silence(64)], 64, 16, 4).features)
+    learnt = space(reference())
+    silent = learnt.project(windows([Score.silence(64)], 64, 16, 4).features)
     noise = [Score.from_rolls(RNG.random((64, 88)) < 0.05) for _ in range(20)]
-    others = found.project(windows(noise, 64, 16, 4).features)
-    assert np.allclose(silent, -FARTHEST * found.spread)
+    others = learnt.project(windows(noise, 64, 16, 4).features)
+    assert np.allclose(silent, -FARTHEST * learnt.spread)
     assert (silent**2).sum() > (others**2).sum(axis=1).max()
 
 
-def test_what_many_training_windows_lack_counts_as_none_of_it():
+def test_a_feature_that_many_training_windows_lack_counts_as_zero_if_lacking():
     melody = [
         Score.from_notes(range(0, 64, 4), [4] * 16, 60 + RNG.integers(0, 9, 16)) for _ in range(9)
     ]
-    found = space(reference(train=melody, steps=64))
+    learnt = space(reference(train=melody, steps=64))
     lacking = FEATURES.index("interval_class_3")
-    assert not found.usual[lacking]
-    assert (found.standard(windows(melody, 64, 16, 4).features)[:, lacking] == 0).all()
+    assert not learnt.usual[lacking]
+    assert (learnt.standard(windows(melody, 64, 16, 4).features)[:, lacking] == 0).all()
 
 
 def test_no_space_without_two_different_windows():

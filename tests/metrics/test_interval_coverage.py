@@ -55,11 +55,11 @@ def test_the_interval_covers_what_the_metric_is_on_average_for_so_many_samples(c
     metric = cls()
     metric.prepare(reference)
     rng = np.random.default_rng(1)
-    found = [
+    measurements = [
         metric.score([made[i] for i in rng.choice(len(made), SAMPLES, replace=False)])
         for _ in range(TIMES)
     ]
-    true = np.mean([one.value for one in found])
-    low, high = np.transpose([interval(draws_of(one)) for one in found])
+    true = np.mean([measurement.value for measurement in measurements])
+    low, high = np.transpose([interval(draws_of(measurement)) for measurement in measurements])
     covered = ((low <= true) & (true <= high)).mean()
     assert 0.90 <= covered <= 0.98, (float(covered), np.mean(low > true), np.mean(high < true))

@@ -44,9 +44,9 @@ def test_a_transition_is_what_sounds_before_an_attack_and_at_it():
     steps = attacks([score])
     assert steps.tolist() == [[0, 3], [0, 5]]  # not the first step: nothing comes before it
     roll = score.sounding()
-    found = transitions([score], steps)
-    assert np.array_equal(found[0], np.append(roll[2], roll[3]))
-    assert np.array_equal(found[1], np.append(roll[4], roll[5]))
+    bits = transitions([score], steps)
+    assert np.array_equal(bits[0], np.append(roll[2], roll[3]))
+    assert np.array_equal(bits[1], np.append(roll[4], roll[5]))
 
 
 def kernels(points, centres, redrawn, rates):
@@ -84,8 +84,8 @@ def test_rates_are_those_of_training_transitions_and_never_certain():
 
 
 def test_the_value_is_the_mean_log_density_of_the_chosen_transitions_at_the_likeliest_kernel():
-    found = score_of(REAL)
-    centres = transitions(REAL, isl.choose(REAL, int(found.detail["centres"])))
+    measurement = score_of(REAL)
+    centres = transitions(REAL, isl.choose(REAL, int(measurement.detail["centres"])))
     points = isl.draw(REFERENCE.test, isl.MOST_POINTS)
     tuning = isl.draw(REFERENCE.tuning, isl.MOST_TUNING)
     rates = key_rates(REFERENCE.train)
@@ -94,8 +94,8 @@ def test_the_value_is_the_mean_log_density_of_the_chosen_transitions_at_the_like
         return np.log(kernels(some, centres, redrawn, rates).mean(axis=1)).mean()
 
     best = max(REDRAWN, key=lambda redrawn: mean_log(tuning, redrawn))
-    assert found.detail["redrawn"] == best
-    assert found.value == pytest.approx(mean_log(points, best), abs=1e-9)
+    assert measurement.detail["redrawn"] == best
+    assert measurement.value == pytest.approx(mean_log(points, best), abs=1e-9)
 
 
 def test_every_system_gives_equally_many_transitions_whatever_it_plays():
@@ -109,19 +109,19 @@ def test_every_system_gives_equally_many_transitions_whatever_it_plays():
 
 def test_missing_transitions_are_silent_ones():
     sparse = [*REAL[:2], *[Score.silence(64)] * 10]
-    found = score_of(sparse)
-    count = int(found.detail["centres"])
-    there = transitions(sparse, isl.choose(sparse, count))
-    assert 0 < len(there) < count
-    assert found.detail["missing"] == pytest.approx(1 - len(there) / count)
-    centres = np.vstack([there, np.zeros((count - len(there), 176), dtype=bool)])
+    measurement = score_of(sparse)
+    count = int(measurement.detail["centres"])
+    present = transitions(sparse, isl.choose(sparse, count))
+    assert 0 < len(present) < count
+    assert measurement.detail["missing"] == pytest.approx(1 - len(present) / count)
+    centres = np.vstack([present, np.zeros((count - len(present), 176), dtype=bool)])
     points = isl.draw(REFERENCE.test, isl.MOST_POINTS)
-    density = kernels(points, centres, found.detail["redrawn"], key_rates(REFERENCE.train))
+    density = kernels(points, centres, measurement.detail["redrawn"], key_rates(REFERENCE.train))
     expected = np.log(density.mean(axis=1)).mean()
-    assert found.value == pytest.approx(expected, abs=1e-9)
+    assert measurement.value == pytest.approx(expected, abs=1e-9)
 
 
-def test_what_teaches_nothing_scores_as_independent_keys_and_so_does_silence():
+def test_samples_that_say_nothing_about_music_score_like_independent_keys_and_so_does_silence():
     points = isl.draw(REFERENCE.test, isl.MOST_POINTS)
     rates = key_rates(REFERENCE.train)
     independent = np.log(np.where(points, rates, 1 - rates)).sum(axis=1).mean()
@@ -129,18 +129,18 @@ def test_what_teaches_nothing_scores_as_independent_keys_and_so_does_silence():
     anything = [Score.from_rolls(rng.random((64, 88)) < 0.3) for _ in range(12)]
     one_chord = [Score.from_notes([0], [64], [60])] * 12
     for samples in ([Score.silence(64)] * 12, one_chord, anything):
-        found = score_of(samples)
-        assert found.value == pytest.approx(independent, abs=0.2)
-        assert found.detail["independent"] == pytest.approx(independent)
+        measurement = score_of(samples)
+        assert measurement.value == pytest.approx(independent, abs=0.2)
+        assert measurement.detail["independent"] == pytest.approx(independent)
     assert score_of([Score.silence(64)] * 12).detail["missing"] == 1
     assert score_of(REAL).value > independent + 5
 
 
 def test_the_skill_of_training_music_is_one():
     excerpts = [p.slice(start, start + 64) for p in REFERENCE.train for start in (0, 64)]
-    found = score_of(excerpts)
-    assert found.detail["skill"] == pytest.approx(1, abs=0.1)
-    assert found.detail["independent"] < found.detail["train"]
+    measurement = score_of(excerpts)
+    assert measurement.detail["skill"] == pytest.approx(1, abs=0.1)
+    assert measurement.detail["independent"] < measurement.detail["train"]
 
 
 def test_notes_that_disappear_lower_it():

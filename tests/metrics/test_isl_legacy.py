@@ -19,18 +19,18 @@ def statsmodels_says(data, points):
 
 
 @pytest.mark.parametrize("keys", [4, 88])
-def test_it_is_statsmodels_density_nan_for_nan(keys):
+def test_the_density_is_that_of_statsmodels_including_nan(keys):
     rng = np.random.default_rng(keys)
     rates = rng.beta(0.4, 3, keys)
     data, points = rng.random((300, keys)) < rates, rng.random((40, keys)) < rates
     data[:, 0], points[:20, 0] = False, False  # never played: NaN for the last 20 or so
     data[:, 1], points[:30, 1] = True, True  # always played
     points[30:, 0] = True
-    found, expected = log_density(data, points), statsmodels_says(data, points)
+    logs, expected = log_density(data, points), statsmodels_says(data, points)
     assert np.isnan(expected).any()
     assert not np.isnan(expected).all()
-    assert np.array_equal(np.isnan(found), np.isnan(expected))
-    assert np.nanmax(np.abs(found - expected)) < 1e-9
+    assert np.array_equal(np.isnan(logs), np.isnan(expected))
+    assert np.nanmax(np.abs(logs - expected)) < 1e-9
 
 
 def real_pieces(count, seed=0):
@@ -54,12 +54,12 @@ def test_silence_comes_out_best_because_nearly_all_frames_are_dropped():
     assert silence.detail["dropped"] > 0.8 > music.detail["dropped"]
 
 
-def test_what_is_no_number_for_any_frame_has_a_reason():
+def test_without_a_value_for_any_frame_there_is_a_reason():
     test = [Score.from_notes([0], [64], [60])] * 3
-    found = score_of([Score.silence(64)] * 3, test)
-    assert found.value is None
-    assert found.detail["dropped"] == 1
-    assert "no number" in found.reason
+    measurement = score_of([Score.silence(64)] * 3, test)
+    assert measurement.value is None
+    assert measurement.detail["dropped"] == 1
+    assert "no number" in measurement.reason
     assert score_of([], test).reason == "there are no samples"
     assert "88 frames" in score_of([Score.silence(64)], test).reason
 

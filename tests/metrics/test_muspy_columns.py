@@ -61,9 +61,9 @@ def test_every_column_says_what_it_is_and_ranks_nothing(cls):
     ],
 )
 def test_a_scale_has_the_value_worked_out_by_hand(cls, value):
-    found = of(cls, SCALE)
-    assert found.value == pytest.approx(value)
-    assert found.per_piece.tolist() == [found.value]
+    measurement = of(cls, SCALE)
+    assert measurement.value == pytest.approx(value)
+    assert measurement.per_piece.tolist() == [measurement.value]
 
 
 def test_muspy_s_polyphony_rate_leaves_out_two_keys_together():
@@ -104,9 +104,9 @@ def test_muspy_s_groove_consistency_rises_with_a_finer_grid():
 
 
 def test_muspy_s_groove_consistency_needs_two_bars():
-    found = of(MuspyGrooveConsistency, held([60], steps=8), SCALE)
-    assert math.isnan(found.per_piece[0])
-    assert found.detail["undefined_pieces"] == 1
+    measurement = of(MuspyGrooveConsistency, held([60], steps=8), SCALE)
+    assert math.isnan(measurement.per_piece[0])
+    assert measurement.detail["undefined_pieces"] == 1
 
 
 def test_muspy_s_empty_beats_are_filled_by_notes_that_end_on_them():
@@ -125,20 +125,20 @@ def test_muspy_does_not_see_silence_at_the_end():
 
 @pytest.mark.parametrize("cls", ALL)
 def test_silence_is_undefined_or_what_muspy_says_of_it(cls):
-    found = of(cls, Score.silence(16), Score.silence(0))
+    measurement = of(cls, Score.silence(16), Score.silence(0))
     counts = (MuspyPitchRange, MuspyPitchesUsed, MuspyPitchClassesUsed)
     if cls in counts:
-        assert found.value == 0
+        assert measurement.value == 0
     else:
-        assert found.value is None
-        assert found.detail["undefined_pieces"] == 2
+        assert measurement.value is None
+        assert measurement.detail["undefined_pieces"] == 2
 
 
 @pytest.mark.parametrize("cls", ALL)
 def test_one_note_is_measured_and_no_samples_are_a_reason(cls):
-    found = of(cls, held([60], steps=20))
-    assert math.isfinite(found.value)
-    assert math.copysign(1, found.value) == 1  # muspy's entropy of one key is -0.0
+    measurement = of(cls, held([60], steps=20))
+    assert math.isfinite(measurement.value)
+    assert math.copysign(1, measurement.value) == 1  # muspy's entropy of one key is -0.0
     assert of(cls).reason == "there are no samples"
 
 

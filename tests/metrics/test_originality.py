@@ -45,9 +45,9 @@ def passages(score, length):
 @settings(deadline=None)
 def test_the_longest_run_is_that_of_the_definition(some, others):
     pieces, train = [tune(n) for n in some], [tune(n) for n in others]
-    for score, found in zip(pieces, longest_runs(pieces, train), strict=True):
+    for score, longest in zip(pieces, longest_runs(pieces, train), strict=True):
         if not len(score):
-            assert np.isnan(found)
+            assert np.isnan(longest)
             continue
         runs = [
             length
@@ -55,7 +55,7 @@ def test_the_longest_run_is_that_of_the_definition(some, others):
             for other in train
             if set(passages(score, length)) & set(passages(other, length))
         ]
-        assert found == max(runs, default=0)
+        assert longest == max(runs, default=0)
 
 
 @given(st.lists(FEW, max_size=4), st.integers(2, 6))
@@ -79,10 +79,10 @@ def test_the_share_of_ngrams_is_that_of_the_definition():
         length=64,
     ) for a, b in zip(train, others, strict=False)]  # fmt: skip
     known = {p for score in train for p in passages(score, NOTES)}
-    for score, found in zip(mixed, shared_ngrams(mixed, train), strict=True):
+    for score, share in zip(mixed, shared_ngrams(mixed, train), strict=True):
         expected = np.mean([p in known for p in passages(score, NOTES)])
-        assert found == pytest.approx(expected)
-        assert 0 < found < 1
+        assert share == pytest.approx(expected)
+        assert 0 < share < 1
 
 
 def test_copies_are_found_in_every_key_but_bars_only_in_the_same():
@@ -115,11 +115,13 @@ def test_the_value_is_the_excess_over_the_test_excerpts(cls):
     metric = cls()
     copies = [piece(seed) for seed in range(5)]
     metric.prepare(reference([piece(seed) for seed in range(20, 30)]))
-    found = metric.score(copies)
-    assert found.value == pytest.approx(found.detail["raw"] - found.detail["baseline"])
-    assert found.value > 0.9
+    measurement = metric.score(copies)
+    assert measurement.value == pytest.approx(
+        measurement.detail["raw"] - measurement.detail["baseline"]
+    )
+    assert measurement.value > 0.9
     human = metric.score([piece(seed) for seed in range(30, 40)])
-    assert abs(human.value) < found.value / 5
+    assert abs(human.value) < measurement.value / 5
     metric.prepare(reference(copies))
     assert metric.score(copies).value == pytest.approx(0, abs=1e-9)
 

@@ -63,19 +63,19 @@ def test_moments_of_chosen_pieces_are_those_of_their_windows():
 
 @pytest.mark.parametrize("cls", [PcaDistance, FeatureMmd])
 def test_it_grows_with_wrong_notes_and_silence_is_worst(cls):
-    found = [
+    values = [
         score_of(cls, [piece(seed, wrong=wrong) for seed in range(100, 120)]).value
         for wrong in (0, 0.1, 0.3, 0.9)
     ]
-    found.append(score_of(cls, [Score.silence(128)] * 20).value)
-    assert found == sorted(found)
-    assert found[1] > 0
+    values.append(score_of(cls, [Score.silence(128)] * 20).value)
+    assert values == sorted(values)
+    assert values[1] > 0
 
 
 def test_the_test_excerpts_are_at_no_distance_from_themselves():
-    found = score_of(PcaDistance, REFERENCE.test)
-    assert found.value == pytest.approx(0, abs=1e-9)
-    assert found.detail["p_value"] == 1
+    measurement = score_of(PcaDistance, REFERENCE.test)
+    assert measurement.value == pytest.approx(0, abs=1e-9)
+    assert measurement.detail["p_value"] == 1
 
 
 def test_the_p_value_is_even_for_real_music_and_small_for_other():
@@ -91,10 +91,10 @@ def test_the_p_value_is_even_for_real_music_and_small_for_other():
 
 
 def test_the_discrepancy_is_zero_on_average_for_real_music_however_few_pieces():
-    found = [
+    values = [
         score_of(FeatureMmd, [piece(s) for s in range(k, k + 4)]).value for k in range(200, 320, 4)
     ]
-    assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(len(found))
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
 
 
 def test_the_discrepancy_leaves_out_pairs_of_windows_of_one_piece():
@@ -120,16 +120,16 @@ def test_the_discrepancy_leaves_out_pairs_of_windows_of_one_piece():
     assert metric.score(samples).value == pytest.approx(expected)
 
 
-def test_so_many_windows_are_compared_pair_by_pair_and_no_more(monkeypatch):
+def test_at_most_so_many_windows_are_compared_pair_by_pair(monkeypatch):
     from metrics.features import Windows
 
     monkeypatch.setattr("metrics.pca_distance.MOST_WINDOWS", 50)
-    found = Windows(np.arange(120.0)[:, None], np.repeat(np.arange(40), 3), 40)
-    some = few(found)
-    assert (some.pieces, len(some.piece)) == (16, 48)
-    assert np.array_equal(np.bincount(some.piece), [3] * 16)
-    owner = (some.features[:, 0] // 3).astype(int)
-    assert np.array_equal(np.unique(owner, return_inverse=True)[1], some.piece)
+    windows = Windows(np.arange(120.0)[:, None], np.repeat(np.arange(40), 3), 40)
+    kept = few(windows)
+    assert (kept.pieces, len(kept.piece)) == (16, 48)
+    assert np.array_equal(np.bincount(kept.piece), [3] * 16)
+    owner = (kept.features[:, 0] // 3).astype(int)
+    assert np.array_equal(np.unique(owner, return_inverse=True)[1], kept.piece)
 
 
 def test_squared_distances_are_those_of_points():

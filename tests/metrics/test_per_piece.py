@@ -22,29 +22,29 @@ VALUES = st.lists(st.floats(-10, 10), min_size=1, max_size=20).map(np.array)
 @given(VALUES, VALUES)
 def test_the_distance_is_that_of_scipy(values, reference):
     equal = np.full((1, len(values)), 1 / len(values))
-    found = wasserstein(values, equal, reference)
-    assert found == pytest.approx(wasserstein_distance(values, reference), abs=1e-9)
+    distance = wasserstein(values, equal, reference)
+    assert distance == pytest.approx(wasserstein_distance(values, reference), abs=1e-9)
 
 
 @given(VALUES, VALUES)
 def test_each_resample_is_the_distance_of_the_pieces_drawn(values, reference):
     rows = np.random.default_rng(0).integers(len(values), size=(5, len(values)))
-    found = wasserstein(values, weights(rows, len(values)), reference)
+    distances = wasserstein(values, weights(rows, len(values)), reference)
     expected = [wasserstein_distance(values[row], reference) for row in rows]
-    assert np.allclose(found, expected, atol=1e-9)
+    assert np.allclose(distances, expected, atol=1e-9)
 
 
 def test_the_mean_leaves_out_pieces_without_a_value_and_counts_them():
-    found = mean([1.0, np.nan, 3.0], "why")
-    assert found.value == 2
-    assert np.array_equal(found.per_piece, [1, np.nan, 3], equal_nan=True)
-    assert found.detail == {"undefined_pieces": 1}
+    measurement = mean([1.0, np.nan, 3.0], "why")
+    assert measurement.value == 2
+    assert np.array_equal(measurement.per_piece, [1, np.nan, 3], equal_nan=True)
+    assert measurement.detail == {"undefined_pieces": 1}
 
 
 def test_without_any_value_there_is_the_reason():
-    found = mean([np.nan, np.nan], "no notes")
-    assert found.value is None
-    assert "no notes" in found.reason
+    measurement = mean([np.nan, np.nan], "no notes")
+    assert measurement.value is None
+    assert "no notes" in measurement.reason
     assert mean([], "no notes").reason == "there are no samples"
 
 
@@ -89,10 +89,10 @@ def test_pieces_that_add_up_vary_as_their_bootstrap():
     assert draws.mean() == pytest.approx(values.mean())
 
 
-def test_what_two_pieces_do_only_together_does_not_count_twice():
+def test_interactions_of_two_pieces_do_not_count_twice():
     """The variance of a squared mean of centred values is 2 / n^2; the jackknife's twice that."""
     n, rng = 20, np.random.default_rng(0)
-    found = {"jackknife": [], "pairs": []}
+    variances = {"jackknife": [], "pairs": []}
     for _ in range(300):
         values = rng.normal(size=n)
 
@@ -100,11 +100,11 @@ def test_what_two_pieces_do_only_together_does_not_count_twice():
             return (kept @ values / kept.sum(axis=1)) ** 2
 
         value = float(squared(np.ones((1, n)))[0])
-        found["jackknife"].append(jackknife(value, squared(1 - np.eye(n))).var())
-        found["pairs"].append(jackknife_2(value, squared, n).var())
+        variances["jackknife"].append(jackknife(value, squared(1 - np.eye(n))).var())
+        variances["pairs"].append(jackknife_2(value, squared, n).var())
     true = 2 / n**2
-    assert np.mean(found["jackknife"]) > 1.9 * true
-    assert 0.8 * true < np.mean(found["pairs"]) < 1.6 * true
+    assert np.mean(variances["jackknife"]) > 1.9 * true
+    assert 0.8 * true < np.mean(variances["pairs"]) < 1.6 * true
 
 
 def test_few_pieces_have_draws_too():

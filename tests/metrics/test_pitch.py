@@ -60,10 +60,10 @@ def test_one_note_is_as_consistent_as_can_be():
 
 
 def test_the_mean_leaves_silent_pieces_out_and_counts_them():
-    found = ScaleConsistency().score([piece(MAJOR), SILENCE, piece(MELODIC)])
-    assert found.value == pytest.approx((1 + 6 / 7) / 2)
-    assert np.isnan(found.per_piece).tolist() == [False, True, False]
-    assert found.detail == {"undefined_pieces": 1}
+    measurement = ScaleConsistency().score([piece(MAJOR), SILENCE, piece(MELODIC)])
+    assert measurement.value == pytest.approx((1 + 6 / 7) / 2)
+    assert np.isnan(measurement.per_piece).tolist() == [False, True, False]
+    assert measurement.detail == {"undefined_pieces": 1}
     assert ScaleConsistency().score([SILENCE]).value is None
 
 
@@ -79,7 +79,7 @@ def test_the_gap_to_the_same_pieces_is_zero_and_to_others_of_their_kind_small():
     assert gap_of(real_pieces(seed=1), real_pieces()).value < 0.03
 
 
-def test_no_notes_lie_farther_from_music_than_any_notes():
+def test_silence_is_farther_from_music_than_any_notes():
     test, chromatic = real_pieces(), piece(range(12))
     silent = gap_of([SILENCE] * 40, test)
     assert silent.value == pytest.approx(np.mean([scale_consistency(p) for p in test]))
@@ -87,7 +87,7 @@ def test_no_notes_lie_farther_from_music_than_any_notes():
     assert silent.detail == {"undefined_pieces": 40, "sparse_pieces": 40}
 
 
-def test_a_few_notes_do_not_pass_for_music_though_they_are_in_a_scale():
+def test_a_few_notes_do_not_count_as_music_though_they_are_in_a_scale():
     gaps = []
     for notes in (16, 8, 4, 1, 0):
         few = [p.slice(0, notes).pad(16) for p in real_pieces()]
@@ -134,11 +134,11 @@ def test_the_gap_grows_with_wrong_notes():
 
 
 def test_draws_spread_around_the_value_and_are_never_negative():
-    found = gap_of(real_pieces(20, seed=1), real_pieces())
-    assert found.draws.shape == (RESAMPLES,)
-    assert found.draws.mean() == pytest.approx(found.value, rel=0.2)
-    assert found.draws.min() >= 0
-    assert 0 < found.draws.std() < 2 * found.value
+    measurement = gap_of(real_pieces(20, seed=1), real_pieces())
+    assert measurement.draws.shape == (RESAMPLES,)
+    assert measurement.draws.mean() == pytest.approx(measurement.value, rel=0.2)
+    assert measurement.draws.min() >= 0
+    assert 0 < measurement.draws.std() < 2 * measurement.value
 
 
 def test_a_reference_without_notes_or_pieces_gives_a_reason():

@@ -79,8 +79,8 @@ def test_two_keys_together_are_polyphonic_and_silence_at_the_end_counts():
 
 def test_silence_has_a_rate_of_zero_and_no_polyphony():
     assert PolyphonyRate().score([SILENCE, chord(2)]).value == 0.5
-    found = Polyphony().score([SILENCE, chord(3)])
-    assert (found.value, found.detail) == (3, {"undefined_pieces": 1})
+    measurement = Polyphony().score([SILENCE, chord(3)])
+    assert (measurement.value, measurement.detail) == (3, {"undefined_pieces": 1})
     assert Polyphony().score([SILENCE]).value is None
     assert PolyphonyRate().score([Score.silence(0)]).value is None
 
@@ -95,9 +95,9 @@ def test_without_samples_there_is_a_reason(metric):
 def test_the_gap_is_the_distance_between_all_steps():
     samples, test = real_pieces(20, seed=1), real_pieces()
     steps = [np.concatenate([keys_per_step(p) for p in pieces]) for pieces in (samples, test)]
-    found = gap_of(samples, test)
-    assert found.value == pytest.approx(wasserstein_distance(*steps))
-    assert found.detail["silent_steps"] == pytest.approx(np.mean(steps[0] == 0))
+    measurement = gap_of(samples, test)
+    assert measurement.value == pytest.approx(wasserstein_distance(*steps))
+    assert measurement.detail["silent_steps"] == pytest.approx(np.mean(steps[0] == 0))
     assert gap_of(test, test).value == 0
 
 
@@ -111,7 +111,7 @@ def test_the_gap_of_silence_is_the_polyphony_it_lacks_and_worse_than_noise():
     assert silent > gap_of(noise, test).value > 2 * gap_of(real_pieces(seed=1), test).value
 
 
-def test_clusters_between_silences_do_not_pass_for_an_even_texture():
+def test_clusters_between_silences_do_not_count_as_an_even_texture():
     mixed = [chord(8), SILENCE] * 10
     assert np.mean([keys_per_step(p) for p in mixed]) == 4
     assert gap_of(mixed, [chord(4)] * 20).value == 4
@@ -132,11 +132,11 @@ def test_the_gap_grows_as_notes_are_dropped():
 
 
 def test_draws_spread_around_the_value_and_are_never_negative():
-    found = gap_of(real_pieces(20, seed=1), real_pieces())
-    assert found.draws.shape == (RESAMPLES,)
-    assert found.draws.mean() == pytest.approx(found.value, rel=0.2)
-    assert found.draws.min() >= 0
-    assert 0 < found.draws.std() < 2 * found.value
+    measurement = gap_of(real_pieces(20, seed=1), real_pieces())
+    assert measurement.draws.shape == (RESAMPLES,)
+    assert measurement.draws.mean() == pytest.approx(measurement.value, rel=0.2)
+    assert measurement.draws.min() >= 0
+    assert 0 < measurement.draws.std() < 2 * measurement.value
 
 
 def test_what_cannot_be_compared_gives_a_reason():

@@ -22,8 +22,8 @@ def test_the_share_of_bars_that_repeat_their_own_prompt():
     stuck = concatenate([bar(0)] * 4)
     once = concatenate([bar(5), bar(1), bar(6), Score.silence(16)])
     others = concatenate([bar(0), bar(1), bar(0), bar(1)])  # prompts of other samples
-    found = score_of(PromptCopy, [stuck, once, others], prompts)
-    assert found.per_piece == pytest.approx([1, 1 / 3, 0])
+    measurement = score_of(PromptCopy, [stuck, once, others], prompts)
+    assert measurement.per_piece == pytest.approx([1, 1 / 3, 0])
 
 
 def test_only_the_last_bar_of_a_longer_prompt_counts():
@@ -40,12 +40,12 @@ def test_without_prompts_or_notes_there_is_nothing_to_copy():
 
 def test_the_length_produced_ends_with_the_last_note():
     half = Score.from_notes([0, 4], [32, 2], [60, 64], length=64)
-    found = score_of(LengthProduced, [half, Score.silence(64), Score.silence(0)])
-    assert found.per_piece[:2].tolist() == [0.5, 0]
-    assert found.detail["undefined_pieces"] == 1
+    measurement = score_of(LengthProduced, [half, Score.silence(64), Score.silence(0)])
+    assert measurement.per_piece[:2].tolist() == [0.5, 0]
+    assert measurement.detail["undefined_pieces"] == 1
 
 
 def test_the_share_of_silence_counts_the_end():
     score = Score.from_notes([0, 8], [4, 4], [60, 60], length=32)
-    found = score_of(SilentShare, [score, Score.silence(8)])
-    assert found.per_piece.tolist() == [0.75, 1]
+    measurement = score_of(SilentShare, [score, Score.silence(8)])
+    assert measurement.per_piece.tolist() == [0.75, 1]

@@ -57,10 +57,10 @@ def test_the_profile_shows_at_which_distance_bars_return():
     assert (through[0] < 0.5).all()
 
 
-def test_a_piece_too_short_for_a_distance_has_none_there():
-    found = similarities([form("ABC"), bar(1), Score.silence(0)], 16, 7)
-    assert np.isnan(found[0, 0]).tolist() == [False, False, True, True, True, True, True]
-    assert np.isnan(found[1:]).all()
+def test_a_piece_too_short_for_a_distance_has_no_value_there():
+    profiles = similarities([form("ABC"), bar(1), Score.silence(0)], 16, 7)
+    assert np.isnan(profiles[0, 0]).tolist() == [False, False, True, True, True, True, True]
+    assert np.isnan(profiles[1:]).all()
 
 
 def test_samples_have_as_many_distances_as_fit_at_most_sixteen():
@@ -80,10 +80,12 @@ def test_the_gap_is_zero_to_itself_and_sees_too_much_and_too_little_repetition()
 
 
 def test_repetition_is_the_mean_likeness_and_details_every_distance():
-    found = score_of(Repetition, [form("ABABABAB"), bar(1)], [])
-    assert found.detail["lag_2"] == 1
-    assert found.detail["undefined_pieces"] == 1
-    assert found.value == pytest.approx(np.mean([found.detail[f"lag_{n}"] for n in range(1, 8)]))
+    measurement = score_of(Repetition, [form("ABABABAB"), bar(1)], [])
+    assert measurement.detail["lag_2"] == 1
+    assert measurement.detail["undefined_pieces"] == 1
+    assert measurement.value == pytest.approx(
+        np.mean([measurement.detail[f"lag_{n}"] for n in range(1, 8)])
+    )
     assert score_of(Repetition, [form("AAAA")], []).value == 1
     assert score_of(Repetition, [Score.silence(64)], []).value == 0
     assert "two bars" in score_of(Repetition, [bar(1)], []).reason
@@ -104,8 +106,8 @@ def test_the_groove_is_that_of_muspy_where_a_piece_ends_within_a_bar():
 
 
 def test_the_groove_of_less_than_two_bars_is_undefined():
-    found = score_of(GrooveConsistency, [bar(1), form("AA"), Score.silence(0)], [])
-    assert (found.value, found.detail) == (1, {"undefined_pieces": 2})
+    measurement = score_of(GrooveConsistency, [bar(1), form("AA"), Score.silence(0)], [])
+    assert (measurement.value, measurement.detail) == (1, {"undefined_pieces": 2})
 
 
 def test_without_pieces_there_is_a_reason():

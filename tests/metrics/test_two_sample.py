@@ -63,14 +63,14 @@ def test_leaving_a_sample_out_is_nearly_learning_without_it():
     x, y = rng.normal(0.3, 1, (80, 6)), rng.normal(0, 1, (80, 6))
     owner = np.repeat(np.arange(40), 2)
     fit = logistic(x, y)
-    found = left_out(x, y, fit, owner)
-    assert found.shape == (40, 7)
-    for one in range(5):
-        again = logistic(x[owner != one], y)
-        assert np.linalg.norm(found[one] - again) < 0.1 * np.linalg.norm(fit - again)
+    fits = left_out(x, y, fit, owner)
+    assert fits.shape == (40, 7)
+    for sample in range(5):
+        again = logistic(x[owner != sample], y)
+        assert np.linalg.norm(fits[sample] - again) < 0.1 * np.linalg.norm(fit - again)
 
 
-def test_the_classifier_parts_what_is_wholly_apart():
+def test_the_classifier_separates_what_is_separable():
     x, y = np.full((20, 3), 5.0), np.full((20, 3), -5.0)
     assert np.isfinite(logistic(x, y)).all()
     assert places(x @ logistic(x, y)[:-1], y @ logistic(x, y)[:-1]).mean() == 1
@@ -95,25 +95,27 @@ def test_excerpts_of_one_piece_are_in_one_fold_and_no_fold_is_empty():
     for seed in range(20):
         folds = parts(source, np.arange(9), 4, np.random.default_rng(seed))
         assert set(folds[:9]) == {0, 1, 2, 3}
-        assert all(len(set(folds[:9][source[:9] == one])) == 1 for one in range(4))
+        assert all(
+            len(set(folds[:9][source[:9] == piece_number])) == 1 for piece_number in range(4)
+        )
         assert folds[9] == -1
 
 
 def excerpts_of(first, count, each):
     """Excerpts that share the notes of their piece, and the piece of each."""
-    found = [piece(1000 * seed + k, like=seed) for seed in range(first, first + count)
+    excerpts = [piece(1000 * seed + k, like=seed) for seed in range(first, first + count)
              for k in range(each)]  # fmt: skip
-    return found, [f"piece {seed}" for seed in range(first, first + count) for _ in range(each)]
+    return excerpts, [f"piece {seed}" for seed in range(first, first + count) for _ in range(each)]
 
 
 def test_excerpts_of_the_same_pieces_do_not_tell_real_music_from_real_music():
     known, unknown = [], []
     for first in range(100, 500, 40):
         (made, prompts), (real, tests) = excerpts_of(first, 8, 4), excerpts_of(first + 20, 8, 4)
-        told = Reference(4, 16, 128, REFERENCE.train, [], real, [], tests, prompts)
-        untold = Reference(4, 16, 128, REFERENCE.train, [], real, [])
-        known.append(score_of(TwoSample, made, told).value)
-        unknown.append(score_of(TwoSample, made, untold).value)
+        with_pieces = Reference(4, 16, 128, REFERENCE.train, [], real, [], tests, prompts)
+        without_pieces = Reference(4, 16, 128, REFERENCE.train, [], real, [])
+        known.append(score_of(TwoSample, made, with_pieces).value)
+        unknown.append(score_of(TwoSample, made, without_pieces).value)
     assert np.mean(known) == pytest.approx(0.5, abs=3 * np.std(known) / np.sqrt(len(known)))
     assert np.mean(unknown) > 0.65
 
@@ -126,7 +128,7 @@ def test_samples_of_one_piece_alone_give_a_reason():
 
 
 @pytest.mark.parametrize("name", ["chorales", "jsb", "nottingham"])
-def test_held_out_music_passes_for_held_out_music_and_what_is_none_does_not(name):
+def test_held_out_music_is_not_told_from_held_out_music_and_other_sets_are(name):
     if name != "chorales" and not os.environ.get("BENCH_DATA_DIR"):
         pytest.skip("the piano-roll sets are in no folder: set BENCH_DATA_DIR")
     dataset = data.load(name)
@@ -135,14 +137,14 @@ def test_held_out_music_passes_for_held_out_music_and_what_is_none_does_not(name
     compared = sampling.reference(dataset, protocol, prompts)
     real = [prompt.continuation for prompt in prompts]
     given = corruptions.Material(real, compared.train, real, dataset.bar)
-    found = {
+    areas = {
         title: score_of(TwoSample, made, compared).value
         for title, made in corruptions.sets(given, 0).items()
     }
-    assert 0.4 <= found["human"] <= 0.6
-    assert found["silence"] == 1
-    assert found["noise"] > 0.99
-    assert found["markov"] > 0.7
+    assert 0.4 <= areas["human"] <= 0.6
+    assert areas["silence"] == 1
+    assert areas["noise"] > 0.99
+    assert areas["markov"] > 0.7
 
 
 def test_real_music_is_not_told_from_real_music_and_silence_always_is():
@@ -199,9 +201,9 @@ def test_coverage_and_density_are_those_of_the_definition():
 
 
 def test_coverage_sees_that_samples_are_one_piece_and_density_does_not():
-    one = [piece(300)] * 30
+    repeated = [piece(300)] * 30
     many = pieces(300, 30)
-    assert score_of(Coverage, one).value < 0.35 < score_of(Coverage, many).value
+    assert score_of(Coverage, repeated).value < 0.35 < score_of(Coverage, many).value
     assert score_of(Coverage, [Score.silence(128)] * 30).value == 0
     assert score_of(Density, [Score.silence(128)] * 30).value == 0
 

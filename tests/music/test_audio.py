@@ -182,7 +182,7 @@ def test_minutes_of_ogg_are_encoded_without_a_crash():
 
 @pytest.mark.parametrize("format_", ["wav", "flac", "mp3", "ogg"])
 @pytest.mark.parametrize("frames", [0, 1, 100])
-def test_next_to_nothing_can_be_encoded(format_, frames):
+def test_very_short_audio_can_be_encoded(format_, frames):
     data = encode(np.zeros((frames, 2), dtype=np.float32), RATE, format_)
     assert len(data) > 0 or frames == 0
 

@@ -10,7 +10,7 @@ SCALE = {"major": [0, 2, 4, 5, 7, 9, 11, 12], "minor": [0, 2, 3, 5, 7, 8, 11, 12
 
 
 def scale(tonic, mode):
-    """A scale that comes to rest on its tonic triad."""
+    """A scale that ends on its tonic triad."""
     third = 4 if mode == "major" else 3
     pitch = [60 + tonic + step for step in [*SCALE[mode], 0, third, 7]]
     return Score.from_notes([*range(8), 8, 8, 8], [1] * 8 + [4] * 3, pitch)
@@ -19,12 +19,12 @@ def scale(tonic, mode):
 @pytest.mark.parametrize("mode", ["major", "minor"])
 @pytest.mark.parametrize("tonic", range(12))
 def test_a_scale_is_in_its_key(tonic, mode):
-    found = key(scale(tonic, mode))
-    assert (found.tonic, found.mode) == (tonic, mode)
-    assert 0.7 < found.clarity <= 1
+    estimated = key(scale(tonic, mode))
+    assert (estimated.tonic, estimated.mode) == (tonic, mode)
+    assert 0.7 < estimated.clarity <= 1
 
 
-def test_without_notes_or_preference_there_is_no_key():
+def test_without_notes_or_a_best_key_there_is_none():
     assert key(Score.silence(16)) is None
     assert key(Score.from_notes(range(12), [2] * 12, range(60, 72))) is None
 
@@ -49,7 +49,7 @@ def test_transposing_moves_the_tonic_and_keeps_mode_and_clarity(classes, up):
 
 
 def clear(score):
-    """Whether one key is ahead of all others: ties go by the order of names, not of sound."""
+    """Whether one key is better than all others: ties are decided by the order of the keys."""
     from bench.music.key import PROFILES
 
     weights = np.bincount(score.pitch % 12, score.duration, minlength=12)

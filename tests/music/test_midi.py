@@ -105,7 +105,7 @@ def test_mido_reads_the_notes_we_write(score):
     import mido
 
     file = mido.MidiFile(file=io.BytesIO(to_midi(score, 97)))
-    now, held, found = 0, {}, []
+    now, held, played = 0, {}, []
     for message in file.tracks[0]:
         now += message.time
         if message.type == "note_on":
@@ -113,10 +113,10 @@ def test_mido_reads_the_notes_we_write(score):
             held[message.note] = now, message.velocity
         elif message.type == "note_off":
             began, velocity = held.pop(message.note)
-            found.append((began, now - began, message.note, velocity))
+            played.append((began, now - began, message.note, velocity))
     step = file.ticks_per_beat // score.grid
     assert file.ticks_per_beat == step * score.grid
-    assert sorted(found) == sorted((o * step, d * step, p, v) for o, d, p, v in notes(score))
+    assert sorted(played) == sorted((o * step, d * step, p, v) for o, d, p, v in notes(score))
     assert now == score.length * step
     assert not held
 
@@ -127,14 +127,14 @@ def test_pretty_midi_reads_the_times_we_write(score):
     import pretty_midi
 
     file = pretty_midi.PrettyMIDI(io.BytesIO(to_midi(score, 90)))
-    found = sorted((n.start, n.end, n.pitch, n.velocity) for i in file.instruments for n in i.notes)
+    times = sorted((n.start, n.end, n.pitch, n.velocity) for i in file.instruments for n in i.notes)
     step = 60 / 90 / score.grid
     expected = sorted((o * step, (o + d) * step, p, v) for o, d, p, v in notes(score))
-    assert np.allclose(np.array(found), np.array(expected), rtol=1e-5)
+    assert np.allclose(np.array(times), np.array(expected), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("score", "qpm", "said"),
+    ("score", "qpm", "message"),
     [
         (Score.silence(4), 0, "tempo"),
         (Score.silence(4), float("nan"), "tempo"),
@@ -143,8 +143,8 @@ def test_pretty_midi_reads_the_times_we_write(score):
         (Score.silence(2_000_000), 120, "too long"),
     ],
 )
-def test_what_midi_cannot_hold_is_refused(score, qpm, said):
-    with pytest.raises(MidiError, match=said):
+def test_what_midi_cannot_hold_is_refused(score, qpm, message):
+    with pytest.raises(MidiError, match=message):
         to_midi(score, qpm)
 
 
@@ -200,8 +200,8 @@ def same_notes_in_symusic(data):
         if not part.is_drum
         for note in part.notes
     ]
-    found = zip(ours.onset, ours.end, ours.pitch, ours.velocity, strict=True)
-    assert sorted(found) == sorted(expected)
+    notes = zip(ours.onset, ours.end, ours.pitch, ours.velocity, strict=True)
+    assert sorted(notes) == sorted(expected)
     return ours
 
 
@@ -270,7 +270,7 @@ def test_the_piece_ends_with_its_last_note_rounded_up_to_a_quarter():
     assert from_midi(data, grid=24).length == 48  # and 25 of 24 in the quarter
 
 
-def test_running_status_system_exclusive_and_unknown_chunks_are_read_over():
+def test_running_status_is_read_and_system_exclusive_and_unknown_chunks_are_skipped():
     body = b"\x00\xf0\x03abc\x00\x90\x3c\x50\x00\xff\x01\x02hi\x83\x60\x3c\x00\x00\xff\x2f\x00"
     chunk = b"MTrk" + struct.pack(">I", len(body)) + body
     extra = b"XFIH" + struct.pack(">I", 2) + b"ab"
@@ -278,7 +278,7 @@ def test_running_status_system_exclusive_and_unknown_chunks_are_read_over():
     assert from_midi(data) == from_midi(VALID)
 
 
-def test_a_tempo_that_cannot_be_is_ignored():
+def test_an_impossible_tempo_is_ignored():
     data = midi(track((0, tempo(0)), (0, b"\xff\x51\x01\x00"), (0, on(60)), (480, off(60)), END))
     assert notes(from_midi(data, clock="seconds", seconds_per_step=0.125)) == [(0, 4, 60, 80)]
 
@@ -301,7 +301,7 @@ def test_two_hundred_thousand_notes_are_read():
     assert score.length == 400_000
 
 
-# -- music played without a click -------------------------------------------------------------
+# -- music played without a metronome ---------------------------------------------------------
 
 
 def played(seconds, qpm=120):
@@ -314,7 +314,7 @@ def played(seconds, qpm=120):
     return midi(track((0, tempo(60_000_000 // qpm)), *events, END))
 
 
-def test_beat_times_straighten_what_was_played_freely():
+def test_beat_times_put_free_playing_on_the_grid():
     beats = np.array([0.5, 1.2, 1.8, 2.9, 3.5])
     played_at = np.interp(np.arange(16) / 4, np.arange(5), beats)  # every sixteenth
     score = from_midi(played(played_at, qpm=100), beats=beats)
@@ -335,7 +335,7 @@ def test_a_clock_counts_steps_of_seconds_whatever_the_tempo():
 @pytest.mark.parametrize(
     "beats", [[], [1.0], [1.0, 1.0], [2.0, 1.0], [0.0, float("nan")], [[0, 1]]]
 )
-def test_beats_that_are_none_are_refused(beats):
+def test_invalid_beats_are_refused(beats):
     with pytest.raises(ValueError, match="ascending"):
         from_midi(VALID, beats=beats)
 
@@ -380,11 +380,11 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("data", "said"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_gives_one_error_that_names_it_and_the_reason(data, said, tmp_path):
+@pytest.mark.parametrize(("data", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_gives_one_error_that_names_it_and_the_reason(data, message, tmp_path):
     file = tmp_path / "broken.mid"
     file.write_bytes(data)
-    with pytest.raises(MidiError, match=said) as error:
+    with pytest.raises(MidiError, match=message) as error:
         from_midi(file)
     assert str(file) in str(error.value)
     with pytest.raises(MidiError, match="upload 7: "):

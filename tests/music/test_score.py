@@ -129,12 +129,12 @@ def test_padding_adds_silence_and_never_cuts(score, length):
 
 
 @given(scores(), scores())
-def test_hashes_are_equal_exactly_when_the_pieces_are(one, other):
+def test_hashes_are_equal_exactly_when_the_pieces_are(score, other):
     same = all(
-        np.array_equal(getattr(one, name), getattr(other, name))
+        np.array_equal(getattr(score, name), getattr(other, name))
         for name in ("onset", "duration", "pitch", "velocity", "length", "grid")
     )
-    assert (one == other) == same == (one.content_hash == other.content_hash)
+    assert (score == other) == same == (score.content_hash == other.content_hash)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from bench.protocol import likelihood
 
 class Fake:
     def __init__(self, nats, kind="exact"):
-        self.nats, self.likelihood = nats, Likelihood(kind, reason="none to be had")
+        self.nats, self.likelihood = nats, Likelihood(kind, reason="it has no density")
 
     def log_likelihood(self, scores):
         return np.array(self.nats)
@@ -19,13 +19,10 @@ PIECES = [Score.from_notes([0, 2], [2, 2], [60, 62]), Score.silence(12)]
 
 
 def test_nats_per_step_averages_over_steps_and_not_over_pieces():
-    found = likelihood.evaluate(Fake([-8.0, -24.0]), PIECES)
-    assert found.nats_per_step == pytest.approx(32 / 16)
-
-
-def test_bits_per_note_shares_the_total_among_the_notes():
-    found = likelihood.evaluate(Fake([-8.0, -24.0]), PIECES)
-    assert found.bits_per_note == pytest.approx(32 / 2 / np.log(2))
+    evaluated = likelihood.evaluate(Fake([-8.0, -24.0]), PIECES)
+    assert evaluated.steps.tolist() == [4, 12]
+    assert evaluated.notes.tolist() == [2, 0]
+    assert evaluated.nats_per_step == pytest.approx(32 / 16)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +39,14 @@ def test_what_is_no_log_probability_is_refused(nats, message):
 
 
 def test_probability_zero_is_an_outcome_with_a_reason():
-    found = likelihood.evaluate(Fake([-np.inf, -1.0]), PIECES)
-    assert found.reason == "gives 1 of 2 test pieces probability 0"
+    evaluated = likelihood.evaluate(Fake([-np.inf, -1.0]), PIECES)
+    assert evaluated.reason == "gives 1 of 2 test pieces probability 0"
 
 
 def test_a_system_without_likelihood_is_not_asked():
-    found = likelihood.evaluate(Fake([np.nan], kind="none"), PIECES)
-    assert found.reason == "none to be had"
-    assert len(found.nats) == 0
+    evaluated = likelihood.evaluate(Fake([np.nan], kind="none"), PIECES)
+    assert evaluated.reason == "it has no density"
+    assert len(evaluated.nats) == 0
 
 
 @pytest.mark.parametrize(

@@ -14,21 +14,21 @@ def protocol(samples=6, steps=32, unprompted=False):
 def test_prompts_come_from_half_of_the_validation_pieces_and_tuning_from_the_other():
     toy = toy_dataset()
     prompts = sampling.prompts(toy, protocol(samples=4))
-    givers = {prompt.piece for prompt in prompts}
+    prompting = {prompt.piece for prompt in prompts}
     reference = sampling.reference(toy, protocol(samples=4), prompts)
-    assert givers < set(toy.valid)
-    others = [toy.pieces[piece] for piece in toy.valid if piece not in givers]
+    assert prompting < set(toy.valid)
+    others = [toy.pieces[piece] for piece in toy.valid if piece not in prompting]
     assert list(reference.tuning) == sampling.excerpts(others, protocol())
     assert len(reference.tuning) > 0
 
 
 def test_the_reference_says_which_piece_every_prompt_and_excerpt_is_from():
     toy = toy_dataset()
-    asked = sampling.prompts(toy, protocol())
-    found = sampling.reference(toy, protocol(steps=16), asked)
-    assert list(found.prompt_pieces) == [prompt.piece for prompt in asked]
-    assert len(found.test_pieces) == len(found.test) > len(set(found.test_pieces))
-    for name, excerpt in zip(found.test_pieces, found.test, strict=True):
+    prompts = sampling.prompts(toy, protocol())
+    reference = sampling.reference(toy, protocol(steps=16), prompts)
+    assert list(reference.prompt_pieces) == [prompt.piece for prompt in prompts]
+    assert len(reference.test_pieces) == len(reference.test) > len(set(reference.test_pieces))
+    for name, excerpt in zip(reference.test_pieces, reference.test, strict=True):
         piece = toy.pieces[name]
         cuts = (piece.slice(at, at + 16) for at in range(16, piece.length - 15, 16))
         assert name in toy.test
@@ -52,7 +52,7 @@ def test_prompts_are_the_same_every_time_and_all_different():
     assert len({(prompt.piece, prompt.start) for prompt in first}) == 6
 
 
-def test_more_prompts_begin_with_the_fewer_ones():
+def test_more_prompts_begin_with_the_same_prompts_as_fewer():
     toy = toy_dataset()
     assert sampling.prompts(toy, protocol(samples=6))[:3] == sampling.prompts(toy, protocol(3))
 
@@ -72,18 +72,18 @@ def test_too_many_prompts_are_refused_with_the_number_there_are():
 
 def test_excerpts_are_cut_as_continuations_are():
     piece = toy_dataset(bars=8).pieces["toy00"]
-    found = sampling.excerpts([piece, Score.silence(8)], protocol(steps=40))
-    assert [score.length for score in found] == [40, 40]
+    excerpts = sampling.excerpts([piece, Score.silence(8)], protocol(steps=40))
+    assert [score.length for score in excerpts] == [40, 40]
     sounding = piece.sounding()
-    assert (found[0].sounding() == sounding[16:56]).all()  # after the bar that would prompt it
-    assert (found[1].sounding() == sounding[64:104]).all()  # from a bar line, without overlap
+    assert (excerpts[0].sounding() == sounding[16:56]).all()  # after the bar that would prompt it
+    assert (excerpts[1].sounding() == sounding[64:104]).all()  # from a bar line, without overlap
 
 
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
         ("no list", "must return a list of Score"),
-        ([Score.silence(32)] * 5, "5 samples came back for 6 prompts"),
+        ([Score.silence(32)] * 5, r"sample\(\) returned 5 samples for 6 prompts"),
         ([Score.silence(32)] * 5 + [Score.silence(31)], "Sample 5 has 31 steps"),
         ([Score.silence(32, 2)] * 6, "Sample 0 has 32 steps at 2 per quarter"),
     ],

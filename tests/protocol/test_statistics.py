@@ -70,10 +70,10 @@ def draws(mean: float, seed: int, spread: float = 1.0):
     return mean + noise - noise.mean()
 
 
-def test_systems_that_cannot_be_told_apart_share_a_rank():
+def test_systems_that_do_not_differ_significantly_share_a_rank():
     values = [0.0, 0.1, 10.0]
-    found = statistics.ranks([draws(v, i) for i, v in enumerate(values)], values)
-    assert [rank for rank, _, _ in found] == [2, 2, 1]
+    ranks = statistics.ranks([draws(v, i) for i, v in enumerate(values)], values)
+    assert [rank for rank, _, _ in ranks] == [2, 2, 1]
 
 
 def test_paired_draws_separate_what_unpaired_ones_would_not():
@@ -85,7 +85,7 @@ def test_paired_draws_separate_what_unpaired_ones_would_not():
     assert [rank for rank, _, _ in statistics.ranks(unpaired, values)] == [1, 1]
 
 
-def test_equal_systems_are_told_apart_no_oftener_than_the_level():
+def test_equal_systems_differ_significantly_no_more_often_than_the_level_says():
     rng = np.random.default_rng(4)
     wrong = 0
     for _ in range(200):
@@ -96,10 +96,10 @@ def test_equal_systems_are_told_apart_no_oftener_than_the_level():
     assert wrong / 200 < 0.10
 
 
-def test_the_interval_of_a_rank_is_what_the_tests_leave_open():
+def test_the_interval_of_a_rank_is_bounded_by_significant_differences():
     values = [3.0, 2.0, 1.0]
-    found = statistics.ranks([draws(v, i, 0.01) for i, v in enumerate(values)], values)
-    assert found == [(1, 1, 1), (2, 2, 2), (3, 3, 3)]
+    ranks = statistics.ranks([draws(v, i, 0.01) for i, v in enumerate(values)], values)
+    assert ranks == [(1, 1, 1), (2, 2, 2), (3, 3, 3)]
     values = [3.0, 2.999, 1.0, -9.0]
-    found = statistics.ranks([draws(v, i, 0.01) for i, v in enumerate(values)], values)
-    assert found == [(1, 1, 2), (1, 1, 2), (3, 3, 3), (4, 4, 4)]
+    ranks = statistics.ranks([draws(v, i, 0.01) for i, v in enumerate(values)], values)
+    assert ranks == [(1, 1, 2), (1, 1, 2), (3, 3, 3), (4, 4, 4)]

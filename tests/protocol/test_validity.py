@@ -9,12 +9,12 @@ from bench.contract import Measurement
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
 from bench.protocol import validity
-from bench.protocol.corruptions import LADDERS, sets, training_copies
+from bench.protocol.corruptions import LADDERS, Ladder, sets, training_copies
 from bench.protocol.validity import Row, validate, validated
 
 
 class Notes:
-    """How long all notes sound: sees what is dropped or added, and not which notes they are."""
+    """How long all notes sound: notices notes that are dropped or added, but not their pitches."""
 
     name: ClassVar[str] = "notes"
     version: ClassVar[int] = 3
@@ -64,7 +64,7 @@ class Constant(Notes):
 
 @pytest.fixture(scope="module")
 def toy() -> Dataset:
-    """More of the toy pieces, long enough for an excerpt of eight bars."""
+    """Toy pieces long enough for an excerpt of eight bars."""
     many = check.toy_dataset(pieces=50, bars=9, held=True)
     ids = tuple(many.pieces)
     return dataclasses.replace(many, train=ids[:20], valid=ids[20:35], test=ids[35:])
@@ -80,9 +80,9 @@ def of(rows, metric, kind, name):
     return [row for row in rows if (row.metric, row.kind, row.name) == (metric, kind, name)]
 
 
-def test_held_out_music_is_parted_and_never_used_twice(toy):
-    given, compared = validity.material(toy)
-    parts = [given.real, compared.test, compared.tuning]
+def test_held_out_music_is_divided_and_never_used_twice(toy):
+    music, compared = validity.material(toy)
+    parts = [music.real, compared.test, compared.tuning]
     hashes = [{piece.content_hash for piece in part} for part in parts]
     assert [len(part) for part in parts] == [12, 12, 6]
     assert len(set.union(*hashes)) == sum(len(part) for part in hashes)
@@ -92,39 +92,40 @@ def test_held_out_music_is_parted_and_never_used_twice(toy):
         validity.material(check.toy_dataset())
 
 
-def test_every_ladder_climbs_from_hardly_any_to_all(toy):
-    given, _ = validity.material(toy)
+def test_every_ladder_climbs_from_few_changes_to_nearly_all(toy):
+    music, _ = validity.material(toy)
 
     def changed(pieces):
-        return np.mean([a != b for a, b in zip(pieces, given.real, strict=True)])
+        return np.mean([a != b for a, b in zip(pieces, music.real, strict=True)])
 
     for ladder in LADDERS:
         assert list(ladder.levels) == sorted(ladder.levels)
         low, high = (
-            ladder.corrupt(given, level, np.random.default_rng(0))
+            ladder.corrupt(music, level, np.random.default_rng(0))
             for level in (ladder.levels[0], ladder.levels[-1])
         )
-        again = ladder.corrupt(given, ladder.levels[-1], np.random.default_rng(0))
+        again = ladder.corrupt(music, ladder.levels[-1], np.random.default_rng(0))
         assert again == high
         assert all(piece.length == 128 for piece in [*low, *high])
         assert changed(low) <= changed(high)
         assert changed(high) > 0.8
 
 
-def test_the_ladders_do_what_they_are_called(toy):
-    given, _ = validity.material(toy)
+def test_the_ladders_do_what_their_names_say(toy):
+    music, _ = validity.material(toy)
     worst = {
-        one.name: one.corrupt(given, one.levels[-1], np.random.default_rng(0)) for one in LADDERS
+        ladder.name: ladder.corrupt(music, ladder.levels[-1], np.random.default_rng(0))
+        for ladder in LADDERS
     }
-    notes = sum(len(piece) for piece in given.real)
+    notes = sum(len(piece) for piece in music.real)
     assert sum(len(piece) for piece in worst["dropped notes"]) < 0.1 * notes
     assert sum(len(piece) for piece in worst["added notes"]) > 1.3 * notes
     assert len({piece.content_hash for piece in worst["collapse"]}) == 1
-    copies = {piece.content_hash for piece in given.copies}
+    copies = {piece.content_hash for piece in music.copies}
     assert all(piece.content_hash in copies for piece in worst["training copies"])
-    shifted = zip(worst["transposition"], given.real, strict=True)
+    shifted = zip(worst["transposition"], music.real, strict=True)
     assert all(np.array_equal(a.pitch, b.pitch + 6) for a, b in shifted)
-    bars = [p.slice(s, s + 16).content_hash for p in given.real for s in range(0, 128, 16)]
+    bars = [p.slice(s, s + 16).content_hash for p in music.real for s in range(0, 128, 16)]
     moved = [
         p.slice(s, s + 16).content_hash for p in worst["bar shuffle"] for s in range(0, 128, 16)
     ]
@@ -132,11 +133,11 @@ def test_the_ladders_do_what_they_are_called(toy):
 
 
 def test_markov_pieces_hold_chords_of_training_in_their_places(toy):
-    given, _ = validity.material(toy)
-    pieces = sets(given, 0)["markov"]
+    music, _ = validity.material(toy)
+    pieces = sets(music, 0)["markov"]
     known = {
         (step % 16, row.tobytes())
-        for piece in given.train
+        for piece in music.train
         for step, row in enumerate(piece.sounding())
     }
     for piece in pieces:
@@ -145,20 +146,20 @@ def test_markov_pieces_hold_chords_of_training_in_their_places(toy):
 
 
 def test_copies_are_as_many_as_asked_for(toy):
-    given, _ = validity.material(toy)
-    copies = {piece.content_hash for piece in given.copies}
-    made = training_copies(given, 0.25, np.random.default_rng(0))
+    music, _ = validity.material(toy)
+    copies = {piece.content_hash for piece in music.copies}
+    made = training_copies(music, 0.25, np.random.default_rng(0))
     assert sum(piece.content_hash in copies for piece in made) == 3
 
 
-def test_a_metric_is_seen_to_climb_where_it_should_and_nowhere_else(rows):
+def test_a_metric_gets_worse_on_the_ladders_that_it_notices_and_on_no_other(rows):
     dropped = of(rows, "notes", "summary", "dropped notes")[0]
     assert dropped.monotone > 0.95
     assert dropped.detected is not None
-    copied = of(rows, "notes", "summary", "transposition")[0]
-    assert (copied.monotone, copied.detected) == (None, None)
+    moved = of(rows, "notes", "summary", "transposition")[0]
+    assert (moved.monotone, moved.detected) == (None, None)
     added = of(rows, "notes", "summary", "added notes")[0]
-    assert added.monotone < -0.9  # more notes are better, says this metric
+    assert added.monotone < -0.9  # to this metric more notes are better
     assert added.detected is None
 
 
@@ -181,16 +182,16 @@ def test_a_metric_that_loses_a_required_property_is_not_validated(rows):
     assert of(rows, "wrong", "property", "human.most > 0")[0].holds
 
 
-def test_a_metric_that_breaks_is_a_row_that_says_where(rows):
+def test_a_metric_that_raises_is_a_row_that_says_where(rows):
     assert not validated("breaks", rows)
     assert not validated("never_ready", rows)
-    said = of(rows, "breaks", "property", validity.MEASURED)[0]
-    assert "silence" in said.note
+    measured = of(rows, "breaks", "property", validity.MEASURED)[0]
+    assert "silence" in measured.note
     assert of(rows, "breaks", "set", "silence")[0].note == "ZeroDivisionError: no notes"
     assert of(rows, "never_ready", "set", "human")[0].note == "prepare: ValueError: not today"
 
 
-def test_a_headline_metric_must_know_music_from_noise(rows):
+def test_a_headline_metric_must_tell_music_from_noise(rows):
     assert not validated("constant", rows)
     assert of(rows, "constant", "property", validity.KNOWS)[0].holds is False
 
@@ -201,6 +202,20 @@ def test_a_statement_that_names_nothing_is_an_error(toy):
 
     with pytest.raises(BenchError, match="humna"):
         validate(toy, {"typo": Typo})
+
+
+def test_no_two_ladders_draw_the_same_numbers(toy, monkeypatch):
+    drawn = []
+
+    def corrupt(_, level, rng):
+        drawn.append(rng.random())
+        return list(validity.material(toy)[0].real)
+
+    names = ("pitch jitter", "onset jitter", "an abc", "an acb")
+    ladders = [Ladder(name, (0.1, 0.2), corrupt) for name in names]
+    monkeypatch.setattr(validity, "LADDERS", ladders)
+    validate(toy, {"notes": Notes})
+    assert len(set(drawn)) == len(drawn) == 8
 
 
 def test_the_same_seed_gives_the_same_rows_and_the_file_keeps_them(rows, toy, tmp_path):
@@ -225,15 +240,15 @@ def test_the_figure_is_a_picture(rows, tmp_path):
 
 @pytest.mark.slow
 def test_the_metrics_of_the_suite_keep_their_signs_on_chorales():
-    found = validate(data.load("chorales"), registry.metrics())
-    lost = {row.metric: row.name for row in found if row.kind == "property" and not row.holds}
+    rows = validate(data.load("chorales"), registry.metrics())
+    lost = {row.metric: row.name for row in rows if row.kind == "property" and not row.holds}
     assert lost == {"isl_legacy": "human > silence"}  # the failure its paper reports
-    seen = {(r.metric, r.name): r for r in found if r.kind == "summary"}
+    summary = {(r.metric, r.name): r for r in rows if r.kind == "summary"}
     for ladder in ("pitch jitter", "dropped notes", "added notes", "collapse"):
         for metric in ("isl", "pca_distance", "feature_kde", "two_sample"):
-            assert seen[metric, ladder].monotone > 0.6, (metric, ladder)
-            assert seen[metric, ladder].detected is not None, (metric, ladder)
-    value = {(r.metric, r.name): r.value for r in found if r.kind == "set"}
+            assert summary[metric, ladder].monotone > 0.6, (metric, ladder)
+            assert summary[metric, ladder].detected is not None, (metric, ladder)
+    value = {(r.metric, r.name): r.value for r in rows if r.kind == "set"}
     for metric in ("isl", "feature_kde"):
         falls = [value[metric, name] for name in ("human", "markov", "jitter", "noise", "silence")]
         assert np.diff(falls).max() < 0.1, metric
@@ -243,6 +258,8 @@ def test_the_metrics_of_the_suite_keep_their_signs_on_chorales():
     assert value["coverage", "one_piece"] < 0.2
     assert value["isl_legacy", "silence"] == 0 > value["isl_legacy", "human"]
     for metric in ("bar_copying", "ngram_copying", "copied_run"):
-        assert seen[metric, "training copies"].detected == 0.1
-        assert seen[metric, "pitch jitter"].detected is None
-    assert seen["pca_distance", "training copies"].detected is None  # quality sees no copies
+        assert summary[metric, "training copies"].detected == 0.1
+        assert summary[metric, "pitch jitter"].detected is None
+    assert (
+        summary["pca_distance", "training copies"].detected is None
+    )  # a metric of quality does not notice copies

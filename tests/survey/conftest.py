@@ -1,4 +1,4 @@
-"""A survey whose clips make no sound, on either database, with a clock of its own."""
+"""A survey with clips of a few bytes, on SQLite or PostgreSQL, with a clock of its own."""
 
 import os
 import shutil
@@ -14,13 +14,13 @@ import pytest
 from bench.survey import admin, listening
 from bench.survey.clips import Clip
 from bench.survey.config import Consent, SurveyConfig
-from bench.survey.contestants import Cast, Contestant, Samples
+from bench.survey.contestants import Contestant, ContestantClips, SurveyClips
 from bench.survey.database.opening import open_store
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 
 
 class Clock:
-    """A time that each look at moves on, so that every clip has been heard by the next call."""
+    """A clock that moves on at each reading, so that a clip is over by the next call."""
 
     def __init__(self, step: float = 30):
         self.time, self.step = datetime(2026, 5, 1, 12, tzinfo=UTC), step
@@ -30,32 +30,45 @@ class Clock:
         return self.time
 
 
-def clip(content: str, size: int = 400) -> Clip:
+def made_up_clip(content: str, size: int = 400) -> Clip:
     audio = b"\xff\xfb" + content.encode() * size
     return Clip("sample", content, audio[:size], 20.0, -23.0, 0.5)
 
 
-def cast_of(config: SurveyConfig) -> Cast:
-    """Everybody with clips that are told apart by their bytes alone."""
-    people = [Samples(name, [], job=f"job-{name}", preset="quick") for name in config.systems]
-    people += [Samples("human", [], role="human"), Samples("random notes", [], role="anchor")]
-    made = [
-        Contestant(one, "toy", [clip(f"{one.name}/{n}") for n in range(config.clips)], [], 0)
-        for one in people
+def made_up_clips(config: SurveyConfig) -> SurveyClips:
+    """Clips of all contestants, each with its own bytes instead of a sound."""
+    contestants = [
+        Contestant(name, [], job=f"job-{name}", preset="quick") for name in config.systems
+    ]
+    contestants += [
+        Contestant("human", [], role="human"),
+        Contestant("random notes", [], role="anchor"),
+    ]
+    groups = [
+        ContestantClips(
+            contestant,
+            "toy",
+            [made_up_clip(f"{contestant.name}/{n}") for n in range(config.clips)],
+            [],
+            0,
+        )
+        for contestant in contestants
     ]
     practice = [
-        Contestant(Samples(f"practice: {n}", [], role="anchor"), "toy", [], [clip(f"p{n}")], 0)
+        ContestantClips(
+            Contestant(f"practice: {n}", [], role="anchor"), "toy", [], [made_up_clip(f"p{n}")], 0
+        )
         for n in range(config.practice)
     ]
     jobs = tuple(f"job-{name}" for name in config.systems)
-    return Cast([*made, *practice], clip("level"), jobs)
+    return SurveyClips([*groups, *practice], made_up_clip("volume"), jobs)
 
 
 @dataclass
-class Study:
-    """A survey, and what people do in it."""
+class ToySurvey:
+    """A survey, and what listeners do in it."""
 
-    store: Store
+    store: SurveyStore
     clock: Clock
     config: SurveyConfig
     url: str
@@ -68,12 +81,12 @@ class Study:
         return admin.codes(self.store, self.name, n)
 
     def draft(self, name: str) -> None:
-        """Another survey of the same kind, not open yet."""
+        """A second survey with the same configuration, in draft."""
         config = self.config.model_copy(update={"name": name})
-        admin.create(self.store, config, cast=cast_of(config))
+        admin.create(self.store, config, clips=made_up_clips(config))
 
     def join(self, code: str | None = None) -> str:
-        """A listener who has come as far as the first clip."""
+        """A new listener, who is at the first clip."""
         listener = listening.enter(self.store, code or self.codes()[0])
         listening.consent(self.store, listener, self.config.consent.version)
         listening.volume_set(self.store, listener)
@@ -83,25 +96,27 @@ class Study:
 
     def hear(self, listener: str) -> str:
         """Listen to the current clip; its token."""
-        now = listening.standing(self.store, listener).trial
-        listening.started(self.store, listener, now.token)
-        listening.heard(self.store, listener, now.token, 1.0, 1)
-        return now.token
+        token = listening.standing(self.store, listener).trial.token
+        listening.started(self.store, listener, token)
+        listening.heard(self.store, listener, token, 1.0, 1)
+        return token
 
     def rate(self, listener: str, most: int | None = None, score: int = 5) -> list[str]:
-        """Rate up to so many clips, practice not counted; the tokens."""
-        rated = []
-        while (now := listening.standing(self.store, listener)).trial and now.done != most:
+        """Rate clips until `most` are rated, practice not counted; the tokens."""
+        tokens = []
+        standing = listening.standing(self.store, listener)
+        while standing.trial and standing.done != most:
             token = self.hear(listener)
             listening.score(self.store, listener, token, score)
             listening.believe(self.store, listener, token, True)
-            rated.append(token)
-        return rated
+            tokens.append(token)
+            standing = listening.standing(self.store, listener)
+        return tokens
 
 
 @pytest.fixture
 def kind() -> str:
-    """Which database; tests that are parametrised by it run on both."""
+    """The kind of database; tests that parametrise it run on both."""
     return "sqlite"
 
 
@@ -115,12 +130,12 @@ def url(kind, request, tmp_path, monkeypatch) -> str:
 
 
 @pytest.fixture
-def study(url):
-    """Makes an open survey: two systems, the human reference and the anchor, three clips each."""
-    made = []
+def make_survey(url):
+    """Opens a survey of two systems, the human reference and the anchor, with three clips each."""
+    stores = []
 
-    def make(**changes) -> Study:
-        given = {
+    def make(**changes) -> ToySurvey:
+        settings = {
             "name": "toy",
             "title": "A title",
             "systems": ("alpha", "beta"),
@@ -129,37 +144,37 @@ def study(url):
             "practice": 1,
             "consent": Consent(contact="somebody"),
         }
-        config = SurveyConfig(**given | changes)
+        config = SurveyConfig(**settings | changes)
         clock = Clock()
         store = open_store(url, clock)
-        made.append(store)
-        admin.create(store, config, cast=cast_of(config))
+        stores.append(store)
+        admin.create(store, config, clips=made_up_clips(config))
         admin.open_survey(store, config.name)
-        return Study(store, clock, config, url)
+        return ToySurvey(store, clock, config, url)
 
     yield make
-    for store in made:
+    for store in stores:
         store.engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def postgres_server():
-    """A PostgreSQL server: $TEST_POSTGRES_URL, or Debian's, started for these tests alone."""
-    given = os.environ.get("TEST_POSTGRES_URL")
+    """A PostgreSQL server: $TEST_POSTGRES_URL, or Debian's, started for these tests only."""
+    address = os.environ.get("TEST_POSTGRES_URL")
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    lacking = ""
+    missing = ""
     if find_spec("psycopg") is None:
-        lacking = "no driver of PostgreSQL: pip install 'musicbench[postgres]'"
-    elif not given and not programs:
-        lacking = "no PostgreSQL: set TEST_POSTGRES_URL, or apt-get install postgresql"
-    if lacking:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(lacking)
-    if given:
-        yield given
+        missing = "no driver for PostgreSQL: pip install 'musicbench[postgres]'"
+    elif not address and not programs:
+        missing = "no PostgreSQL: set TEST_POSTGRES_URL, or apt-get install postgresql"
+    if missing:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
+    if address:
+        yield address
         return
     programs = programs[-1].parent
-    folder = Path(tempfile.mkdtemp(prefix="bench-pg-"))  # pytest's own are closed to others
-    as_postgres = []  # the server refuses to be root
+    folder = Path(tempfile.mkdtemp(prefix="bench-pg-"))  # other users cannot read pytest's folders
+    as_postgres = []  # the server refuses to run as root
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
         as_postgres = ["runuser", "-u", "postgres", "--"]

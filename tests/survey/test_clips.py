@@ -12,17 +12,17 @@ from bench.errors import BenchError
 from bench.music import Score
 from bench.music.loudness import loudness
 from bench.survey.clips import (
-    Source,
+    ClipSource,
     anchors,
     check,
     choose,
+    clip_steps,
     excerpt,
     make_clip,
-    steps_of,
     volume_clip,
 )
 from bench.survey.config import Consent, SurveyConfig
-from bench.survey.contestants import Samples, cast
+from bench.survey.contestants import Contestant, render_clips
 from bench.survey.media import salted
 
 CONFIG = SurveyConfig(
@@ -56,7 +56,7 @@ def test_clips_of_any_music_have_one_length_size_and_loudness():
     sparse = Score.from_notes([0, 20], [4, 4], [60, 64], length=64)
     dense = piece(0, notes=300)
     low = Score.from_notes(np.arange(16) * 2, [2] * 16, [30] * 16, length=64)
-    clips = [make_clip(Source(name, s), CONFIG) for name, s in
+    clips = [make_clip(ClipSource(name, s), CONFIG) for name, s in
              [("sparse", sparse), ("dense", dense), ("low", low)]]  # fmt: skip
     assert len({len(clip.audio) for clip in clips}) == 1
     for clip in clips:
@@ -71,7 +71,7 @@ def test_clips_of_any_music_have_one_length_size_and_loudness():
 
 
 def test_a_clip_starts_with_the_first_note_where_enough_follows():
-    steps = steps_of(CONFIG, 4)
+    steps = clip_steps(CONFIG, 4)
     assert steps == 24
     late = Score.from_notes([30, 40], [2, 20], [60, 62], length=64)
     assert excerpt(late, CONFIG).onset[0] == 0
@@ -81,79 +81,85 @@ def test_a_clip_starts_with_the_first_note_where_enough_follows():
     assert excerpt(Score.silence(64), CONFIG) == Score.silence(steps)
 
 
-def test_what_is_too_short_is_refused_with_the_length_that_fits():
-    sources = [Source("s", piece(n, steps=16)) for n in range(4)]
+def test_samples_that_are_too_short_are_refused_with_the_length_that_fits():
+    sources = [ClipSource("s", piece(n, steps=16)) for n in range(4)]
     with pytest.raises(BenchError, match=r"last 2\.0 seconds.*Set seconds = 2,"):
         choose("alpha", sources, 2, CONFIG, range(4))
 
 
 def test_too_few_samples_are_refused():
-    with pytest.raises(BenchError, match=r"has 1 samples .* and 2 clips"):
-        choose("alpha", [Source("s", piece(0))], 2, CONFIG, [0])
+    with pytest.raises(BenchError, match=r"has 1 samples .* needs 2 clips"):
+        choose("alpha", [ClipSource("s", piece(0))], 2, CONFIG, [0])
 
 
-def test_silence_is_refused_or_passed_over_and_counted():
-    sources = [Source("silent", Score.silence(64)), *(Source("s", piece(n)) for n in range(2))]
-    clips, passed = choose("alpha", sources, 2, CONFIG, range(3))
-    assert passed == 0
+def test_silence_is_refused_or_skipped_and_counted():
+    sources = [
+        ClipSource("silent", Score.silence(64)),
+        *(ClipSource("s", piece(n)) for n in range(2)),
+    ]
+    clips, skipped = choose("alpha", sources, 2, CONFIG, range(3))
+    assert skipped == 0
     with pytest.raises(BenchError, match=r"silent: alpha \(silent\)\. .*skip_silent"):
         check({"alpha": clips}, CONFIG)
     skipping = CONFIG.model_copy(update={"skip_silent": True})
-    clips, passed = choose("alpha", sources, 2, skipping, range(3))
-    assert (passed, [clip.source for clip in clips]) == (1, ["s", "s"])
+    clips, skipped = choose("alpha", sources, 2, skipping, range(3))
+    assert (skipped, [clip.source for clip in clips]) == (1, ["s", "s"])
 
 
-def test_equal_music_loud_music_and_a_size_of_its_own_are_refused():
-    one, two = (make_clip(Source(f"s{n}", piece(n)), CONFIG) for n in (1, 2))
+def test_equal_music_another_loudness_clipping_and_another_size_are_refused():
+    first, second = (make_clip(ClipSource(f"s{n}", piece(n)), CONFIG) for n in (1, 2))
     with pytest.raises(BenchError, match=r"equal, note for note: alpha \(s1\), beta \(s1\)"):
-        check({"alpha": [one, two], "beta": [one]}, CONFIG)
+        check({"alpha": [first, second], "beta": [first]}, CONFIG)
     with pytest.raises(BenchError, match="as loud as the others"):
-        check({"alpha": [one, replace(two, lufs=-25.0)]}, CONFIG)
+        check({"alpha": [first, replace(second, lufs=-25.0)]}, CONFIG)
     with pytest.raises(BenchError, match="clipped"):
-        check({"alpha": [one, replace(two, peak=1.0)]}, CONFIG)
+        check({"alpha": [first, replace(second, peak=1.0)]}, CONFIG)
+    beta = [replace(second, content="x", audio=b"")]
     with pytest.raises(BenchError, match="another size"):
-        check({"alpha": [one, one, two], "beta": [replace(two, content="x", audio=b"")]}, CONFIG)
+        check({"alpha": [first, first, second], "beta": beta}, CONFIG)
 
 
 def test_random_notes_have_the_density_durations_and_range_of_the_data():
     train = [piece(n, steps=200, notes=100) for n in range(5)]
     rng = np.random.default_rng(0)
-    made = [one.score for one in anchors(train, Score.silence(400), 20, rng)]
-    density = sum(map(len, train)) / 1000
-    # Two notes on one key at one time are one: a few are lost.
-    found = sum(map(len, made)) / (20 * 400)
-    assert 0.93 * density < found <= density + 1e-9
-    pitches = np.concatenate([one.pitch for one in made])
-    there = np.concatenate([one.pitch for one in train])
-    assert pitches.min() == there.min()
-    assert pitches.max() == there.max()
+    scores = [source.score for source in anchors(train, Score.silence(400), 20, rng)]
+    train_density = sum(map(len, train)) / 1000
+    # Notes that begin together on one key are merged, which loses a few.
+    density = sum(map(len, scores)) / (20 * 400)
+    assert 0.93 * train_density < density <= train_density + 1e-9
+    pitches = np.concatenate([score.pitch for score in scores])
+    train_pitches = np.concatenate([score.pitch for score in train])
+    assert pitches.min() == train_pitches.min()
+    assert pitches.max() == train_pitches.max()
     counts = np.bincount(pitches)[pitches.min() :]
-    assert counts.std() < 2 * np.sqrt(counts.mean())  # uniform: as chance spreads them
-    assert len({one.content_hash for one in made}) == 20
+    assert counts.std() < 2 * np.sqrt(counts.mean())  # uniform, up to chance
+    assert len({score.content_hash for score in scores}) == 20
 
 
-def test_the_cast_takes_everybodys_samples_by_the_same_numbers():
-    mine = [Source(f"{n}", piece(n)) for n in range(6)]
-    human = [Source(f"{n}", piece(100 + n)) for n in range(6)]
+def test_the_same_sample_numbers_are_taken_of_every_contestant():
+    alpha = [ClipSource(f"{n}", piece(n)) for n in range(6)]
+    human = [ClipSource(f"{n}", piece(100 + n)) for n in range(6)]
     train = [piece(200 + n) for n in range(3)]
-    made = cast(CONFIG, [Samples("alpha", mine)], human, train, "toy", lambda _: None)
-    by_name = {one.samples.name: one for one in made.contestants}
+    first, second = (
+        render_clips(CONFIG, [Contestant("alpha", alpha)], human, train, "toy", lambda _: None)
+        for _ in range(2)
+    )
+    by_name = {group.contestant.name: group for group in first.contestants}
     assert [c.source for c in by_name["alpha"].clips] == [c.source for c in by_name["human"].clips]
-    assert by_name["random notes"].samples.role == "anchor"
-    practice = [one for one in made.contestants if one.practice]
-    assert sorted(one.samples.role for one in practice) == ["anchor", "human"]
-    assert not any(one.clips for one in practice)
-    again = cast(CONFIG, [Samples("alpha", mine)], human, train, "toy", lambda _: None)
-    assert [c.sha256 for one in again.contestants for c in one.clips] == [
-        c.sha256 for one in made.contestants for c in one.clips
+    assert by_name["random notes"].contestant.role == "anchor"
+    practice = [group for group in first.contestants if group.practice]
+    assert sorted(group.contestant.role for group in practice) == ["anchor", "human"]
+    assert not any(group.clips for group in practice)
+    assert [c.sha256 for group in second.contestants for c in group.clips] == [
+        c.sha256 for group in first.contestants for c in group.clips
     ]
 
 
 def test_salted_audio_sounds_the_same_and_is_another_file():
     clip = volume_clip(CONFIG)
-    one, two = (salted(clip.audio, hashlib.sha256(salt).hexdigest()) for salt in (b"1", b"2"))
-    assert len(one) == len(two)
-    assert one != two
+    first, second = (salted(clip.audio, hashlib.sha256(salt).hexdigest()) for salt in (b"1", b"2"))
+    assert len(first) == len(second)
+    assert first != second
     plain, _ = decoded(clip.audio)
-    for audio in (one, two):
+    for audio in (first, second):
         assert np.array_equal(decoded(audio)[0], plain)

@@ -4,14 +4,14 @@ import pytest
 
 from bench.errors import BenchError
 from bench.survey import login
-from bench.survey.limits import Limits
+from bench.survey.rate_limit import RateLimiter
 
 
 @pytest.fixture(autouse=True)
-def _nobody_set_one(tmp_path, monkeypatch):
+def _no_password(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_SURVEY_DIR", str(tmp_path))
     monkeypatch.delenv(login.HASH, raising=False)
-    monkeypatch.setattr(login, "_limits", Limits())
+    monkeypatch.setattr(login, "_rate_limiter", RateLimiter())
 
 
 def test_there_is_no_password_until_one_is_set():
@@ -20,7 +20,7 @@ def test_there_is_no_password_until_one_is_set():
         assert not login.check_password(text)
 
 
-def test_the_password_opens_and_nothing_else_does(tmp_path):
+def test_only_the_password_is_accepted(tmp_path):
     path = login.set_password("correct horse battery")
     assert path.stat().st_mode & 0o777 == 0o600
     assert "horse" not in path.read_text()
@@ -34,12 +34,12 @@ def test_the_password_opens_and_nothing_else_does(tmp_path):
 def test_the_environment_can_hold_the_hash(monkeypatch):
     monkeypatch.setenv(login.HASH, login.password_hash("correct horse battery"))
     assert login.check_password("correct horse battery")
-    monkeypatch.setenv(login.HASH, "correct horse battery")  # the password itself is no hash
+    monkeypatch.setenv(login.HASH, "correct horse battery")  # the password itself is not a hash
     with pytest.raises(BenchError, match="bench survey password"):
         login.check_password("correct horse battery")
 
 
-def test_after_five_wrong_passwords_not_even_the_right_one_is_looked_at(monkeypatch):
+def test_after_five_wrong_passwords_even_the_right_one_is_refused(monkeypatch):
     login.set_password("correct horse battery")
     time = [1000.0]
     monkeypatch.setattr(login.time, "monotonic", lambda: time[0])
@@ -54,17 +54,17 @@ def test_after_five_wrong_passwords_not_even_the_right_one_is_looked_at(monkeypa
 
 def test_brute_force_gets_no_more_than_five_tries_in_fifteen_minutes(monkeypatch):
     login.set_password("correct horse battery")
-    time, tried = [0.0], 0
+    time, tries = [0.0], 0
     monkeypatch.setattr(login.time, "monotonic", lambda: time[0])
     monkeypatch.setattr(login, "_scrypt", lambda *_: b"")
     for _ in range(3600):
         time[0] += 1
         try:
             login.check_password("guess")
-            tried += 1
+            tries += 1
         except BenchError:
             pass
-    assert tried <= 5 + 4 * 5
+    assert tries <= 5 + 4 * 5
 
 
 def test_a_short_password_is_refused():

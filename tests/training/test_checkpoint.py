@@ -19,22 +19,22 @@ def tree():
 def test_a_tree_comes_back_bit_equal(tmp_path):
     original = tree()
     save_tree(tmp_path / "t.safetensors", original)
-    found = load_tree(tmp_path / "t.safetensors")
-    assert torch.equal(found["model"]["weight"], original["model"]["weight"])
-    assert found["half"].dtype == torch.bfloat16
-    assert torch.equal(found["half"], original["half"])
-    assert np.array_equal(found["array"], original["array"])
-    assert found["array"].dtype == np.int16
-    assert found["steps"] == [1, 2.5, "three", None, True]
-    assert found["empty"] == {}
+    loaded = load_tree(tmp_path / "t.safetensors")
+    assert torch.equal(loaded["model"]["weight"], original["model"]["weight"])
+    assert loaded["half"].dtype == torch.bfloat16
+    assert torch.equal(loaded["half"], original["half"])
+    assert np.array_equal(loaded["array"], original["array"])
+    assert loaded["array"].dtype == np.int16
+    assert loaded["steps"] == [1, 2.5, "three", None, True]
+    assert loaded["empty"] == {}
 
 
 def test_tensors_that_share_memory_are_kept(tmp_path):
     shared = torch.randn(4)
     save_tree(tmp_path / "t.safetensors", {"a": shared, "b": shared, "part": shared[1:3]})
-    found = load_tree(tmp_path / "t.safetensors")
-    assert torch.equal(found["a"], found["b"])
-    assert torch.equal(found["part"], shared[1:3])
+    loaded = load_tree(tmp_path / "t.safetensors")
+    assert torch.equal(loaded["a"], loaded["b"])
+    assert torch.equal(loaded["part"], shared[1:3])
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])

@@ -15,12 +15,12 @@ from bench import training
 from bench.errors import BenchError
 from bench.files import read_json
 from bench.jobs import launch, process
-from bench.jobs.run_folder import Store, is_finished
+from bench.jobs.run_folder import RunFolder, is_finished
 from bench.training import distributed
 
 
 def folder_of(root, system):
-    return next(f for f in Store(root).folders() if f.path.name.startswith(system + "."))
+    return next(f for f in RunFolder(root).folders() if f.path.name.startswith(system + "."))
 
 
 def curves(folder):
@@ -42,8 +42,8 @@ def trained(home, processes, *systems, **environment):
     return out
 
 
-class Plain:
-    """Three processes, seen from one of them, without any."""
+class FakeProcess:
+    """This process, as if it were one of several."""
 
     def __init__(self, monkeypatch, rank, ranks=3):
         monkeypatch.setattr(distributed, "rank", lambda: rank)
@@ -54,7 +54,7 @@ class Plain:
 def test_the_parts_of_a_batch_are_the_batch(monkeypatch, items):
     parts = []
     for rank in range(3):
-        Plain(monkeypatch, rank)
+        FakeProcess(monkeypatch, rank)
         parts.append(training.batch(items, items, 5, 0))
     whole = training.whole_batch(items, items, 5, 0)
     assert np.concatenate(parts).tolist() == whole.tolist()
@@ -65,7 +65,7 @@ def test_the_parts_of_a_batch_are_the_batch(monkeypatch, items):
 
 def test_a_batch_smaller_than_the_processes_goes_to_all_of_them(monkeypatch):
     for rank in range(3):
-        Plain(monkeypatch, rank)
+        FakeProcess(monkeypatch, rank)
         assert len(training.batch(2, 2, 5, 0)) == 2
     assert not distributed._parts  # each then counts equally
 
@@ -73,7 +73,7 @@ def test_a_batch_smaller_than_the_processes_goes_to_all_of_them(monkeypatch):
 def test_processes_draw_numbers_of_their_own_and_the_first_those_of_one_alone(monkeypatch):
     seeds = []
     for rank in range(3):
-        Plain(monkeypatch, rank)
+        FakeProcess(monkeypatch, rank)
         seeds.append(distributed.own_seed(17))
     assert seeds[0] == 17
     assert len(set(seeds)) == 3
@@ -97,40 +97,41 @@ def test_the_number_of_processes_is_checked(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "says"),
+    ("code", "kind", "message"),
     [
         (-signal.SIGKILL, MemoryError, "SIGKILL"),
         (-signal.SIGSEGV, process.Died, "crashed with SIGSEGV"),
         (3, process.Died, "exit status 3"),
     ],
 )
-def test_the_end_of_a_training_process_is_told_apart(code, kind, says):
+def test_the_reason_why_a_training_process_ended_is_known(code, kind, message):
     death = launch.death(code)
     assert type(death) is kind
-    assert says in str(death)
+    assert message in str(death)
 
 
 @pytest.mark.slow
 def test_two_processes_follow_the_curve_of_one(home):
     # Nothing random in the loss, and no padding: what is left is rounding.
-    one, two = trained(home, 1, "note-lstm"), trained(home, 2, "note-lstm")
-    alone, together = (curves(folder_of(root, "note-lstm")) for root in (one, two))
+    roots = trained(home, 1, "note-lstm"), trained(home, 2, "note-lstm")
+    single, double = (folder_of(root, "note-lstm") for root in roots)
+    alone, together = curves(single), curves(double)
     assert alone.keys() == together.keys()
     assert {name for name, _ in alone} == {"train_loss", "valid_loss"}
     for point, loss in alone.items():
         assert together[point] == pytest.approx(loss, rel=1e-4)
-    found = folder_of(two, "note-lstm").read_result()
-    assert found["fit"]["processes"] == 2
-    assert len(found["sample"]["hashes"]) == 4
-    assert folder_of(one, "note-lstm").read_result()["fit"]["processes"] == 1
+    result = double.read_result()
+    assert result.fit.processes == 2
+    assert len(result.sample.hashes) == 4
+    assert single.read_result().fit.processes == 1
 
 
 @pytest.mark.slow
 def test_with_dropout_padding_and_two_trainings_two_processes_learn_as_well(home):
     systems = ("chord-lstm", "gpt-remi", "rbm-window", "lstm-2x512")
-    one, two = trained(home, 1, *systems), trained(home, 2, *systems)
+    roots = trained(home, 1, *systems), trained(home, 2, *systems)
     for system in systems:
-        alone, together = (curves(folder_of(root, system)) for root in (one, two))
+        alone, together = (curves(folder_of(root, system)) for root in roots)
         assert alone.keys() == together.keys()
         for point, loss in alone.items():
             assert together[point] == pytest.approx(loss, rel=0.1), (system, point)
@@ -139,8 +140,8 @@ def test_with_dropout_padding_and_two_trainings_two_processes_learn_as_well(home
 def wait_for(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if found := condition():
-            return found
+        if value := condition():
+            return value
         time.sleep(0.02)
     raise AssertionError("waited in vain")
 
@@ -175,7 +176,7 @@ def test_killed_while_training_the_same_command_goes_on_bit_equal(home, who):
     assert again.returncode == 0, again.stdout + again.stderr
     unbroken = folder_of(trained(home, 2, "note-lstm"), "note-lstm")
     assert curves(folder) == curves(unbroken)
-    assert folder.read_result()["fit"]["files"] == unbroken.read_result()["fit"]["files"]
+    assert folder.read_result().fit.files == unbroken.read_result().fit.files
     assert not folder.checkpoint.exists()
 
 

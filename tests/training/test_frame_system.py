@@ -31,7 +31,7 @@ ROUND = Score.from_notes(
     length=32,
 )
 DROPS = {"embedding": 6, "hidden": 8, "between": 7, "batch": 4, "sequence": 5}
-SYSTEMS: dict[str, Callable[..., FrameSystem[Any]]] = {
+SYSTEMS: dict[str, Callable[..., FrameSystem]] = {
     "sigmoid": lambda **s: SigmoidLSTM(**{"embedding": 6, "hidden": 8, "sequence": 5} | s),
     "2x512": lambda **s: LSTM2x512(**{"hidden": 8, "batch": 4, "sequence": 5} | s),
     "2x512 as published": lambda **s: LSTM2x512(
@@ -57,7 +57,7 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
-def tiny(name: str, updates: int = 6, **settings: Any) -> FrameSystem[Any]:
+def tiny(name: str, updates: int = 6, **settings: Any) -> FrameSystem:
     """A small network that has learnt a little; its likelihood in double precision."""
     system = SYSTEMS[name](**settings)
     system.PRECISION = torch.float64  # type: ignore[misc]
@@ -66,13 +66,13 @@ def tiny(name: str, updates: int = 6, **settings: Any) -> FrameSystem[Any]:
 
 
 @pytest.fixture(params=NAMES)
-def system(request: pytest.FixtureRequest) -> FrameSystem[Any]:
+def system(request: pytest.FixtureRequest) -> FrameSystem:
     return tiny(request.param)
 
 
 @pytest.mark.parametrize("context", [0, 1, 7])
 def test_the_next_frame_has_probability_one_over_all_frames(
-    system: FrameSystem[Any], context: int
+    system: FrameSystem, context: int
 ) -> None:
     past = HELD_OUT[0][:context]
     steps = system.log_probabilities([np.vstack([past, frame]) for frame in ALL])
@@ -80,7 +80,7 @@ def test_the_next_frame_has_probability_one_over_all_frames(
 
 
 def test_changing_the_future_leaves_past_probabilities_bit_equal(
-    system: FrameSystem[Any],
+    system: FrameSystem,
 ) -> None:
     piece = HELD_OUT[1]
     changed = piece.copy()
@@ -91,19 +91,19 @@ def test_changing_the_future_leaves_past_probabilities_bit_equal(
 
 
 def test_many_pieces_at_once_are_as_likely_as_one_by_one(
-    system: FrameSystem[Any], monkeypatch: pytest.MonkeyPatch
+    system: FrameSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pieces = [*TINY, TINY[0][:0], *HELD_OUT, TINY[1][:1]]
     whole = [system.log_probabilities([piece])[0] for piece in pieces]
     monkeypatch.setattr(type(system), "STEPS", 4)
     monkeypatch.setattr(type(system), "PIECES", 3)
-    for one, among in zip(whole, system.log_probabilities(pieces), strict=True):
-        assert one.shape == among.shape
-        assert np.allclose(one, among, atol=1e-11, rtol=0)
+    for alone, together in zip(whole, system.log_probabilities(pieces), strict=True):
+        assert alone.shape == together.shape
+        assert np.allclose(alone, together, atol=1e-11, rtol=0)
 
 
 def test_step_by_step_with_carried_state_equals_the_whole_sequence(
-    system: FrameSystem[Any],
+    system: FrameSystem,
 ) -> None:
     network = system.precise()
     frames = torch.from_numpy(np.stack([TINY[3][:12], TINY[1][:12]])).double()
@@ -115,7 +115,7 @@ def test_step_by_step_with_carried_state_equals_the_whole_sequence(
             assert torch.allclose(context[:, 0], whole[:, step], atol=1e-12)
 
 
-def test_every_parameter_receives_a_gradient(system: FrameSystem[Any]) -> None:
+def test_every_parameter_receives_a_gradient(system: FrameSystem) -> None:
     network = system.network.train()
     network.zero_grad()
     network.loss(cut(TINY, starts(TINY, 6), 6)).backward()
@@ -141,7 +141,7 @@ def test_a_frame_is_drawn_as_often_as_the_likelihood_says(name: str) -> None:
 
 
 def test_what_is_drawn_after_a_prompt_has_heard_all_of_it(
-    system: FrameSystem[Any], monkeypatch: pytest.MonkeyPatch
+    system: FrameSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, n = system.precise(), 100
     for parameter in network.parameters():  # so that the past weighs heavily

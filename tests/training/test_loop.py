@@ -51,8 +51,8 @@ def run(log: Log, optimiser: str = "AdamW", seed: int = 3, **settings: Any) -> n
     return network
 
 
-def equal(one: nn.Module, other: nn.Module) -> bool:
-    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+def equal(first: nn.Module, second: nn.Module) -> bool:
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
 
@@ -72,7 +72,7 @@ def test_a_resumed_run_is_bit_equal_to_an_unbroken_one(optimiser: str, kill_at: 
     assert broken.curves == whole.curves
 
 
-def test_the_callers_random_numbers_are_left_alone() -> None:
+def test_the_callers_random_state_is_unchanged() -> None:
     torch.manual_seed(0)
     untouched = torch.rand(3)
     torch.manual_seed(0)
@@ -121,7 +121,7 @@ def test_a_stopped_run_stays_stopped_when_resumed() -> None:
     with pytest.raises(Stopped):
         run(broken, **settings)
     network = run(broken, **settings)
-    assert next(worse) == 3  # not asked again
+    assert next(worse) == 3  # not called again
     worse = iter(range(100))
     assert equal(network, run(whole, **settings))
 

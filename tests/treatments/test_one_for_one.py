@@ -93,21 +93,21 @@ def test_a_reversed_system_leads_up_to_its_prompt() -> None:
 @pytest.mark.parametrize(("tonic", "mode"), list(product(range(48, 60), ("major", "minor"))))
 def test_every_scale_comes_to_c_or_a_and_keeps_its_intervals(tonic: int, mode: str) -> None:
     piece = scale(tonic, mode)
-    found = turn(piece, to_c(piece))
-    its = key(found)
-    assert its is not None
-    assert (its.tonic, its.mode) == ((0, "major") if mode == "major" else (9, "minor"))
-    assert np.array_equal(np.diff(found.pitch), np.diff(piece.pitch))
-    assert to_c(found) == 0  # once is enough
+    shifted = turn(piece, to_c(piece))
+    new_key = key(shifted)
+    assert new_key is not None
+    assert (new_key.tonic, new_key.mode) == ((0, "major") if mode == "major" else (9, "minor"))
+    assert np.array_equal(np.diff(shifted.pitch), np.diff(piece.pitch))
+    assert to_c(shifted) == 0  # a second shift changes nothing
     assert -6 <= to_c(piece) <= 5
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_normalising_music_again_changes_nothing_and_intervals_stay(seed: int) -> None:
     piece = music(seed)
-    found = turn(piece, to_c(piece))
-    assert turn(found, to_c(found)) == found
-    assert found == piece.transpose(to_c(piece))  # far from the ends of the keyboard
+    shifted = turn(piece, to_c(piece))
+    assert turn(shifted, to_c(shifted)) == shifted
+    assert shifted == piece.transpose(to_c(piece))  # far from the ends of the keyboard
 
 
 @pytest.mark.parametrize("semitones", range(-6, 6))
@@ -132,9 +132,9 @@ def test_the_shift_costs_log_twelve_and_it_is_a_bound() -> None:
 
 def test_a_transposed_piece_is_as_likely() -> None:
     system = fitted(KeyNormalisation(wrapped=INNER))
-    found = system.log_likelihood([scale(tonic, "major") for tonic in range(48, 60)])
-    assert np.allclose(found[:7], found[0])  # those that come to the same octave
-    assert np.allclose(found[7:], found[7])
+    nats = system.log_likelihood([scale(tonic, "major") for tonic in range(48, 60)])
+    assert np.allclose(nats[:7], nats[0])  # those that come to the same octave
+    assert np.allclose(nats[7:], nats[7])
 
 
 def test_samples_come_back_into_the_prompts_key() -> None:
@@ -175,7 +175,7 @@ def test_one_mode_learns_the_pieces_of_that_mode(mode: str, capsys: Any) -> None
     assert f"5 of 10 training pieces are in {mode}" in capsys.readouterr().out
 
 
-def test_where_no_piece_is_in_the_mode_all_are_learnt_and_that_is_said(capsys: Any) -> None:
+def test_where_no_piece_is_in_the_mode_all_are_learnt_and_the_count_is_printed(capsys: Any) -> None:
     system = OneMode(wrapped=INNER, mode="minor")
     system.inner = Listener()
     pieces = [scale(50, "major")]

@@ -95,7 +95,7 @@ def test_the_free_energy_is_finite_far_out(rbm: RBM) -> None:
     )
 
 
-def test_an_rbm_that_always_says_the_input_gives_it_back() -> None:
+def test_an_rbm_that_always_predicts_the_input_gives_it_back() -> None:
     system = small()
     nn.init.zeros_(system.rbm.weight)
     given = np.zeros((1, 6, 88, 2), dtype=bool)
@@ -108,7 +108,7 @@ def test_an_rbm_that_always_says_the_input_gives_it_back() -> None:
 
 
 def test_as_published_the_chain_forgets_its_input_and_corrected_one_step_keeps_it() -> None:
-    """Every cell has a hidden unit that says what it says, most of the time."""
+    """Every cell has a hidden unit that mostly has the same value."""
     inputs = np.zeros((2, 10, 78, 2), dtype=bool)
     inputs[0, :, [3, 40]], inputs[1, :, ::2] = True, True
     made = {}
@@ -182,7 +182,7 @@ def test_it_learns_which_cells_are_on() -> None:
     assert (rebuilt == windows.bool()).float().mean() > 0.99
 
 
-def test_a_saved_one_comes_back_and_has_no_likelihood(tmp_path: Any) -> None:
+def test_a_saved_system_comes_back_and_has_no_likelihood(tmp_path: Any) -> None:
     system = small()
     system.save(tmp_path)
     loaded = RBMWindow.load(tmp_path)
@@ -198,7 +198,7 @@ def test_pieces_shorter_than_a_window_are_refused() -> None:
         RBMWindow(wrapped=INNER).fit([PIECES[0].slice(0, 9)], [], Budget(1), 0, Log())
 
 
-def test_while_the_rbm_learns_it_tells_how_far_it_is() -> None:
+def test_the_progress_of_the_rbm_follows_that_of_the_system() -> None:
     log = Log()
     system = RBMWindow(wrapped=INNER, hidden=12, batch=4, per_update=3)
     system.fit(PIECES, [], Budget(5), 0, log)

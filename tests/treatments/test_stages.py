@@ -99,11 +99,11 @@ def test_every_tenth_piece_of_a_grade_is_held_out_to_stop_at() -> None:
     assert lessons[-1][:2] == (TUNES, VALID)
 
 
-def test_a_grade_is_not_learnt_by_heart() -> None:
+def test_a_grade_is_not_overfit() -> None:
     """What a grade held out decides which of its weights go on."""
     log = Log()
     curriculum = Curriculum(wrapped=OVERFITTING, grades=1, share=0.9)
-    rng = np.random.default_rng(0)  # nothing can be learnt of these but by heart
+    rng = np.random.default_rng(0)  # can only be overfit
     noise = [Score.from_rolls(rng.random((32, 88)) < 0.05, grid=4) for _ in range(10)]
     curriculum.fit(noise, noise[:1], Budget(1000), 0, log)
     held_out = log.curve("stage_valid_loss")
@@ -131,7 +131,7 @@ def test_transfer_learns_the_others_first_and_only_fine_tuning_renews_the_head(
     transfer = Transfer(wrapped=INNER, fresh_head=fresh)
     transfer.provide(OTHERS)
     lessons = pupil_of(transfer).lessons
-    assert [("head" if one == "head" else one[2]) for one in lessons] == (
+    assert [("head" if lesson == "head" else lesson[2]) for lesson in lessons] == (
         [0, 171, "head", 69] if fresh else [0, 171, 69]
     )
     assert lessons[1][0] == OTHERS["others"]
@@ -144,14 +144,14 @@ def test_without_another_set_transfer_is_plain_training() -> None:
 
 @pytest.mark.parametrize("fresh", [False, True])
 def test_the_second_genre_begins_with_the_weights_that_the_first_left(fresh: bool) -> None:
-    found = []
+    weights = []
     for fresh_head in (False, fresh):
         system = Biaxial(**SMALL)
         first = Stage(OTHERS["others"], Budget(5))
         learn(system, [first, Stage(TUNES, Budget(0), fresh_head)], [], 0, Log())
-        found.append(system.network.state_dict())
-    one, other = found
-    changed = {name for name in one if not torch.equal(one[name], other[name])}
+        weights.append(system.network.state_dict())
+    kept, renewed = weights
+    changed = {name for name in kept if not torch.equal(kept[name], renewed[name])}
     assert changed == ({"dense.weight", "dense.bias"} if fresh else set())
 
 
@@ -175,15 +175,17 @@ def test_between_the_genres_no_tensor_changes_but_those_of_a_renewed_dense_layer
     transfer = Transfer(**settings)
     transfer.provide(OTHERS)
     transfer.fit(TUNES, VALID, Budget(14), 0, Log())
-    fresh, fresh_too, first, left, found, last = weights  # before and after each of three
+    # before and after each of three calls
+    new, still_new, first_start, first_end, second_start, second_end = weights
 
-    def changed(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> set[str]:
-        return {key for key in one if not torch.equal(one[key], other[key])}
+    def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+        return {name for name in before if not torch.equal(before[name], after[name])}
 
-    assert not changed(fresh, fresh_too)
-    assert not changed(fresh_too, first)
-    assert changed(left, found) == renewed
-    assert changed(first, left) == changed(found, last) == set(first)  # learning reaches all
+    assert not changed(new, still_new)
+    assert not changed(still_new, first_start)
+    assert changed(first_end, second_start) == renewed
+    assert changed(first_start, first_end) == set(new)  # training changes all weights
+    assert changed(second_start, second_end) == set(new)
 
 
 def test_a_budget_is_shared_to_the_update() -> None:
@@ -205,12 +207,12 @@ def test_a_curriculum_resumed_anywhere_ends_bit_equal_to_an_unbroken_one(place: 
     unbroken = curriculum(log)
     assert len(log.states) == 8
     again = Log(log.states[place])
-    for one, other in zip(weights(unbroken), weights(curriculum(again)), strict=True):
-        assert torch.equal(one, other)
+    for whole, after in zip(weights(unbroken), weights(curriculum(again)), strict=True):
+        assert torch.equal(whole, after)
     assert again.reports == log.reports[place + 1 :]
 
 
-def test_all_stages_are_told_as_one_training() -> None:
+def test_all_stages_are_reported_as_one_training() -> None:
     log = Log()
     system = Curriculum(wrapped=INNER, grades=2, share=0.25)
     system.fit(TUNES, VALID, Budget(8), 0, log)
@@ -235,7 +237,7 @@ def test_what_cannot_learn_in_stages_is_refused() -> None:
         Curriculum(wrapped=wrapped).fit(TUNES, VALID, Budget(4), 0, Log())
 
 
-def test_a_treated_system_comes_back_with_what_it_wraps(tmp_path: Any) -> None:
+def test_a_saved_treatment_comes_back_with_what_it_wraps(tmp_path: Any) -> None:
     system = Curriculum(wrapped=INNER)
     system.fit(TUNES, VALID, Budget(5), 0, Log())
     system.save(tmp_path)
@@ -246,7 +248,7 @@ def test_a_treated_system_comes_back_with_what_it_wraps(tmp_path: Any) -> None:
     assert saved.load(tmp_path)[0]["wrapped"] == INNER
 
 
-def test_on_a_coarser_grid_every_so_many_th_step_is_kept() -> None:
+def test_on_a_coarser_grid_only_its_steps_are_kept() -> None:
     for seed in range(5):
         piece = tune(seed)
         coarse = on_grid([piece], 1)[0]

@@ -2,9 +2,9 @@
 
     i, f, o = sigmoid(W x + U h + b)     c = f c + i (W x + U h + b)     h = o tanh(c)
 
-theano_lstm's default activation is the identity, and nobody set another. Initial states are
-random constants that are never trained. No library's fast LSTM can compute this one: it is a loop,
-with everything that does not depend on the previous step in one matrix product before it.
+theano_lstm's default activation is the identity, and the original's code sets no other. Initial
+states are random constants that are never trained. The fast LSTMs of libraries cannot compute this
+cell, so it is a loop. What does not depend on the step before is one matrix product in front of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ State = tuple[Tensor, Tensor]  # (1, rows, hidden) each: output, memory
 
 
 class LinearLSTM(nn.Module):
-    """One layer, called as nn.LSTM is: (time, rows, inputs) -> (time, rows, hidden), last state.
+    """One layer with the interface of nn.LSTM: (time, rows, inputs) -> (time, rows, hidden), state.
 
     Gates in PyTorch's order: input, forget, candidate, output. The state gets no gradient.
     """
@@ -36,11 +36,11 @@ class LinearLSTM(nn.Module):
         """The outputs and the state after the last step, in the precision of the weights."""
         rows = x.shape[1]
         h, c = (part[0] for part in state) if state else self.start[:, None].expand(2, rows, -1)
-        # A memory that nothing squashes outgrows half precision, where autocast chose it.
+        # Without a tanh the memory can outgrow half precision, which autocast would use.
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.bias_ih_l0.dtype)
             recurrent, outputs = self.weight_hh_l0.t(), []
-            # unbind, since the gradient of projected[t] is as large as that of all steps.
+            # unbind, since the gradient of projected[t] would be as large as that of all steps.
             projected = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)
             for step in projected.unbind():
                 i, f, g, o = torch.addmm(step, h, recurrent).chunk(4, dim=1)

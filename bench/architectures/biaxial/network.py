@@ -1,11 +1,11 @@
 """The biaxial network: LSTMs along time, shared by all notes, then LSTMs along the notes.
 
     80 features of each note -> time LSTMs over the steps -> note LSTMs over the notes, upwards,
-    which also read what the note below does -> dense 2 -> play, articulate
+    which also read the states of the note below -> dense 2 -> play, articulate
 
-Hexahedria (2015), whose code is followed, Svegliato & Witty 2017 (section 3) and Sokolov et al.
-2016 (section 2.4.2). The prediction of a note knows all earlier steps and, of the same step, the
-notes below it: a chain of conditional probabilities.
+Hexahedria (2015), whose code is followed here; Svegliato & Witty 2017 (section 3); Sokolov et al.
+2016 (section 2.4.2). A note is predicted from all earlier steps and from the notes below it in the
+same step: a chain of conditional probabilities.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ FEATURES = 1 + 12 + 2 * (2 * VICINITY + 1) + 12 + 4 + 1  # 80
 
 
 class NoteFeatures(nn.Module):
-    """What the network is told of each note: 80 numbers, a function of one step's states.
+    """The network's input for each note: 80 numbers, a function of one step's states.
 
     Position; pitch class (12); play and articulate of the 25 notes around it (50); how many notes
-    of each pitch class sound, from its own upwards (12); the sixteenth of the bar in bits, lowest
-    first, as -1 and 1 (4); whether the piece has yet to begin (1).
-    `scaled`: positions in 0..1, not 0..keys. `wraps`: below the lowest note lies the highest.
-    `marks_beginning`: the last feature is used; the original holds it at 0.
+    of each pitch class sound, beginning with its own (12); the sixteenth of the bar in bits, lowest
+    first, as -1 and 1 (4); whether this is before the piece begins (1).
+    `scaled`: positions in 0..1, not 0..keys. `wraps`: the highest notes are below the lowest.
+    `marks_beginning`: the last feature is used; in the original it is always 0.
     """
 
     static: Tensor
@@ -98,10 +98,10 @@ class BiaxialNetwork(nn.Module):
         bar: Tensor,
         carried: list[State] | None = None,
     ) -> tuple[Tensor, list[State]]:
-        """(batch, time, keys, 2) the logits of the states that follow, and the time layers' state.
+        """(batch, time, keys, 2) the logits of the next states, and the time layers' state.
 
-        `states` at steps `step` (batch, time) in bars of `bar` steps (batch, 1); `following` are
-        those one step later, of which a note sees the ones below it.
+        `states` are at steps `step` (batch, time), in bars of `bar` steps (batch, 1). `following`
+        are the states one step later, of which each note reads those of the note below it.
         """
         batch, time, keys, _ = states.shape
         x = self.features(states, step, bar).transpose(0, 1).reshape(time, batch * keys, -1)
@@ -134,9 +134,9 @@ def _lstm(inputs: int, hidden: int) -> nn.LSTM:
 
 
 def surprise(logits: Tensor, following: Tensor, free: Tensor) -> Tensor:
-    """(batch, time) nats of the states that followed.
+    """(batch, time) -log p of the states that followed, in nats.
 
-    Articulations count only where they are `free` (batch, time, keys): neither silent nor certain.
+    An articulation counts only where it is `free` (batch, time, keys): neither silent nor certain.
     """
     if logits.dtype == torch.bfloat16:
         logits = logits.float()

@@ -1,4 +1,4 @@
-"""Composing with a biaxial network: one time step after the other, and in it note after note."""
+"""Drawing music with a biaxial network: time step by time step, and note by note in each step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.training.cuda_graph import Recorded
 
 
 class Cell:
-    """One step of an LSTM layer, its weights laid out for products from the left."""
+    """One step of an LSTM layer, with its weights transposed for row vectors."""
 
     def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
         w = {name: value.detach() for name, value in layer.state_dict().items()}
@@ -31,7 +31,7 @@ class Cell:
         return self.start[0].repeat(rows, 1), self.start[1].repeat(rows, 1)
 
     def step(self, gates: Tensor, memory: Tensor) -> State:
-        """Output and memory after one step whose gates (rows, 4 * hidden) are overwritten."""
+        """Output and memory after one step; the gates (rows, 4 * hidden) are overwritten."""
         hidden = memory.shape[1]
         gates[:, : 2 * hidden].sigmoid_()
         gates[:, 3 * hidden :].sigmoid_()
@@ -41,50 +41,49 @@ class Cell:
 
 
 class Player:
-    """Composes step after step, many pieces at once, carrying the state of the time layers.
+    """Draws many pieces at once, step by step, with the state of the time layers carried along.
 
-    A piece must not depend, not even by rounding, on the pieces beside it. On a CPU the time
-    layers go piece by piece; the note layers go together, in double precision. On a GPU all is
-    together and in double precision.
+    A piece must not depend on the pieces beside it, not even by rounding. On a CPU the time layers
+    are computed piece by piece, the note layers together in double precision. On a GPU everything
+    is computed together, in double precision.
     """
 
     def __init__(self, network: BiaxialNetwork) -> None:
-        where = network.dense.weight.device
         self.features = network.features
-        self.together = where.type == "cuda"
+        self.together = network.dense.weight.device.type == "cuda"
         self.single = torch.double if self.together else network.dense.weight.dtype
         self.time = [Cell(layer, self.single) for layer in network.time]
         self.note = [Cell(layer, torch.double) for layer in network.note]
-        heard = network.time[-1].hidden_size
-        # The projection of the time layers' output is made for all notes of a step at once.
-        self.project = self.note[0].inputs[:heard].to(self.single)
-        self.below = self.note[0].inputs[heard:].contiguous()
+        hidden = network.time[-1].hidden_size
+        # The time layers' output is projected for all notes of a step at once.
+        self.project = self.note[0].inputs[:hidden].to(self.single)
+        self.below = self.note[0].inputs[hidden:].contiguous()
         self.dense = (network.dense.weight.detach().double().t(), network.dense.bias.double())
-        self.hear = Recorded(self._hear)
+        self.time_step = Recorded(self._time_step)
 
     def begin(self, pieces: int, keys: int) -> list[list[Tensor]]:
-        """Outputs and memories of the time layers, for each group that is computed together."""
+        """Initial outputs and memories of the time layers, for each group computed together."""
         groups, size = (1, pieces) if self.together else (pieces, 1)
         return [
             [part for cell in self.time for part in cell.begin(size * keys)] for _ in range(groups)
         ]
 
-    def listen(
+    def read(
         self, states: Tensor, step: Tensor, bar: Tensor, carried: list[list[Tensor]]
     ) -> Tensor:
-        """(keys, pieces, gates) what the notes hear of the past; `carried` goes on by one step."""
+        """(keys, pieces, gates) what the past adds to the first note layer; updates `carried`."""
         pieces, keys, _ = states.shape
         x = self.features(states, step, bar).to(self.single)
-        heard = []
-        for place, group in enumerate(x.view(len(carried), -1, x.shape[-1])):
-            found, *carried[place] = self.hear(group, *carried[place])
-            heard.append(found)
-        all_heard = torch.cat(heard).view(pieces, keys, -1).transpose(0, 1)
-        whole: Tensor = all_heard.double().contiguous() + self.note[0].bias
-        return whole
+        parts = []
+        for number, group in enumerate(x.view(len(carried), -1, x.shape[-1])):
+            part, *carried[number] = self.time_step(group, *carried[number])
+            parts.append(part)
+        past = torch.cat(parts).view(pieces, keys, -1).transpose(0, 1)
+        gates: Tensor = past.double().contiguous() + self.note[0].bias
+        return gates
 
-    def _hear(self, x: Tensor, *carried: Tensor) -> tuple[Tensor, ...]:
-        """(rows, gates) of features (rows, 80); then the time layers' outputs and memories."""
+    def _time_step(self, x: Tensor, *carried: Tensor) -> tuple[Tensor, ...]:
+        """(rows, gates) from features (rows, 80), and the time layers' new outputs and memories."""
         after: list[Tensor] = []
         for output, memory, cell in zip(carried[::2], carried[1::2], self.time, strict=True):
             gates = torch.addmm(cell.bias, x, cell.inputs).addmm_(output, cell.outputs)
@@ -93,18 +92,18 @@ class Player:
         return x @ self.project, *after
 
     def play(
-        self, heard: Tensor, before: Tensor, choose: Callable[[int, Tensor, Tensor], Tensor]
+        self, past: Tensor, before: Tensor, choose: Callable[[int, Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """(pieces, keys, 2) the next states: note after note, upwards.
+        """(pieces, keys, 2) the next states, from the lowest note up.
 
-        `choose(note, logits, before)` makes the states (pieces, 2) of one note.
+        `choose(note, logits, before)` gives the states (pieces, 2) of one note.
         """
-        keys, pieces, _ = heard.shape
-        states = torch.zeros(pieces, keys, 2, dtype=torch.double, device=heard.device)
+        keys, pieces, _ = past.shape
+        states = torch.zeros(pieces, keys, 2, dtype=torch.double, device=past.device)
         own = [cell.begin(pieces) for cell in self.note]
         below = states.new_zeros(pieces, 2)
         for note in range(keys):
-            gates = torch.addmm(heard[note], below, self.below)
+            gates = torch.addmm(past[note], below, self.below)
             for layer, cell in enumerate(self.note):
                 if layer:
                     gates = torch.addmm(cell.bias, own[layer - 1][0], cell.inputs)
@@ -117,16 +116,21 @@ class Player:
 
 
 class Chances:
-    """Turns the logits of a note into its states, by random numbers drawn beforehand."""
+    """Draws the states of a note from its logits, by uniform numbers drawn beforehand.
 
-    def __init__(self, uniform: Tensor, zeal: Tensor, *, certain: bool, restrikes: bool) -> None:
-        self.certain, self.restrikes, self.zeal = certain, restrikes, zeal
+    The probability to play is raised to the piece's `exponent` (pieces,).
+    """
+
+    def __init__(
+        self, uniform: Tensor, exponent: Tensor, *, certain: bool, restrikes: bool
+    ) -> None:
+        self.certain, self.restrikes, self.exponent = certain, restrikes, exponent
         self.uniform = uniform.transpose(0, 1).contiguous()  # (keys, pieces, 2)
 
     def choose(self, note: int, logits: Tensor, before: Tensor) -> Tensor:
-        """(pieces, 2) play and articulate, by logits and the states one step before."""
+        """(pieces, 2) play and articulate, given logits and the states one step before."""
         p = logits.sigmoid()
-        chances = torch.stack([p[:, 0] ** self.zeal, p[:, 1]], dim=1)
+        chances = torch.stack([p[:, 0] ** self.exponent, p[:, 1]], dim=1)
         states = (self.uniform[note] < chances).to(p.dtype)
         if self.certain:
             begins = 1 - before[:, 0]
@@ -135,9 +139,9 @@ class Chances:
         return states
 
 
-def adapted(zeal: Tensor, sounding: Tensor) -> Tensor:
-    """hexahedria's gen_adaptive: the exponent of the probabilities falls while there is silence.
+def adapted(exponent: Tensor, sounding: Tensor) -> Tensor:
+    """hexahedria's gen_adaptive: the exponent falls while fewer than two keys sound.
 
-    Below 0 every key sounds. It does so here, too.
+    At or below 0 every key sounds, as in the original.
     """
-    return torch.where(sounding < 2, zeal.clamp(max=1) - 0.02, zeal + (1 - zeal) * 0.3)
+    return torch.where(sounding < 2, exponent.clamp(max=1) - 0.02, exponent + (1 - exponent) * 0.3)

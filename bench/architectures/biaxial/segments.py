@@ -1,4 +1,4 @@
-"""Segments of pieces, as the biaxial networks learn them: 128 steps from a bar line on."""
+"""Segments of pieces for training the biaxial networks: 128 steps from a bar line on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bench.music.score import Roll
 
 
 class Batch(NamedTuple):
-    """Segments side by side; what is beyond the end of a piece does not count."""
+    """Segments side by side; steps beyond the end of a piece do not count."""
 
-    states: Tensor  # (batch, time, keys, 2) one step before those that follow
+    states: Tensor  # (batch, time, keys, 2) one step before `following`
     following: Tensor  # (batch, time, keys, 2)
     step: Tensor  # (batch, time) of `states`, -1 before the piece
     bar: Tensor  # (batch, 1)
@@ -41,18 +41,18 @@ class Segments:
         return len(self.places)
 
     def spread(self, most: int) -> Segments:
-        """These, or so many of them as evenly chosen as can be."""
+        """At most `most` of the segments, evenly spaced."""
         step = max(1, -(-len(self.places) // most))
         self.places = self.places[::step]
         return self
 
     def batch(self, chosen: Iterable[int]) -> Batch:
-        """The segments of these numbers."""
+        """The segments with these numbers."""
         return self.cut([self.places[place] for place in chosen])
 
     def cut(self, places: Sequence[tuple[int, int]]) -> Batch:
-        """The segments of pieces that begin at these steps, as long as the longest of them."""
-        # The step before the first that is predicted; an opening is predicted from nothing.
+        """The segments that begin at these pieces and steps; short ones are padded."""
+        # The step before the first predicted one: -1 where the opening of a piece is predicted.
         first = [start - self.opening for _, start in places]
         parts = [
             self.pieces[piece][max(0, begin) : begin + self.length + 1]

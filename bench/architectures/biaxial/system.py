@@ -1,16 +1,17 @@
 """The biaxial LSTM as a contestant: Deep Jammer (Svegliato & Witty 2017), and Sokolov et al. 2016.
 
-The probability of a score is exact. Step by step, and in each step key by key upwards, the
-network says whether the key sounds and, if it did so before too, whether it is struck again; a
-sound that begins is struck for certain. The first step follows from a mark: the piece begins.
+The probability of a score is exact. Step by step, and in each step key by key upwards, the network
+predicts whether the key sounds and, if it sounded at the step before, whether it is struck again.
+A sound that begins is always struck. The first step is predicted from a mark of the beginning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -29,84 +30,56 @@ from bench.music.score import Roll
 from bench.seeds import generators
 from bench.training import saved
 from bench.training.cuda_graph import Recorded
+from bench.training.settings import Configured
 
 Ints = NDArray[np.int64]
-STEPS, PIECES = 256, 128  # of one forward pass, of one group that is composed together
+STEPS, PIECES = 256, 128  # of one forward pass, of one group that is drawn together
 AT_ONCE = 5  # segments of one forward and backward pass on a CPU: bounds the memory
-VALID = 20  # segments of the validation pieces that are looked at
+VALID = 20  # segments of the validation pieces on which the loss is measured
 
 
-class Biaxial:
-    """The network, trained on segments of pieces, and what composes with it.
+class Biaxial(Configured):
+    """The network, trained by Adadelta on segments of pieces that begin at bar lines."""
 
-    `lowest` and `highest`: MIDI numbers of the keys it knows. `opening`: it learns how pieces
-    begin, too. `certain`: an articulation that cannot be otherwise is neither learnt nor drawn.
-    `every`: updates between looks at the validation pieces; 0: none. `summed`: the loss is no
-    mean. `clip_each`: every array's gradient is cut to the clip, not all of them together.
-    `adaptive`: notes become likelier while fewer than two sound, as in hexahedria's sampler.
-    The others belong to the features (`NoteFeatures`) and to the LSTM's cell.
-    """
+    @dataclass(frozen=True)
+    class Settings:
+        """The large network of Deep Jammer, corrected."""
 
+        time_layers: tuple[int, ...] = (300, 300)  # units of the LSTM layers along time
+        note_layers: tuple[int, ...] = (100, 50)  # units of the LSTM layers along notes
+        dropout: float = 0.0  # after every LSTM layer
+        batch: int = 5  # segments of an update
+        segment: int = 128  # steps of a segment
+        rate: float = 1.0  # learning rate of Adadelta
+        clip: float = 5.0  # largest norm of the gradient
+        every: int = 100  # updates from validation to validation; 0: none
+        patience: int | None = 10  # validations without a gain after which training ends
+        lowest: int = LOWEST  # MIDI number of the lowest key that it knows
+        highest: int = HIGHEST  # and of the highest
+        opening: bool = True  # it learns how pieces begin
+        certain: bool = True  # an articulation that is certain is neither learnt nor drawn
+        scaled: bool = True  # the feature for a note's position is in 0..1, not 0..keys
+        wraps: bool = False  # below the lowest note a note sees the highest ones
+        linear_candidate: bool = False  # the LSTM's candidate has no tanh, as in theano_lstm
+        summed: bool = False  # the loss is the sum over the batch, not the mean
+        clip_each: bool = False  # the gradient of each array is clipped on its own
+        adaptive: bool = False  # notes become likelier while fewer than two sound
+
+    settings: Settings
     network: BiaxialNetwork
-    restrikes: bool  # whether keys are ever struck again while they sound
+    restrikes: bool = True  # whether keys are ever struck again while they sound
 
-    def __init__(
-        self,
-        *,
-        time_layers: Sequence[int] = (300, 300),
-        note_layers: Sequence[int] = (100, 50),
-        dropout: float = 0.0,
-        batch: int = 5,
-        segment: int = 128,
-        rate: float = 1.0,
-        clip: float = 5.0,
-        every: int = 100,
-        patience: int | None = 10,
-        lowest: int = LOWEST,
-        highest: int = HIGHEST,
-        opening: bool = True,
-        certain: bool = True,
-        scaled: bool = True,
-        wraps: bool = False,
-        linear_candidate: bool = False,
-        summed: bool = False,
-        clip_each: bool = False,
-        adaptive: bool = False,
-    ) -> None:
-        self.settings: dict[str, Any] = {
-            "time_layers": list(time_layers),
-            "note_layers": list(note_layers),
-            "dropout": dropout,
-            "batch": batch,
-            "segment": segment,
-            "rate": rate,
-            "clip": clip,
-            "every": every,
-            "patience": patience,
-            "lowest": lowest,
-            "highest": highest,
-            "opening": opening,
-            "certain": certain,
-            "scaled": scaled,
-            "wraps": wraps,
-            "linear_candidate": linear_candidate,
-            "summed": summed,
-            "clip_each": clip_each,
-            "adaptive": adaptive,
-        }
-        self.batch, self.segment, self.rate, self.clip = batch, segment, rate, clip
-        self.every, self.patience = every, patience
-        self.lowest, self.keys = lowest, highest - lowest + 1
-        self.opening, self.certain = opening, certain
-        self.summed, self.clip_each, self.adaptive = summed, clip_each, adaptive
-        self.restrikes = True
+    @property
+    def keys(self) -> int:
+        """How many keys it knows."""
+        return self.settings.highest - self.settings.lowest + 1
 
     @property
     def likelihood(self) -> Likelihood:
-        """Of scores; of their frames where the training pieces are no more than that."""
+        """Of scores; of frames if the training pieces never strike a key while it sounds."""
         if self.keys < KEYS:
             return Likelihood("none", reason=f"it knows {self.keys} of {KEYS} keys")
-        if not (self.opening and self.certain):
+        if not (self.settings.opening and self.settings.certain):
             return Likelihood("none", reason="it does not learn how pieces begin")
         return Likelihood("exact", "score" if self.restrikes else "frames")
 
@@ -120,40 +93,40 @@ class Biaxial:
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """A new network, trained on segments that begin at bar lines."""
+        """Train a new network."""
         self.restrikes = True
         pieces = [self._states(score) for score in train]
         self.restrikes = any(note_states.restruck(piece).any() for piece in pieces)
         with training.seeded(seed):
-            self.network = self._network().to(training.device())
-        self._begin_at_the_rates(pieces)
+            self.network = self.build().to(training.device())
+        self._set_biases(pieces)
         self.go_on(train, valid, budget, seed, log)
 
     def go_on(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Train the network that there is; of several fits the later ones go on from the first."""
-        batches = self._segments(train, self.segment)
-        at_once = AT_ONCE if training.device().type == "cpu" else self.batch
-        held_out = self._segments(valid, self.segment).spread(VALID)
+        """Continue to train the network, for training in stages."""
+        s = self.settings
+        segments = self._segments(train, s.segment)
+        at_once = AT_ONCE if training.device().type == "cpu" else s.batch
+        held_out = self._segments(valid, s.segment).spread(VALID)
 
         def loss(step: int) -> Tensor:
-            chosen = training.batch(len(batches), self.batch, seed, step)
-            return self._loss([batches.batch(part) for part in parts(chosen, at_once)])
+            chosen = training.batch(len(segments), s.batch, seed, step)
+            return self._loss([segments.batch(part) for part in parts(chosen, at_once)])
 
         def validate() -> float:
-            nats = [
-                (float(self._nats(one).sum()), float(one.counts.sum()))
-                for one in (held_out.batch([place]) for place in range(len(held_out)))
-            ]
-            return sum(total for total, _ in nats) / sum(steps for _, steps in nats)
+            nats = music_steps = 0.0
+            for number in range(len(held_out)):
+                batch = held_out.batch([number])
+                nats += float(self._nats(batch).sum())
+                music_steps += float(batch.counts.sum())
+            return nats / music_steps
 
-        optimiser = torch.optim.Adadelta(
-            self.network.parameters(), lr=self.rate, rho=0.95, eps=1e-6
-        )
-        if self.clip_each:
+        optimiser = torch.optim.Adadelta(self.network.parameters(), lr=s.rate, rho=0.95, eps=1e-6)
+        if s.clip_each:
             optimiser.register_step_pre_hook(lambda *_: self._clip_each())
-        steps = training.updates(budget, training.batches_per_pass(len(batches), self.batch))
+        steps = training.updates(budget, training.batches_per_pass(len(segments), s.batch))
         training.train(
             self.network,
             loss,
@@ -161,36 +134,32 @@ class Biaxial:
             steps=steps,
             seed=seed,
             log=log,
-            clip=None if self.clip_each else self.clip,
-            # A run too short for a second look has nothing to choose from.
-            validate=validate if len(held_out) and 0 < self.every < steps else None,
-            every=max(1, self.every),
-            patience=self.patience,
-            music_steps=self.batch * self.segment,
+            clip=None if s.clip_each else s.clip,
+            # With a single validation, at the end, there are no weights to choose from.
+            validate=validate if len(held_out) and 0 < s.every < steps else None,
+            every=max(1, s.every),
+            patience=s.patience,
+            music_steps=s.batch * s.segment,
         )
 
     def reset_head(self, train: Sequence[Score], seed: int) -> None:
-        """Draw the dense layer anew, for these pieces."""
+        """Initialise the dense layer again, with biases for these pieces."""
         with training.seeded(seed):
-            self.network.dense = self._network().dense.to(training.device())
-        self._begin_at_the_rates([self._states(score) for score in train])
+            self.network.dense = self.build().dense.to(training.device())
+        self._set_biases([self._states(score) for score in train])
 
-    def _network(self) -> BiaxialNetwork:
-        chosen = self.settings
+    def build(self) -> BiaxialNetwork:
+        """The network, newly initialised."""
+        s = self.settings
         features = NoteFeatures(
-            self.lowest,
-            self.keys,
-            scaled=chosen["scaled"],
-            wraps=chosen["wraps"],
-            marks_beginning=self.opening,
+            s.lowest, self.keys, scaled=s.scaled, wraps=s.wraps, marks_beginning=s.opening
         )
-        sizes = chosen["time_layers"], chosen["note_layers"], chosen["dropout"]
-        return BiaxialNetwork(features, *sizes, chosen["linear_candidate"])
+        return BiaxialNetwork(features, s.time_layers, s.note_layers, s.dropout, s.linear_candidate)
 
-    def _begin_at_the_rates(self, pieces: Sequence[Roll]) -> None:
-        """Let the dense layer's biases say how often a key sounds, and is struck again."""
-        if self.settings["linear_candidate"]:
-            return  # the original's begin anywhere
+    def _set_biases(self, pieces: Sequence[Roll]) -> None:
+        """Set the dense layer's biases to how often a key sounds, and is struck again."""
+        if self.settings.linear_candidate:
+            return  # the original's are random
         cells = sum(piece[..., 0].size for piece in pieces)
         sounds = sum(int(piece[..., 0].sum()) for piece in pieces)
         again = sum(int(note_states.restruck(piece).sum()) for piece in pieces)
@@ -201,36 +170,37 @@ class Biaxial:
 
     def _clip_each(self) -> None:
         for parameter in self.network.parameters():
-            nn.utils.clip_grad_norm_(parameter, self.clip)
+            nn.utils.clip_grad_norm_(parameter, self.settings.clip)
 
     def _states(self, score: Score) -> Roll:
-        states = note_states.encode(score, self.lowest, self.keys)
+        states = note_states.encode(score, self.settings.lowest, self.keys)
         return states if self.restrikes else note_states.held(states)
 
     def _segments(self, scores: Sequence[Score], length: int) -> Segments:
         pieces = [self._states(score) for score in scores]
-        return Segments(pieces, [score.grid for score in scores], length, self.opening)
+        return Segments(pieces, [score.grid for score in scores], length, self.settings.opening)
 
     def _loss(self, batches: Sequence[Batch]) -> Tensor:
-        """The loss of all the segments. Of all but the last batch the gradient is added here."""
-        scale = 1.0 if self.summed else 1 / sum(float(one.counts.sum()) for one in batches)
+        """The loss of all segments; the gradients of all batches but the last are added here."""
+        steps = sum(float(batch.counts.sum()) for batch in batches)
+        scale = 1.0 if self.settings.summed else 1 / steps
         total = torch.zeros((), device=training.device())
-        for one in batches[:-1]:
-            part = self._nats(one).sum() * scale
+        for batch in batches[:-1]:
+            part = self._nats(batch).sum() * scale
             part.backward()  # type: ignore[no-untyped-call]
             total += part.detach()
         return total + self._nats(batches[-1]).sum() * scale
 
     def _nats(self, batch: Batch) -> Tensor:
-        """(batch, time) nats of the steps that follow."""
+        """(batch, time) -log p of the states that follow, in nats; 0 beyond the end of a piece."""
         states, following, step, bar, counts = (x.to(training.device()) for x in batch)
         logits, _ = self.network(states, following, step, bar)
         return surprise(logits, following, self._free(states, following)) * counts
 
     def _free(self, states: Tensor, following: Tensor) -> Tensor:
-        """(batch, time, keys) where an articulation is a choice."""
+        """(batch, time, keys) where an articulation is not certain."""
         sounds: Tensor = following[..., 0]
-        if not self.certain:
+        if not self.settings.certain:
             return sounds
         held: Tensor = sounds * states[..., 0] * float(self.restrikes)
         return held
@@ -252,7 +222,7 @@ class Biaxial:
 
     @torch.no_grad()
     def _log_likelihood(self, scores: Sequence[Score]) -> Floats:
-        """(pieces,) the same for pieces of one length."""
+        """(pieces,) log p of pieces of one length, read together."""
         pieces, carried = self._segments(scores, STEPS), None
         nats = np.zeros(len(scores))
         for start in range(0, scores[0].length, STEPS):
@@ -260,66 +230,75 @@ class Biaxial:
             batch = Batch(*(x.to(training.device()) for x in pieces.cut(places)))
             states, following, step, bar, _ = batch
             logits, carried = self.network(states, following, step, bar, carried)
-            found = surprise(logits, following, self._free(states, following))
-            nats -= found.double().sum(dim=1).cpu().numpy()
+            surprises = surprise(logits, following, self._free(states, following))
+            nats -= surprises.double().sum(dim=1).cpu().numpy()
         return nats
 
     # -- generation ---------------------------------------------------------------------------
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Step after step, many pieces at once."""
+        """Continue the prompts step by step, many pieces at once."""
         streams, player = generators(prompts, seed), Player(self.network)
         continuations: dict[int, Score] = {}
-        for kind in sorted({(prompt.length, prompt.grid) for prompt in prompts}):
-            alike = [place for place, p in enumerate(prompts) if (p.length, p.grid) == kind]
+        for length, grid in sorted({(prompt.length, prompt.grid) for prompt in prompts}):
+            alike = [
+                place
+                for place, prompt in enumerate(prompts)
+                if (prompt.length, prompt.grid) == (length, grid)
+            ]
             for start in range(0, len(alike), PIECES):
                 group = alike[start : start + PIECES]
                 draws = np.stack([streams[place].random((steps, self.keys, 2)) for place in group])
-                begun = np.stack([self._states(prompts[place]) for place in group])
-                made = self._continue(player, begun, draws, 4 * kind[1])
-                for place, states in zip(group, made, strict=True):
-                    continuations[place] = note_states.decode(states, kind[1], self.lowest)
+                beginnings = np.stack([self._states(prompts[place]) for place in group])
+                drawn = self._continue(player, beginnings, draws, 4 * grid)
+                for place, states in zip(group, drawn, strict=True):
+                    continuations[place] = note_states.decode(states, grid, self.settings.lowest)
         return [continuations[place] for place in range(len(prompts))]
 
     @torch.no_grad()
-    def _continue(self, player: Player, begun: Roll, draws: Floats, bar: int) -> Roll:
+    def _continue(self, player: Player, beginnings: Roll, draws: Floats, bar: int) -> Roll:
         """(pieces, steps, keys, 2) the states after the beginnings (pieces, time, keys, 2)."""
-        where = training.device()
-        pieces, length = begun.shape[:2]
-        heard_before = torch.from_numpy(begun).to(where, torch.double)
-        uniform = torch.from_numpy(draws).to(where)
-        bars = torch.full((pieces,), bar, device=where)
+        device = training.device()
+        pieces, length = beginnings.shape[:2]
+        prompt = torch.from_numpy(beginnings).to(device, torch.double)
+        uniform = torch.from_numpy(draws).to(device)
+        bars = torch.full((pieces,), bar, device=device)
         carried, play = player.begin(pieces, self.keys), Recorded(partial(self._play, player))
-        now = torch.zeros(pieces, self.keys, 2, dtype=torch.double, device=where)
-        zeal = torch.ones(pieces, dtype=torch.double, device=where)
-        made = np.zeros(draws.shape, dtype=bool)
+        now = torch.zeros(pieces, self.keys, 2, dtype=torch.double, device=device)
+        exponent = torch.ones(pieces, dtype=torch.double, device=device)
+        drawn = np.zeros(draws.shape, dtype=bool)
         first = 0
-        if length and not self.opening:
-            first, now = 1, heard_before[:, 0]  # such a network never reads the beginning's mark
+        if length and not self.settings.opening:
+            first, now = 1, prompt[:, 0]  # such a network was not trained on the mark
         for step in range(first, length + draws.shape[1]):
-            at = torch.full((pieces,), step - 1, device=where)
-            heard = player.listen(now, at, bars, carried)
+            before = torch.full((pieces,), step - 1, device=device)
+            past = player.read(now, before, bars, carried)
             if step < length:
-                now = heard_before[:, step]
+                now = prompt[:, step]
                 continue
-            now, zeal = play(heard, now, uniform[:, step - length], zeal)
-            made[:, step - length] = now.cpu().numpy() > 0
-        return made
+            now, exponent = play(past, now, uniform[:, step - length], exponent)
+            drawn[:, step - length] = now.cpu().numpy() > 0
+        return drawn
 
     def _play(
-        self, player: Player, heard: Tensor, before: Tensor, uniform: Tensor, zeal: Tensor
+        self, player: Player, past: Tensor, before: Tensor, uniform: Tensor, exponent: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(pieces, keys, 2) the states of one step, and with which zeal (pieces,) the next goes."""
-        chances = Chances(uniform, zeal, certain=self.certain, restrikes=self.restrikes)
-        states = player.play(heard, before, chances.choose)
-        return states, adapted(zeal, states[..., 0].sum(dim=1)) if self.adaptive else zeal
+        """(pieces, keys, 2) the states of one step, and the exponents (pieces,) of the next."""
+        chances = Chances(
+            uniform, exponent, certain=self.settings.certain, restrikes=self.restrikes
+        )
+        states = player.play(past, before, chances.choose)
+        if not self.settings.adaptive:
+            return states, exponent
+        return states, adapted(exponent, states[..., 0].sum(dim=1))
 
-    # -- keeping ------------------------------------------------------------------------------
+    # -- saving -------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Write settings and weights."""
         arrays = {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
-        saved.save(folder, {"settings": self.settings, "restrikes": self.restrikes}, arrays)
+        values = {"settings": asdict(self.settings), "restrikes": self.restrikes}
+        saved.save(folder, values, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -328,7 +307,7 @@ class Biaxial:
         system = cls(**values["settings"])
         system.restrikes = values["restrikes"]
         with training.seeded(0):
-            system.network = system._network()
+            system.network = system.build()
         system.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
         system.network.to(training.device()).eval()
         return system

@@ -1,1 +1,1 @@
-"""What the answers of a survey say: estimates, checks, agreement with metrics, a report."""
+"""The analysis of a survey's ratings: estimates, checks, agreement with metrics, report."""

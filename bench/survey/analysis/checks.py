@@ -1,4 +1,4 @@
-"""Would other methods say the same? Order effects, tests without a scale, equivalence to human."""
+"""Checks of the main result by other methods: order effects, rank tests, an ordinal model."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from bench.survey.analysis.mixed import Estimates, crossed
 if TYPE_CHECKING:
     import pandas as pd
 
-MARGIN = 0.5  # points: systems that differ by less are as good as each other
+MARGIN = 0.5  # points; systems that differ by less are called equally good
 
 
-class Test(BaseModel):
+class OmnibusTest(BaseModel):
     """A test over all systems at once."""
 
     name: str
@@ -29,45 +29,45 @@ class Test(BaseModel):
     note: str
 
 
-class Pair(BaseModel):
-    """A signed-rank test of two systems, on listeners' means; `p` after Holm over all pairs."""
+class PairTest(BaseModel):
+    """Wilcoxon's signed-rank test of two systems on listeners' means; p after Holm's correction."""
 
     first: str
     second: str
     p: float
 
 
-class Order(BaseModel):
-    """What the order of the clips did to the scores."""
+class OrderEffects(BaseModel):
+    """The effect of the order of clips on the scores."""
 
     drift: float | None  # points from the first position to the last
     drift_low: float | None
     drift_high: float | None
     drift_p: float | None
-    carry: float | None  # points per point of the clip before
+    carry: float | None  # points per point of the mean of the system before
     carry_low: float | None
     carry_high: float | None
     carry_p: float | None
-    shift: float | None  # the most that a system's mean moves when both are allowed for
+    shift: float | None  # largest change of a system's mean when the model has both effects
 
 
 class Checks(BaseModel):
-    """Other ways to look at the same ratings."""
+    """The results of all checks."""
 
-    order: Order | None
-    friedman: Test | None
-    signed_rank: list[Pair]
-    kruskal: Test | None
-    ordinal: dict[str, float] | None  # log odds of a higher score, less their mean
-    ordinal_agreement: float | None  # Kendall's tau of those with the means
+    order: OrderEffects | None
+    friedman: OmnibusTest | None
+    signed_rank: list[PairTest]
+    kruskal: OmnibusTest | None
+    ordinal: dict[str, float] | None  # log odds of a higher score, by system, minus their mean
+    ordinal_agreement: float | None  # Kendall's tau between those and the means
 
 
 def order_effects(
     main: pd.DataFrame, everything: pd.DataFrame, estimates: Estimates
-) -> Order | None:
-    """The model again with the position, and with the mean score of what was heard before.
+) -> OrderEffects | None:
+    """The model with two covariates: the position, and the mean score of the system heard before.
 
-    `everything` holds the references too, which may have come before.
+    `everything` holds the references too, since they may have been heard before.
     """
     last = main["position"].max() - main["position"].min()
     if last == 0:
@@ -78,63 +78,78 @@ def order_effects(
     covariates = {"position": position - position.mean()}
     if np.ptp(before) > 0:
         covariates["previous"] = before - before.mean()
-    found = crossed(main, covariates=covariates, near=estimates.components)
-    if found is None:
+    fitted = crossed(main, covariates=covariates, near=estimates.components)
+    if fitted is None:
         return None
     n = len(estimates.systems)
-    drift = found.coefficient(n)
-    carry = found.coefficient(n + 1) if "previous" in covariates else (None,) * 4
-    moved = found.means[:n] - found.means[:n].mean() - estimates.means + estimates.means.mean()
-    names = ("drift", "drift_low", "drift_high", "drift_p", "carry", "carry_low", "carry_high")
-    parts = dict(zip((*names, "carry_p"), (*drift, *carry), strict=True))
-    return Order(**parts, shift=float(np.abs(moved).max()))
+    drift, drift_low, drift_high, drift_p = fitted.coefficient(n)
+    carry, carry_low, carry_high, carry_p = (
+        fitted.coefficient(n + 1) if "previous" in covariates else (None, None, None, None)
+    )
+    means = fitted.means[:n]
+    shifts = means - means.mean() - estimates.means + estimates.means.mean()
+    return OrderEffects(
+        drift=drift,
+        drift_low=drift_low,
+        drift_high=drift_high,
+        drift_p=drift_p,
+        carry=carry,
+        carry_low=carry_low,
+        carry_high=carry_high,
+        carry_p=carry_p,
+        shift=float(np.abs(shifts).max()),
+    )
 
 
-def nonparametric(main: pd.DataFrame) -> tuple[Test | None, list[Pair], Test | None]:
-    """Friedman and signed ranks over listeners who heard every system; Kruskal and Wallis pooled."""
+def nonparametric(
+    main: pd.DataFrame,
+) -> tuple[OmnibusTest | None, list[PairTest], OmnibusTest | None]:
+    """Friedman and signed-rank tests over listeners who heard every system, and Kruskal-Wallis."""
     from scipy import stats
 
     means = main.pivot_table(index="rater", columns="system", values="score").dropna()
     systems = list(means)
-    pooled = [one["score"].to_numpy(float) for _, one in main.groupby("system")]
+    pooled = [rows["score"].to_numpy(float) for _, rows in main.groupby("system")]
     kruskal = friedman = None
-    pairs: list[Pair] = []
+    pairs: list[PairTest] = []
     if len(pooled) > 1 and main["score"].nunique() > 1:
         statistic, p = stats.kruskal(*pooled)
-        kruskal = Test(
+        kruskal = OmnibusTest(
             name="Kruskal and Wallis",
             statistic=float(statistic),
             p=float(p),
             raters=main["rater"].nunique(),
-            note="as papers do it: it takes ratings for independent, which they are not",
+            note="as in papers; it assumes independent ratings, which these are not",
         )
     if len(systems) < 2 or len(means) < 5:
         return friedman, pairs, kruskal
     if len(systems) > 2 and (means.nunique(axis=1) > 1).any():
         statistic, p = stats.friedmanchisquare(*(means[name] for name in systems))
-        friedman = Test(
+        friedman = OmnibusTest(
             name="Friedman",
             statistic=float(statistic),
             p=float(p),
             raters=len(means),
-            note="on listeners' means; it speaks of these clips only",
+            note="on listeners' means; valid for these clips only",
         )
-    apart = []
+    tests = []
     for a, b in combinations(systems, 2):
         same = bool((means[a] == means[b]).all())
-        # Ties are the rule here, and with them no exact distribution is known.
+        # Ties are common here, and with ties there is no exact distribution.
         p = 1.0 if same else float(stats.wilcoxon(means[a], means[b], method="approx").pvalue)
-        apart.append((a, b, p))
-    corrected = holm([p for _, _, p in apart])
-    pairs = [Pair(first=a, second=b, p=p) for (a, b, _), p in zip(apart, corrected, strict=True)]
+        tests.append((a, b, p))
+    corrected = holm([p for _, _, p in tests])
+    pairs = [
+        PairTest(first=a, second=b, p=p) for (a, b, _), p in zip(tests, corrected, strict=True)
+    ]
     return friedman, pairs, kruskal
 
 
 def ordinal(main: pd.DataFrame) -> dict[str, float] | None:
-    """A proportional-odds model of the scores, given each listener's mean; None if it fails.
+    """Log odds of each system in a proportional-odds model with each listener's mean; None: no fit.
 
-    It takes the scale for an order only, but the clips for all there are: a check of the order of
-    systems, not of intervals.
+    The model uses only the order of the scores, but ignores that clips vary: it checks the order of
+    systems, not their intervals.
     """
     import pandas as pd
     from statsmodels.miscmodels.ordinal_model import OrderedModel
@@ -148,7 +163,7 @@ def ordinal(main: pd.DataFrame) -> dict[str, float] | None:
         x = np.column_stack([x, severity - severity.mean()])
     score = pd.Series(pd.Categorical(main["score"], ordered=True))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it fails silently enough: `converged` is looked at
+        warnings.simplefilter("ignore")  # `converged` is checked below
         try:
             fitted = OrderedModel(score, x, distr="logit").fit(method="bfgs", disp=False)
         except (np.linalg.LinAlgError, ValueError):
@@ -160,21 +175,24 @@ def ordinal(main: pd.DataFrame) -> dict[str, float] | None:
 
 
 def checks(main: pd.DataFrame, everything: pd.DataFrame, estimates: Estimates | None) -> Checks:
-    """All of them on the ratings of systems: with human music and noise among them any test would
-    find that something differs. `everything` holds those too."""
+    """All checks on the ratings of systems.
+
+    The references are left out, since with human music and random notes any test finds a
+    difference. `everything` holds them too.
+    """
     from scipy.stats import kendalltau
 
     friedman, pairs, kruskal = nonparametric(main)
     odds = ordinal(main)
-    agreement = None
+    rank_correlation = None
     if odds and estimates is not None:
         tau = kendalltau([odds[name] for name in estimates.systems], estimates.means).statistic
-        agreement = float(tau) if np.isfinite(tau) else None
+        rank_correlation = float(tau) if np.isfinite(tau) else None
     return Checks(
         order=None if estimates is None else order_effects(main, everything, estimates),
         friedman=friedman,
         signed_rank=pairs,
         kruskal=kruskal,
         ordinal=odds,
-        ordinal_agreement=agreement,
+        ordinal_agreement=rank_correlation,
     )

@@ -1,4 +1,4 @@
-"""The listening surveys that the papers published, as data to compare with."""
+"""The ratings that the papers published, from the catalogues of papers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
+from bench.protocol.statistics import LEVEL
 from bench.survey.analysis.power import standard_error
 from bench.survey.analysis.simulation import Components
 
 
-class Published(BaseModel):
-    """One published rating. The papers give no interval: `low` and `high` are ours.
+class PublishedRating(BaseModel):
+    """A published mean rating.
 
-    They would hold if ratings were independent, which they are not; `detectable` says what such a
-    design can really tell, on the assumptions of `Components`.
+    The papers give no intervals. `low` and `high` are computed as if ratings were independent,
+    which they are not; `detectable` says how small a difference the design can show, under the
+    assumptions of `Components`.
     """
 
     paper: str
@@ -28,19 +30,20 @@ class Published(BaseModel):
     sd: float
     low: float
     high: float
-    believable: float | None  # share
+    believable: float | None  # share of yes
     about: str
     scale: dict[int, str]
 
     @property
     def detectable(self) -> float:
-        """The least difference of two such systems that 80 % of such surveys find, about."""
+        """The smallest difference of two such systems that 80 % of such surveys find, about."""
+        # 2.8 = 1.96 + 0.84, the normal quantiles of ALPHA / 2 and of POWER
         return 2.8 * standard_error(self.clips, self.raters, self.clips, Components())
 
 
-def published() -> list[Published]:
+def published_ratings() -> list[PublishedRating]:
     """Every rating of every paper that asked listeners."""
-    return [one for text in _catalogues() for one in _ratings(tomllib.loads(text))]
+    return [rating for text in _catalogues() for rating in _ratings(tomllib.loads(text))]
 
 
 def _catalogues() -> Iterator[str]:
@@ -50,35 +53,37 @@ def _catalogues() -> Iterator[str]:
             yield file.read_text(encoding="utf-8")
 
 
-def _ratings(content: dict[str, object]) -> Iterator[Published]:
+def _ratings(content: dict[str, object]) -> Iterator[PublishedRating]:
     from scipy.stats import t
 
     survey, paper, systems = (content.get(name) for name in ("survey", "paper", "systems"))
     if not isinstance(survey, dict) or not isinstance(paper, dict) or not isinstance(systems, dict):
         return
-    rated = {name: block["published"] for name, block in systems.items() if "published" in block}
-    found = {
-        name: figures["human_rating"] | {"believable": figures.get("believability_percent")}
-        for name, figures in rated.items()
-        if "human_rating" in figures
+    published = {
+        name: block["published"] for name, block in systems.items() if "published" in block
     }
-    for name, figures in survey["others"].items():
-        found[name] = figures | {"believable": figures.get("believability_percent")}
-    for name, one in found.items():
+    ratings = {
+        name: values["human_rating"] | {"believable": values.get("believability_percent")}
+        for name, values in published.items()
+        if "human_rating" in values
+    }
+    for name, values in survey["others"].items():
+        ratings[name] = values | {"believable": values.get("believability_percent")}
+    for name, rating in ratings.items():
         clips = survey["clips"].get(name, survey["clips"]["default"])
-        ratings = clips * one["raters"]
-        half = float(t.ppf(0.975, ratings - 1)) * one["sd"] / ratings**0.5
-        yield Published(
+        n = clips * rating["raters"]
+        half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * rating["sd"] / n**0.5
+        yield PublishedRating(
             paper=paper["short"],
             section=survey["section"],
             system=name,
             clips=clips,
-            raters=one["raters"],
-            mean=one["mean"],
-            sd=one["sd"],
-            low=one["mean"] - half,
-            high=one["mean"] + half,
-            believable=None if one["believable"] is None else one["believable"] / 100,
+            raters=rating["raters"],
+            mean=rating["mean"],
+            sd=rating["sd"],
+            low=rating["mean"] - half,
+            high=rating["mean"] + half,
+            believable=None if rating["believable"] is None else rating["believable"] / 100,
             about=survey["about"],
             scale=survey["scale"],
         )

@@ -1,4 +1,4 @@
-"""How many clips and listeners it takes to tell two systems apart, before anybody listens."""
+"""Plans a survey: how many clips and listeners it takes to tell two systems apart."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POWER = 0.8
-LEVEL = 0.05
+ALPHA = 0.05  # significance level of every test; intervals hold 1 - ALPHA
 CLIPS = (2, 3, 4, 8, 12, 24, 48)
 RATERS = (10, 26, 50, 100)
 
 
 def standard_error(clips: int, raters: int, heard: int, components: Components) -> float:
-    """Of the difference of two systems' means. All but the listeners' severity counts: it cancels."""
+    """The standard error of the difference of two systems' means.
+
+    How high or low a listener rates in general does not count: it cancels in a difference.
+    """
     heard = min(heard, clips)
     variance = (
         components.clip**2 / clips
@@ -38,20 +41,22 @@ def detectable(
     components: Components | None = None,
     comparisons: int = 1,
 ) -> float:
-    """The least true difference, in points, that is found in 80 % of surveys at a level of 5 %.
+    """The smallest true difference, in points, that 80 % of surveys find at a level of 5 %.
 
-    `clips` is the pool of each system, `heard` how many of it each listener hears. `comparisons`
-    is the number of pairs that are tested at once (Bonferroni's bound of Holm's correction).
+    `clips` is the number of clips of each system, of which each listener hears `heard`.
+    `comparisons` is the number of pairs that are tested at once (with Bonferroni's correction,
+    which bounds Holm's).
     """
     from scipy.stats import t
 
     if clips < 2 or raters < 2 or heard < 1 or systems < 2 or comparisons < 1:
         raise BenchError(
-            f"{systems} systems, {clips} clips of each, {raters} listeners who hear {heard}: to"
-            " tell systems apart it takes two of each at least, and one clip heard."
+            f"A survey of {systems} systems with {clips} clips each and {raters} listeners who hear"
+            f" {heard} of them cannot tell systems apart: it takes at least two systems, two clips"
+            " of each and two listeners, and one clip heard."
         )
     freedom = systems * (clips - 1)
-    needed = t.ppf(1 - LEVEL / comparisons / 2, freedom) + t.ppf(POWER, freedom)
+    needed = t.ppf(1 - ALPHA / comparisons / 2, freedom) + t.ppf(POWER, freedom)
     return float(needed * standard_error(clips, raters, heard, components or Components()))
 
 
@@ -63,13 +68,13 @@ def table(
     clips: Sequence[int] = CLIPS,
     raters: Sequence[int] = RATERS,
 ) -> pd.DataFrame:
-    """`detectable` for pools of clips (columns) and numbers of listeners (rows)."""
+    """`detectable` for numbers of clips (columns) and of listeners (rows)."""
     import pandas as pd
 
     return pd.DataFrame(
         [
-            [detectable(c, r, heard, systems, components, comparisons) for c in clips]
-            for r in raters
+            [detectable(n, people, heard, systems, components, comparisons) for n in clips]
+            for people in raters
         ],
         index=pd.Index(raters, name="listeners"),
         columns=pd.Index(clips, name="clips per system"),
@@ -84,7 +89,10 @@ def clips_needed(
     components: Components | None = None,
     comparisons: int = 1,
 ) -> int | None:
-    """The smallest pool of clips with which such a difference is `detectable`; none up to 200."""
+    """The smallest number of clips per system that makes this difference `detectable`.
+
+    None where 200 are not enough.
+    """
     for clips in range(2, 201):
         if detectable(clips, raters, heard, systems, components, comparisons) <= difference:
             return clips
@@ -92,10 +100,10 @@ def clips_needed(
 
 
 def from_pilot(ratings: pd.DataFrame) -> Components:
-    """The components that a pilot's ratings of systems show, by restricted maximum likelihood.
+    """The components of a pilot's ratings, by restricted maximum likelihood.
 
-    It needs listeners who heard two clips of one system. References do not count: at the ends of
-    the scale ratings vary less.
+    Needs listeners who heard two clips of a system. The references are left out: at the ends of the
+    scale ratings vary less.
     """
     from bench.survey.analysis.mixed import crossed
 
@@ -106,13 +114,13 @@ def from_pilot(ratings: pd.DataFrame) -> Components:
         or main["rater"].nunique() < 3
     ):
         raise BenchError(
-            "The pilot is too small to plan by: it takes three listeners or more, and listeners"
-            " who heard two clips or more of one system."
+            "The pilot is too small: it takes at least three listeners, and listeners who heard at"
+            " least two clips of a system."
         )
     fitted = crossed(main, tastes=True)
     if fitted is None or fitted.components is None:
         raise BenchError(
-            "The pilot's ratings vary too little, or too oddly, for a model of them: use the"
-            " default components."
+            "The model does not fit the pilot's ratings, for example because they hardly vary: use"
+            " the default components."
         )
     return fitted.components

@@ -1,20 +1,21 @@
-"""The table of ratings: what it must hold, which of it counts, and which listeners do not."""
+"""The table of ratings: its columns, and the rules by which listeners are left out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.errors import BenchError
-from bench.survey.analysis.simulation import HIGHEST, LOWEST
+from bench.survey.terms import FULL_COVERAGE, HIGHEST, LOWEST
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NEEDED = ("rater", "clip", "system", "role", "kind", "position", "score")
-DEFAULTS: dict[str, Any] = {
+REQUIRED = ("rater", "clip", "system", "role", "kind", "position", "score")
+DEFAULTS: dict[str, str | float | bool] = {
     "survey": "", "simulated": False, "variant": "corrected", "dataset": "", "preset": "",
     "job": "", "previous_system": "", "believable": np.nan, "known": False, "coverage": np.nan,
     "plays": np.nan, "answer_seconds": np.nan, "clip_seconds": np.nan, "date": "",
@@ -22,22 +23,24 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 YES = {True: 1.0, "True": 1.0, "true": 1.0, False: 0.0, "False": 0.0, "false": 0.0}
 
-# Of screening, fixed before anybody listened.
-COMPLETE = 0.8  # of the trials
-COVERAGE = 0.95  # of every clip
+# Limits of the screening rules, fixed before any survey.
+COMPLETE = 0.8  # share of the trials
 FLAT = 0.5  # standard deviation of a listener's scores
-WANDERING = 3.0  # points between two ratings of one clip, on average
+INCONSISTENT = 3.0  # points between two ratings of one clip, on average
 
 
 def tidy(ratings: pd.DataFrame) -> pd.DataFrame:
-    """A copy with every column of the right type; BenchError says what cannot be analysed.
+    """A copy with every column, each of the right type; BenchError where a value is wrong.
 
-    `system` becomes a label that is unique within a data set (variant and preset are in it where
-    they tell rows apart); `name` is the system as it was.
+    `system` becomes a label that is unique within a data set: it includes variant and preset where
+    these differ. `name` is the system's own name.
     """
-    lacking = [name for name in NEEDED if name not in ratings]
-    if lacking:
-        raise BenchError(f"The ratings lack the columns {', '.join(lacking)}.")
+    missing = [name for name in REQUIRED if name not in ratings]
+    if missing:
+        raise BenchError(
+            f"The table of ratings has no column {', '.join(missing)}. `bench survey export` writes"
+            " a complete one."
+        )
     table = ratings.reset_index(drop=True).copy()
     for name, default in DEFAULTS.items():
         if name not in table:
@@ -51,8 +54,8 @@ def tidy(ratings: pd.DataFrame) -> pd.DataFrame:
     wrong = table[~(score.between(LOWEST, HIGHEST) & (score == score.round()))]
     if len(wrong):
         raise BenchError(
-            f"A score is {wrong['score'].iloc[0]} (row {wrong.index[0] + 1} of the ratings); scores"
-            f" are whole numbers from {LOWEST} to {HIGHEST}."
+            f"Row {wrong.index[0] + 1} of the ratings has the score {wrong['score'].iloc[0]};"
+            f" scores are whole numbers from {LOWEST} to {HIGHEST}."
         )
     table["score"] = score.astype(float)
     table["name"] = table["system"].astype(str)
@@ -64,7 +67,7 @@ def tidy(ratings: pd.DataFrame) -> pd.DataFrame:
 
 
 def labels(table: pd.DataFrame) -> pd.Series:
-    """A name for what each row rates, as short as it can be."""
+    """A label of the system that each row rates, as short as it can be and still unique."""
     presets = table.groupby(["dataset", "name", "variant"])["preset"].transform("nunique")
     published = np.where(table["variant"] == "as-published", " (as published)", "")
     preset = np.where(presets > 1, " (" + table["preset"] + ")", "")
@@ -73,21 +76,20 @@ def labels(table: pd.DataFrame) -> pd.Series:
 
 @dataclass(frozen=True)
 class Rule:
-    """A reason to leave a listener out, and whom it concerns."""
+    """A reason to exclude listeners, and the listeners it concerns."""
 
     name: str
     text: str
     raters: tuple[int, ...]
-    excludes: bool  # else it is only noted
+    excludes: bool  # else the listeners are only noted
 
 
 def screen(table: pd.DataFrame) -> list[Rule]:
-    """Every rule with the listeners it concerns. Listeners are judged, never single ratings."""
+    """Every rule with the listeners it concerns. Rules exclude listeners, never single ratings."""
     main = table[table["kind"] == "main"]
     by_rater = main.groupby("rater")
-    most = table.groupby("rater").size().max()
-    given = table.groupby("rater").size()
-    ended = table.groupby("rater")["finished"].all()
+    rated = table.groupby("rater").size()
+    finished = table.groupby("rater")["finished"].all()
     spread = by_rater["score"].std(ddof=0)
     medians = main.pivot_table(index="rater", columns="role", values="score", aggfunc="median")
     reversed_ = (
@@ -98,41 +100,41 @@ def screen(table: pd.DataFrame) -> list[Rule]:
     changes = repeats(table).groupby("rater")["change"].mean()
     seconds = by_rater["answer_seconds"].median() - by_rater["clip_seconds"].median()
     excluded = table[table["excluded"] != ""]
-    uncovered = table[table["coverage"] < COVERAGE]
-    enough = by_rater.size() > 1
+    uncovered = table[table["coverage"] < FULL_COVERAGE]
+    rated_several = by_rater.size() > 1
     agreement = with_others(main)
 
-    def rule(name: str, text: str, raters: Any, excludes: bool = True) -> Rule:
-        return Rule(name, text, tuple(sorted(int(one) for one in set(raters))), excludes)
+    def rule(name: str, text: str, raters: Iterable[int], excludes: bool = True) -> Rule:
+        return Rule(name, text, tuple(sorted({int(rater) for rater in raters})), excludes)
 
     return [
-        rule("excluded", "excluded by hand, with a reason", excluded["rater"]),
+        rule("excluded", "were excluded by the researcher, with a reason", excluded["rater"]),
         rule(
             "incomplete",
             f"rated less than {COMPLETE:.0%} of the clips",
-            given.index[~ended & (given < COMPLETE * most)],
+            rated.index[~finished & (rated < COMPLETE * rated.max())],
         ),
-        rule("not heard", f"heard less than {COVERAGE:.0%} of a clip", uncovered["rater"]),
+        rule("not heard", f"heard less than {FULL_COVERAGE:.0%} of a clip", uncovered["rater"]),
         rule(
             "flat",
-            f"scores hardly differ (standard deviation below {FLAT})",
-            spread.index[(spread < FLAT) & enough],
+            f"gave scores that hardly differ (standard deviation below {FLAT})",
+            spread.index[(spread < FLAT) & rated_several],
         ),
-        rule("reversed", "human music is rated no higher than the low anchor", reversed_),
+        rule("reversed", "rated human music no higher than random notes", reversed_),
         rule(
-            "wandering",
-            f"ratings of one clip differ by more than {WANDERING:g} points on average",
-            changes.index[changes > WANDERING],
+            "inconsistent",
+            f"rated repeated clips differently by more than {INCONSISTENT:g} points on average",
+            changes.index[changes > INCONSISTENT],
         ),
         rule(
-            "alone",
-            "orders the clips against the other listeners (noted only)",
+            "contrary",
+            "ranked the clips contrary to the other listeners",
             agreement.index[agreement < 0],
             excludes=False,
         ),
         rule(
-            "hasty",
-            "half of the answers came before the clip can have ended (noted only)",
+            "too fast",
+            "gave half of the answers before the clip could have ended",
             seconds.index[seconds < 0],
             excludes=False,
         ),
@@ -140,10 +142,10 @@ def screen(table: pd.DataFrame) -> list[Rule]:
 
 
 def repeats(table: pd.DataFrame) -> pd.DataFrame:
-    """Clips that a listener rated twice: rater, clip, first, second, change."""
+    """Clips that a listener rated twice, with columns rater, clip, first, second and change."""
     main = table[table["kind"] == "main"][["rater", "clip", "score"]]
-    again = table[table["kind"] == "repeat"][["rater", "clip", "score"]]
-    pairs = main.merge(again, on=["rater", "clip"], suffixes=("_first", "_second"))
+    repeated = table[table["kind"] == "repeat"][["rater", "clip", "score"]]
+    pairs = main.merge(repeated, on=["rater", "clip"], suffixes=("_first", "_second"))
     pairs.columns = ["rater", "clip", "first", "second"]
     return pairs.assign(change=(pairs["first"] - pairs["second"]).abs())
 
@@ -155,16 +157,16 @@ def with_others(main: pd.DataFrame) -> pd.Series:
     clips = main.groupby("clip")["score"]
     total, count = clips.transform("sum"), clips.transform("size")
     table = main.assign(others=(total - main["score"]) / (count - 1).where(count > 1))
-    found = {}
-    for rater, one in table.dropna(subset="others").groupby("rater"):
-        ranked = one[["score", "others"]].rank()
-        if len(one) > 2 and (ranked.nunique() > 1).all():
-            found[rater] = ranked["score"].corr(ranked["others"])
-    return pd.Series(found, dtype=float)
+    correlations = {}
+    for rater, own in table.dropna(subset="others").groupby("rater"):
+        ranks = own[["score", "others"]].rank()
+        if len(own) > 2 and (ranks.nunique() > 1).all():
+            correlations[rater] = ranks["score"].corr(ranks["others"])
+    return pd.Series(correlations, dtype=float)
 
 
-def kept(table: pd.DataFrame, rules: list[Rule]) -> pd.DataFrame:
-    """What counts: no excluded listeners, and no human piece that its listener knew."""
-    out = {rater for rule in rules if rule.excludes for rater in rule.raters}
+def without_excluded(table: pd.DataFrame, rules: list[Rule]) -> pd.DataFrame:
+    """The ratings that count: no excluded listeners, and no human music that the listener knew."""
+    excluded = {rater for rule in rules if rule.excludes for rater in rule.raters}
     known = table["known"] & (table["role"] == "human")
-    return table[~table["rater"].isin(out) & ~known]
+    return table[~table["rater"].isin(excluded) & ~known]

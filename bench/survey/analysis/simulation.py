@@ -1,4 +1,4 @@
-"""Listeners that do not exist: for studies of the analysis, for planning, and for the demo."""
+"""Simulated listeners: to test the analysis, to plan a survey, and for the demo."""
 
 from __future__ import annotations
 
@@ -10,37 +10,35 @@ import numpy as np
 
 from bench.contract import Floats
 from bench.errors import BenchError
+from bench.survey.terms import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LOWEST, HIGHEST = 1, 10
 
 
 @dataclass(frozen=True)
 class Components:
     """How much ratings vary for each reason: standard deviations in points of the scale.
 
-    The defaults are assumptions of about the size that 1-10 ratings of music show; a pilot
-    replaces them (`bench.survey.analysis.power.from_pilot`).
+    The defaults are assumptions, of about the size that ratings of music from 1 to 10 show. A pilot
+    survey gives better ones (`bench.survey.analysis.power.from_pilot`).
     """
 
-    rater: float = 1.0  # severe and kind listeners
+    rater: float = 1.0  # listeners who rate low or high
     clip: float = 0.8  # better and worse clips of one system
-    rater_system: float = 0.5  # tastes for a system
-    residual: float = 1.4  # all else
+    rater_system: float = 0.5  # a listener's taste for a system
+    residual: float = 1.4  # everything else
 
 
-LASTING = (
-    0.5  # of the residual's variance: what a listener says of a clip again when it is repeated
-)
+# Share of the residual's variance that is the same again when a listener rates a clip twice.
+REPEATABLE = 0.5
 
 
 def design(systems: int, clips: int, raters: int, heard: int, seed: int) -> pd.DataFrame:
-    """A balanced plan: every listener hears `heard` of the `clips` clips of each system, each once.
+    """A balanced design: every listener hears `heard` of the `clips` clips of each system, once.
 
     Columns rater, clip, system, position and kind, as `simulate` takes them. Systems are called
-    s0, s1, ...; clips of a system are heard equally often, as nearly as that is possible.
+    s0, s1, ...; the clips of a system are heard equally often, as far as possible.
     """
     import pandas as pd
 
@@ -54,7 +52,7 @@ def design(systems: int, clips: int, raters: int, heard: int, seed: int) -> pd.D
             chosen = np.lexsort((rng.random(clips), used[system]))[:heard]
             used[system, chosen] += 1
             blocks.append([(f"s{system}", f"s{system}c{clip}") for clip in rng.permutation(chosen)])
-        # each system once per block, the blocks one after the other
+        # Each system once per block, block after block.
         order = [blocks[system][k] for k in range(heard) for system in rng.permutation(systems)]
         rows += [(rater, clip, system, n, "main") for n, (system, clip) in enumerate(order, 1)]
     return pd.DataFrame(rows, columns=["rater", "clip", "system", "position", "kind"])
@@ -68,46 +66,46 @@ def simulate(
     careless: float = 0.0,
     drift: float = 0.0,
 ) -> pd.DataFrame:
-    """What simulated listeners answer: `score` (1 to 10) and `believable`, one row per trial.
+    """Answers of simulated listeners: `score` (1 to 10) and `believable`, one row per trial.
 
-    `effects` is the true mean of each system. A clip heard again by the same listener is rated
-    alike but not the same. `careless` is the chance that a listener answers at random; `drift` is
-    what is added to a score from the first position to the last.
+    `effects` is the true mean of each system. A listener who hears a clip again rates it similarly,
+    not equally. `careless` is the probability that a listener answers at random; `drift` is how
+    much scores change from the first position to the last.
     """
     import pandas as pd
 
     unknown = sorted(set(trials["system"]) - set(effects))
     if unknown:
-        raise BenchError(f"Give a true mean for {', '.join(unknown)} too.")
+        raise BenchError(f"effects has no true mean for {', '.join(unknown)}.")
     components = components or Components()
     rng = np.random.default_rng(seed)
 
-    def each(keys: pd.Series, sd: float) -> Floats:
-        """One draw per distinct key, in the order of the table."""
+    def effect_of(keys: pd.Series, sd: float) -> Floats:
+        """(trials,) one normal draw for each distinct key."""
         codes, levels = pd.factorize(keys)
-        drawn: Floats = rng.normal(0, sd, len(levels))[codes]
-        return drawn
+        effect: Floats = rng.normal(0, sd, len(levels))[codes]
+        return effect
 
     pairs = trials["rater"].astype(str) + " "
     latent = (
         trials["system"].map(effects).to_numpy(float)
-        + each(trials["rater"], components.rater)
-        + each(trials["clip"], components.clip)
-        + each(pairs + trials["system"], components.rater_system)
-        + each(pairs + trials["clip"], components.residual * np.sqrt(LASTING))
+        + effect_of(trials["rater"], components.rater)
+        + effect_of(trials["clip"], components.clip)
+        + effect_of(pairs + trials["system"], components.rater_system)
+        + effect_of(pairs + trials["clip"], components.residual * np.sqrt(REPEATABLE))
         + drift * (trials["position"] / trials["position"].max()).to_numpy()
     )
-    passing = rng.normal(0, components.residual * np.sqrt(1 - LASTING), (2, len(trials)))
+    momentary = rng.normal(0, components.residual * np.sqrt(1 - REPEATABLE), (2, len(trials)))
     middle = (LOWEST + HIGHEST) / 2
-    score = np.clip(np.rint(latent + passing[0]), LOWEST, HIGHEST).astype(int)
-    believable = rng.random(len(trials)) < 1 / (1 + np.exp(middle - latent - passing[1]))
+    score = np.clip(np.rint(latent + momentary[0]), LOWEST, HIGHEST).astype(int)
+    believable = rng.random(len(trials)) < 1 / (1 + np.exp(middle - latent - momentary[1]))
     codes, listeners = pd.factorize(trials["rater"])
-    bad = (rng.random(len(listeners)) < careless)[codes]
-    guessed = rng.integers(LOWEST, HIGHEST + 1, len(trials))
+    at_random = (rng.random(len(listeners)) < careless)[codes]
+    random_score = rng.integers(LOWEST, HIGHEST + 1, len(trials))
     return pd.DataFrame(
         {
-            "score": np.where(bad, guessed, score),
-            "believable": np.where(bad, rng.random(len(trials)) < 0.5, believable),
+            "score": np.where(at_random, random_score, score),
+            "believable": np.where(at_random, rng.random(len(trials)) < 0.5, believable),
         },
         index=trials.index,
     )
@@ -124,10 +122,10 @@ def survey(
     careless: float = 0.0,
     drift: float = 0.0,
 ) -> pd.DataFrame:
-    """The ratings of a whole simulated survey, as an export has them.
+    """The ratings of a complete simulated survey, with the columns of an export.
 
-    `effects` is the true mean of each system; those called human and anchor are the references.
-    The last `repeats` trials of every listener are clips of the beginning, heard again.
+    `effects` is the true mean of each system; the names human and anchor are the references. At the
+    end every listener hears the first `repeats` clips again.
     """
     import pandas as pd
 

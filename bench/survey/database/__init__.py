@@ -1,1 +1,1 @@
-"""Where a survey keeps its answers: tables, versions, backups."""
+"""The database of the surveys: tables, versions, backups."""

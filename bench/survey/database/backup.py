@@ -1,4 +1,4 @@
-"""Everything in one file, from either database and back into either."""
+"""Writes everything, from SQLite or PostgreSQL, into one file that either of them can restore."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ from sqlalchemy import MetaData, select, text
 
 from bench.errors import BenchError
 from bench.files import replacing
-from bench.survey.database.store import Store
+from bench.survey.database.store import SurveyStore
 from bench.survey.database.versions import version
 
-_TABLE = "alembic_version"
+_VERSION_TABLE = "alembic_version"
 
 
-def backup(store: Store, file: Path | None = None) -> Path:
-    """Everything, database and clips, in one file that `restore` reads.
+def backup(store: SurveyStore, file: Path | None = None) -> Path:
+    """Write everything, database, clips and secret, into one file that `restore` reads; the file.
 
-    It is as private as the database: with it codes can be checked. One moment of the database is
-    seen, whatever is written meanwhile.
+    The file is as private as the database: codes can be checked with it. It holds the database as
+    it is at one moment, even if listeners write meanwhile.
     """
     at = store.now().strftime("%Y%m%d-%H%M%S")
     path = file or store.folder / "backups" / f"survey-{at}.zip"
     if path.exists():
-        raise BenchError(f"{path} exists. Give another file, or none.")
-    with replacing(path) as half, zipfile.ZipFile(half, "w", zipfile.ZIP_DEFLATED) as archive:
-        half.chmod(0o600)
+        raise BenchError(f"{path} exists already. Give another file, or none.")
+    with (
+        replacing(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        temporary.chmod(0o600)
         with store.reading() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             archive.writestr("version", version(connection) or "")
-            tables = MetaData()  # as they are, which may be older than this code
+            tables = MetaData()  # read from the database, which may be older than this code
             tables.reflect(connection)
             for table in tables.sorted_tables:
-                if table.name == _TABLE:
+                if table.name == _VERSION_TABLE:
                     continue
                 rows = connection.execute(select(table).order_by(*table.primary_key.columns))
                 with archive.open(f"tables/{table.name}.jsonl", "w") as out:

@@ -1,4 +1,4 @@
-"""Where the survey keeps what people said: one database, and the clips beside it."""
+"""The open database of the surveys, and the folder of clips beside it."""
 
 from __future__ import annotations
 
@@ -28,25 +28,26 @@ from sqlalchemy.exc import ArgumentError
 
 from bench.errors import BenchError
 from bench.survey.database import tables
-from bench.survey.limits import Limits
+from bench.survey.rate_limit import RateLimiter
 
 URL = "BENCH_SURVEY_URL"
 FOLDER = "BENCH_SURVEY_DIR"
+COMMAND_LINE = "command line"  # who acts, in the audit, unless someone else is named
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """The current time in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
-class Store:
+class SurveyStore:
     """An open database, the folder beside it, and a clock."""
 
     engine: Engine
     folder: Path
     now: Callable[[], datetime] = now
-    limits: Limits = field(default_factory=Limits)
+    rate_limiter: RateLimiter = field(default_factory=RateLimiter)
     _writer: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -56,26 +57,26 @@ class Store:
 
     @property
     def secret(self) -> bytes:
-        """What keyed hashes are made with: a file that only its owner can read."""
+        """The key of keyed hashes, from a file that only its owner can read."""
         return bytes.fromhex((self.folder / "secret").read_text())
 
     def keyed(self, *parts: object) -> str:
-        """A hash of the parts that nobody without the secret can make or check."""
+        """A hash of the parts that cannot be computed without the secret."""
         text = "\x1f".join(str(part) for part in parts)
         return hmac.new(self.secret, text.encode(), hashlib.sha256).hexdigest()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of the database."""
+        """A connection in a transaction that only reads."""
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A connection whose changes are all kept when the block ends, or none of them.
+        """A connection in a transaction: all of its changes are stored, or none.
 
-        SQLite has one writer at a time: within this process they queue here, where a turn comes
-        sooner than from the busy handler's sleeps.
+        SQLite allows one writer at a time. The writers of this process wait for a lock, which wakes
+        them sooner than SQLite's own waiting by sleeps.
         """
         if self.engine.dialect.name == "sqlite":
             with (
@@ -90,9 +91,9 @@ class Store:
 
 
 def insert_once(connection: Connection, table: Table, **values: Any) -> bool:
-    """Insert the row unless one with the same unique values is there; whether it was inserted.
+    """Insert the row unless a row has the same unique values; whether it was inserted.
 
-    RETURNING tells it on every database; the row count of psycopg does not.
+    RETURNING gives the answer on every database; psycopg's row count does not.
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
@@ -102,7 +103,7 @@ def insert_once(connection: Connection, table: Table, **values: Any) -> bool:
 def record(
     connection: Connection, at: datetime, survey: str, by: str, action: str, detail: str = ""
 ) -> None:
-    """Add a line to the audit."""
+    """Add a line to the audit: who did what in which survey."""
     row = {"at": at, "survey": survey, "by": by, "action": action, "detail": detail}
     connection.execute(insert(tables.audit).values(row))
 
@@ -118,20 +119,22 @@ def survey_folder() -> Path:
     return base / "musicbench" / "survey"
 
 
-def place(url: str | None) -> tuple[str, Path]:
-    """The database's address and the folder of what lies beside it."""
+def location(url: str | None) -> tuple[str, Path]:
+    """The address of the database, and the folder of the files beside it."""
     url = url or os.environ.get(URL) or f"sqlite:///{survey_folder() / 'survey.db'}"
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise BenchError(
-            f"{URL} is no database's address; give sqlite:///FILE or"
+            f"{URL} is not the address of a database. Use sqlite:///FILE or"
             " postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
         ) from None
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql") or (kind == "sqlite" and not parsed.database):
+        given = "SQLite without a file" if kind == "sqlite" else kind
         raise BenchError(
-            f"The survey can be kept in an SQLite file or in PostgreSQL, not in {kind}."
+            f"The survey can be stored in an SQLite file or in PostgreSQL, not in {given}. Set"
+            f" {URL} to the address of one of them."
         )
     if kind == "sqlite" and not os.environ.get(FOLDER):
         return url, Path(str(parsed.database)).resolve().parent
@@ -139,13 +142,13 @@ def place(url: str | None) -> tuple[str, Path]:
 
 
 def sqlite_file(address: str) -> Path | None:
-    """The database's file; none where it is on a server."""
+    """The file of an SQLite database; None for a server."""
     url = make_url(address)
     return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
 
 def connect(address: str) -> Engine:
-    """An engine with the settings that a database needs to lose nothing."""
+    """An engine whose settings make sure that no stored answer is lost."""
     url = make_url(address)
     if url.get_backend_name() == "postgresql":
         if url.drivername == "postgresql":
@@ -159,20 +162,20 @@ def connect(address: str) -> Engine:
     engine = create_engine(url, pool_size=10, max_overflow=40)
 
     @event.listens_for(engine, "connect")
-    def _settings(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # the transactions are begun below, not by the driver
+    def _configure(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # `_begin` starts transactions, not the driver
         for pragma in (
             "journal_mode = WAL",
-            "synchronous = FULL",  # what was acknowledged outlives a power cut
+            "synchronous = FULL",  # a stored answer survives a power cut
             "busy_timeout = 30000",
             "foreign_keys = ON",
-            "secure_delete = ON",  # what people had deleted is overwritten
+            "secure_delete = ON",  # deleted answers are overwritten on the disk
         ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A transaction that first reads and then writes could not be begun anew when busy.
+        # A transaction that reads first and then writes fails where another one wrote in between.
         writes = connection.get_execution_options().get("writing")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

@@ -1,4 +1,4 @@
-"""The tables of the survey. What people said is only ever inserted, never updated."""
+"""The tables of the survey. Answers are only inserted, never updated."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from bench.survey.config import HIGHEST, LOWEST
+from bench.survey.terms import HIGHEST, LONGEST_COMMENT, LOWEST
 
 
 class Utc(TypeDecorator[datetime]):
-    """A time as text in UTC: SQLite would forget the zone. The texts sort as the times do."""
+    """A time, stored as text in UTC, since SQLite has no time zones. The texts sort by time."""
 
     impl = String(32)
     cache_ok = True
@@ -68,10 +68,10 @@ survey = Table(
     Column("state", String(12), nullable=False),
     Column("config", Text, nullable=False),  # JSON
     Column("config_hash", String(64), nullable=False),
-    Column("run", Text, nullable=False),  # the run folder that it was made from
+    Column("run", Text, nullable=False),  # the run folder that its clips come from
     Column("simulated", Boolean, nullable=False),
     Column("volume_file", String(40), nullable=False),
-    Column("embargo", Text, nullable=False),  # JSON: jobs whose samples are heard in it
+    Column("embargo", Text, nullable=False),  # JSON: ids of jobs whose samples are heard in it
     Column("created_at", Utc, nullable=False),
     Column("opened_at", Utc),
     Column("closed_at", Utc),
@@ -100,12 +100,12 @@ clip = Table(
     _id(),
     _of("survey"),
     _of("system"),
-    Column("label", String(8), nullable=False),  # what the exported table calls it
+    Column("label", String(8), nullable=False),  # the clip's name in the exported table
     Column("file", String(40), nullable=False, unique=True),
     Column("sha256", String(64), nullable=False),  # of the audio
     Column("content", String(64), nullable=False),  # of the notes
-    Column("source", Text, nullable=False),  # what it was cut from
-    Column("sample", Integer),  # the number of the job's sample; none without a job
+    Column("source", Text, nullable=False),  # the piece that it was cut from
+    Column("sample", Integer),  # its number among the job's samples; NULL without a job
     Column("seconds", Float, nullable=False),
     Column("lufs", Float, nullable=False),
     Column("practice", Boolean, nullable=False),
@@ -119,7 +119,9 @@ participant = Table(
     _of("survey"),
     Column("code_hash", String(64), nullable=False, unique=True),
     Column("listener", String(40), nullable=False, unique=True),
-    Column("rater", Integer, nullable=False),  # random, so that the order of codes tells nothing
+    Column(
+        "rater", Integer, nullable=False
+    ),  # a random number, so that the order of invitations stays unknown
     Column("invited_at", Utc, nullable=False),
     Column("entered_at", Utc),
     Column("consent_version", String(40)),
@@ -128,7 +130,7 @@ participant = Table(
     Column("volume_at", Utc),
     Column("answers", Text),  # JSON: to the background questions
     Column("assigned_at", Utc),
-    Column("seed", String(64)),  # of the assignment
+    Column("seed", String(64)),  # of the assignment of trials
     Column("last_seen_at", Utc),
     Column("finished_at", Utc),
     Column("withdrawn_at", Utc),
@@ -145,7 +147,7 @@ trial = Table(
     Column("kind", String(8), nullable=False),
     Column("block", Integer, nullable=False),  # from 1; 0 for practice
     Column("square_row", Integer, nullable=False),  # of the Williams square; -1 outside it
-    Column("position", Integer, nullable=False),  # from 1; practice before it, up to 0
+    Column("position", Integer, nullable=False),  # from 1; practice comes before, up to 0
     Column("served_at", Utc),  # first played
     Column("heard_at", Utc),
     Column("coverage", Float),
@@ -176,7 +178,7 @@ belief = Table(
     ),
     Column("believable", Boolean, nullable=False),
     Column("known", Boolean, nullable=False),
-    Column("comment", String(500), nullable=False),
+    Column("comment", String(LONGEST_COMMENT), nullable=False),
     Column("at", Utc, nullable=False),
 )
 
@@ -196,13 +198,13 @@ exclusion = Table(
     Column("at", Utc, nullable=False),
 )
 
-# Triggers of the first migration refuse to change or delete its rows.
+# Triggers, made by the first migration, refuse to change or delete its rows.
 audit = Table(
     "audit",
     metadata,
     _id(),
     Column("at", Utc, nullable=False),
-    Column("survey", String(61), nullable=False),  # its name; empty where it is about none
+    Column("survey", String(61), nullable=False),  # its name
     Column("by", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("detail", Text, nullable=False),

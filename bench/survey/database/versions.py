@@ -1,4 +1,4 @@
-"""Bringing the database to the version of the code, and refusing one that is ahead of it."""
+"""The versions of the database, and the migrations from one to the next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def known(migrations: Path = MIGRATIONS) -> list[str]:
-    """The versions that there are, the oldest first."""
+    """The versions that this code knows, the oldest first."""
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory.from_config(_config(migrations))
@@ -24,23 +24,23 @@ def known(migrations: Path = MIGRATIONS) -> list[str]:
 
 
 def version(connection: Connection) -> str | None:
-    """The last migration that the database has had; none where it is empty."""
+    """The database's version; None where it is empty."""
     from alembic.migration import MigrationContext
 
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def refuse_unknown(at: str, versions: list[str]) -> None:
+def refuse_unknown(current: str, versions: list[str]) -> None:
     """BenchError where this code does not know the version."""
-    if at not in versions:
+    if current not in versions:
         raise BenchError(
-            f"The survey's data are of version {at}, and this musicbench knows them up to"
-            f" {versions[-1]}: a newer one made them. Update it: pip install --upgrade musicbench."
+            f"The survey's data have version {current}, which a newer musicbench made; this one"
+            f" knows versions up to {versions[-1]}. Update it: pip install --upgrade musicbench."
         )
 
 
 def migrate(connection: Connection, to: str, migrations: Path = MIGRATIONS) -> None:
-    """Apply migrations up to that one, in the transaction of the connection."""
+    """Apply the migrations up to version `to`, in the transaction of the connection."""
     from alembic import command
 
     config = _config(migrations)

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from itertools import product
 from typing import Any
 
@@ -100,10 +101,10 @@ def reference_features(state: list[list[int]], time: int, lowest: int) -> list[l
 def test_as_published_the_features_are_hexahedrias_own(time: int, lowest: int) -> None:
     state = roll(1, 1, 78, seed=time)[0, 0]
     published = features(78, lowest=lowest, scaled=False, wraps=True, marks_beginning=False)
-    found = published(state, torch.tensor(time), torch.tensor(16))
+    actual = published(state, torch.tensor(time), torch.tensor(16))
     expected = reference_features(state.int().tolist(), time, lowest)
-    assert found.shape == (78, 80)
-    assert torch.equal(found, torch.tensor(expected).double())
+    assert actual.shape == (78, 80)
+    assert torch.equal(actual, torch.tensor(expected).double())
 
 
 def test_the_highest_note_is_seen_from_the_lowest_ones_only_as_published() -> None:
@@ -119,16 +120,16 @@ def test_the_highest_note_is_seen_from_the_lowest_ones_only_as_published() -> No
 @pytest.mark.parametrize("bar", [4, 8, 16, 32])
 def test_the_beat_counts_sixteenths_of_the_bar_on_every_grid(bar: int) -> None:
     silence = torch.zeros(bar, 88, 2).double()
-    found = features()(silence, torch.arange(bar) + 3 * bar, torch.tensor(bar))
-    sixteenths = ((found[:, 0, 75:79] + 1) / 2 @ torch.tensor([1.0, 2, 4, 8]).double()).tolist()
+    actual = features()(silence, torch.arange(bar) + 3 * bar, torch.tensor(bar))
+    sixteenths = ((actual[:, 0, 75:79] + 1) / 2 @ torch.tensor([1.0, 2, 4, 8]).double()).tolist()
     assert sixteenths == [16 * step // bar for step in range(bar)]
 
 
 def test_the_last_feature_marks_the_beginning() -> None:
     silence = torch.zeros(2, 88, 2).double()
-    found = features()(silence, torch.tensor([-1, 0]), torch.tensor(16))
-    assert found[:, :, -1].unique(dim=1).tolist() == [[1], [0]]
-    assert found[0, 0, 75:79].tolist() == [1, 1, 1, 1]  # as at the end of a bar
+    actual = features()(silence, torch.tensor([-1, 0]), torch.tensor(16))
+    assert actual[:, :, -1].unique(dim=1).tolist() == [[1], [0]]
+    assert actual[0, 0, 75:79].tolist() == [1, 1, 1, 1]  # as at the end of a bar
 
 
 # -- the network ----------------------------------------------------------------------------------
@@ -180,20 +181,20 @@ def test_step_by_step_with_carried_state_equals_the_whole_pass(linear: bool) -> 
     player = Player(made)
     carried = player.begin(2, 9)
     for step in range(6):
-        at = torch.full((2,), step - 1)
-        heard = player.listen(states[:, step], at, torch.full((2,), 16), carried)
-        found = torch.zeros(2, 9, 2).double()
+        last = torch.full((2,), step - 1)
+        past = player.read(states[:, step], last, torch.full((2,), 16), carried)
+        actual = torch.zeros(2, 9, 2).double()
 
         def choose(note: int, logits: Tensor, before: Tensor, step: int = step) -> Tensor:
-            found[:, note] = logits  # noqa: B023
+            actual[:, note] = logits  # noqa: B023
             return states[:, step + 1, note]
 
-        player.play(heard, states[:, step], choose)
-        assert torch.allclose(found, whole[:, step], atol=1e-14)
+        player.play(past, states[:, step], choose)
+        assert torch.allclose(actual, whole[:, step], atol=1e-14)
 
 
 class Given(nn.Module):
-    """Features that somebody else has made, in place of states."""
+    """Takes features in place of states."""
 
     def forward(self, states: Tensor, step: Tensor, bar: Tensor) -> Tensor:
         return states
@@ -213,8 +214,8 @@ def test_the_time_axis_treats_all_notes_alike(linear: bool) -> None:
         return logits, [part.view(2, 9, -1) for state in ended for part in state]
 
     (logits, states), (turned_logits, turned) = run(x), run(x[:, :, order])
-    for one, other in zip(states, turned, strict=True):
-        assert torch.allclose(one[:, order], other, atol=1e-15)
+    for state, turned_state in zip(states, turned, strict=True):
+        assert torch.allclose(state[:, order], turned_state, atol=1e-15)
     assert not torch.allclose(logits[:, :, order], turned_logits, atol=1e-3)  # the note axis
 
 
@@ -343,17 +344,17 @@ def test_keys_wrap_and_positions_are_unscaled_only_as_published(
     assert keys == (78 if published else 88)
     states = torch.zeros(keys, 2)
     states[-1] = 1
-    found = features(states, torch.tensor(-1), torch.tensor(16))
-    assert torch.allclose(found[:, 0], torch.arange(keys) / (1 if published else keys))
-    assert bool(found[5, 13:63].any()) == published
-    assert found[:, -1].tolist() == [0 if published else 1] * keys  # the beginning
+    actual = features(states, torch.tensor(-1), torch.tensor(16))
+    assert torch.allclose(actual[:, 0], torch.arange(keys) / (1 if published else keys))
+    assert bool(actual[5, 13:63].any()) == published
+    assert actual[:, -1].tolist() == [0 if published else 1] * keys  # the beginning
 
 
 @VARIANTS
 def test_the_cell_is_linear_and_its_weights_tiny_only_as_published(
     settings: dict[str, Any], published: bool
 ) -> None:
-    network = Biaxial(**settings)._network()
+    network = Biaxial(**settings).build()
     for layer in (*network.time, *network.note):
         assert isinstance(layer, LinearLSTM if published else nn.LSTM)
         if published:
@@ -373,7 +374,7 @@ def test_at_even_chances_the_loss_is_ln_2_of_every_choice(
     for parameter in system.network.dense.parameters():
         nn.init.zeros_(parameter)
     batch = system._segments([TUNE, REPEATS], 128).batch([0, 1])
-    keys = slice(system.lowest - 21, system.lowest - 21 + system.keys)
+    keys = slice(system.settings.lowest - 21, system.settings.highest - 20)
     cells = choices = 0
     for piece in (TUNE, REPEATS):
         play, struck = piece.sounding()[:, keys], piece.onsets()[:, keys]
@@ -391,11 +392,11 @@ def test_at_even_chances_the_loss_is_ln_2_of_every_choice(
 def test_only_articulations_that_are_a_choice_are_learnt_and_as_published_all_that_sound(
     settings: dict[str, Any], published: bool
 ) -> None:
-    system, found = fitted(0, **settings), []
-    system.network.register_forward_hook(lambda *parts: found.append(parts[2][0]))
+    system, outputs = fitted(0, **settings), []
+    system.network.register_forward_hook(lambda *parts: outputs.append(parts[2][0]))
     batch = system._segments([TUNE, REPEATS], 128).batch([0, 1])
     loss = system._loss([batch])
-    (gradient,) = torch.autograd.grad(loss, found[0])
+    (gradient,) = torch.autograd.grad(loss, outputs[0])
     sounds = batch.following[..., 0] > 0
     choice = sounds if published else sounds & (batch.states[..., 0] > 0)
     assert ((gradient[..., 1] != 0) == choice).all()
@@ -453,13 +454,13 @@ def small_keyboard(restrikes: bool = True, **settings: Any) -> Biaxial:
 
 def scores_of_three_keys(steps: int) -> list[Score]:
     """All of them: each key at each step silent, held on from before, or struck."""
-    found = set()
+    scores = set()
     for cells in product(range(3), repeat=3 * steps):
         states = np.zeros((steps, 3, 2), dtype=bool)
         grid = np.array(cells).reshape(steps, 3)
         states[..., 0], states[..., 1] = grid > 0, grid == 2
-        found.add(note_states.decode(states, 4, 60))
-    return list(found)
+        scores.add(note_states.decode(states, 4, 60))
+    return list(scores)
 
 
 def test_the_probabilities_of_all_scores_sum_to_one() -> None:
@@ -516,7 +517,7 @@ def test_frames_have_an_exact_likelihood_of_frames() -> None:
     assert np.isclose(*again)  # what is struck again is not part of the object
 
 
-def test_as_published_there_is_no_likelihood_and_it_says_why() -> None:
+def test_as_published_there_is_no_likelihood_and_a_reason_is_given() -> None:
     system = fitted(**AS_PUBLISHED)
     assert system.likelihood.kind == "none"
     with pytest.raises(BenchError, match="78 of 88 keys"):
@@ -564,7 +565,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole() -> None:
 
 def test_it_learns_a_toy_piece() -> None:
     system = Biaxial(time_layers=(24, 24), note_layers=(12, 8), segment=32, batch=2)
-    before = Biaxial(**system.settings)
+    before = Biaxial(**asdict(system.settings))
     before.fit([TUNE], [], Budget(0), 0, Log())
     system.fit([TUNE], [], Budget(60), 0, Log())
     assert system.log_likelihood([TUNE])[0] > 0.7 * before.log_likelihood([TUNE])[0]
@@ -587,16 +588,17 @@ def test_a_resumed_run_ends_bit_equal_to_an_unbroken_one(settings: dict[str, Any
     resumed, rest = Biaxial(**TINY | settings), Log(log.states[1])
     resumed.fit([TUNE, REPEATS], [TUNE], Budget(4), 0, rest)
     assert (log.checkpoints, rest.checkpoints) == (4, 2)  # it did not begin anew
-    for one, other in zip(
+    for whole, after in zip(
         unbroken.network.state_dict().values(), resumed.network.state_dict().values(), strict=True
     ):
-        assert torch.equal(one, other)
+        assert torch.equal(whole, after)
 
 
 def test_the_exponent_falls_in_silence_and_returns_to_one() -> None:
-    zeal = torch.tensor([1.0, 0.5, 1.4, 0.01])
+    exponent = torch.tensor([1.0, 0.5, 1.4, 0.01])
     assert torch.allclose(
-        adapted(zeal, torch.tensor([0.0, 3.0, 1.0, 0.0])), torch.tensor([0.98, 0.65, 0.98, -0.01])
+        adapted(exponent, torch.tensor([0.0, 3.0, 1.0, 0.0])),
+        torch.tensor([0.98, 0.65, 0.98, -0.01]),
     )
 
 

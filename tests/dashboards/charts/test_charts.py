@@ -6,12 +6,11 @@ import pytest
 
 pytest.importorskip("altair")
 
-from bench.board.build import Entry
-from bench.board.report import tied
 from dashboards.charts import board as charts
 from dashboards.charts import metric as metric_charts
 from dashboards.charts import model as model_charts
 from dashboards.views import embedding as embedding_view
+from dashboards.views.job import CurvePoint
 
 
 def test_a_bar_joins_neighbours_that_are_not_apart_and_the_best_is_on_top():
@@ -23,25 +22,6 @@ def test_a_bar_joins_neighbours_that_are_not_apart_and_the_best_is_on_top():
     assert {row["system"] for row in rows if "bar" in row and "system" in row} == {"c", "a"}
     assert {"bar": 0, "first": "c", "last": "a"} in rows
     charts.ties(names, []).to_dict()
-
-
-def test_systems_whose_draws_overlap_are_tied_and_floors_are_no_systems():
-    import synthetic
-
-    from bench.board.build import Row
-
-    rng = np.random.default_rng(0)
-    means = {"low": 0.2, "alike": 0.595, "high": 0.6}
-    entries = []
-    for row, (name, mean) in zip(synthetic.rows(3), means.items(), strict=True):
-        fixed = {k: v for k, v in row.items() if k in Row.model_fields}
-        one = Row.model_validate({**fixed, "system": name, "kind": "paper", "skill": mean})
-        entries.append(Entry(one, {}, {"skill": rng.normal(mean, 0.02, 2000)}, None))
-    floor = entries[0].row.model_copy(update={"kind": "floor", "system": "noise"})
-    ranked, bars = tied([*entries, Entry(floor, {}, entries[0].draws, 0)])
-    assert [one.row.system for one in ranked] == ["high", "alike", "low"]
-    assert bars == [(0, 1)]
-    assert tied(entries[:1])[1] == tied([])[1] == []
 
 
 @pytest.mark.parametrize(
@@ -69,7 +49,7 @@ def test_two_heaps_of_vectors_stay_two_heaps_on_the_map(method):
 def test_the_other_charts_are_ones_that_vega_knows():
     way = pd.DataFrame({"seed": ["0", "0"], "update": [1, 2], "value": [0.5, 0.4]})
     model_charts.trajectory(way, "loss").to_dict()
-    points = [{"seed": "0", "step": 1, "curve": "valid_loss", "value": 2.0}]
+    points = [CurvePoint("0", 1, "valid_loss", 2.0)]
     assert model_charts.curves(points, "loss").to_dict()["mark"]["point"]  # one point is seen
     found = pd.DataFrame(
         {"metric": ["a"], "tau": [0.5], "low": [0.1], "high": [0.9]}

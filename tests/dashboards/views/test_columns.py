@@ -1,4 +1,5 @@
 import synthetic
+from made_up_rows import row
 
 from dashboards.views import columns
 from dashboards.views.board import metric_names
@@ -13,18 +14,18 @@ def found_for(rows):
 def test_losses_of_two_objects_never_share_a_column():
     rows = synthetic.rows(6)
     found = found_for(rows)
-    for row in rows:
-        shown = (found["nats"].value(row), found["frames"].value(row))
+    for each in rows:
+        shown = (found["nats"].value(each), found["frames"].value(each))
         assert shown.count(None) == 1
-        place = 0 if row["likelihood_object"] == "score" else 1
-        assert shown[place] == row["nats_per_step"]
+        place = 0 if each.likelihood_object == "score" else 1
+        assert shown[place] == each.nats_per_step
 
 
 def test_a_failed_row_is_blank_in_every_figure():
-    row = synthetic.failed(synthetic.rows(1)[0])
-    figures = [c for c in found_for([row, *synthetic.rows(1)]).values() if c.form == "figure"]
+    failed = synthetic.failed(synthetic.rows(1)[0])
+    figures = [c for c in found_for([failed, *synthetic.rows(1)]).values() if c.form == "figure"]
     assert len(figures) > 5
-    assert all(column.value(row) is None for column in figures)
+    assert all(column.value(failed) is None for column in figures)
 
 
 def test_every_view_shows_columns_that_exist():
@@ -50,12 +51,12 @@ def test_the_size_of_networks_stands_beside_their_parameters_once_one_is_not_ful
 def test_what_has_no_figure_comes_last_in_every_view():
     rows = [synthetic.failed(synthetic.rows(1)[0]), *synthetic.rows(6)]
     for view in columns.VIEWS:
-        assert max(rows, key=columns.order(view))["status"] == "failed"
+        assert max(rows, key=columns.order(view)).status == "failed"
     best = min(rows, key=columns.order("Overall"))
-    assert best["skill"] == max(row["skill"] for row in rows if row["skill"] is not None)
+    assert best.skill == max(each.skill for each in rows if each.skill is not None)
 
 
 def test_speed_counts_all_steps_of_all_samples():
-    row = {"pieces": 64, "steps": 128, "sample_seconds": 2.0}
-    assert columns.steps_per_second(row) == 4096  # 64 x 128 in 2 s
-    assert columns.steps_per_second({**row, "sample_seconds": None}) is None
+    timed = row(pieces=64, steps=128, sample_seconds=2.0)
+    assert columns.steps_per_second(timed) == 4096  # 64 x 128 in 2 s
+    assert columns.steps_per_second(row(pieces=64, steps=128)) is None

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from synthetic import job
+from made_up_jobs import job
+from made_up_rows import row
 
 from bench.files import write_json
-from bench.jobs.run_folder import JobFolder, Store
+from bench.jobs.job import Card
+from bench.jobs.run_folder import JobFolder, RunFolder
 from bench.music import Score, to_midi
 from dashboards.views import job as job_view
 
@@ -16,74 +18,74 @@ LATER = datetime.now(UTC) + timedelta(hours=1)  # when nothing is fresh any more
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "runs")
+def runs(tmp_path):
+    return RunFolder(tmp_path / "runs")
 
 
-def state(store, folder, now=LATER):
+def state(folder, now=LATER):
     return next(s for s in job_view.states([folder], now))
 
 
-def test_a_job_is_waiting_running_stopped_failed_or_done(store):
-    folder = store.begin(job())
-    assert state(store, folder).state == "waiting"
+def test_a_job_is_waiting_running_stopped_failed_or_done(runs):
+    folder = runs.begin(job())
+    assert state(folder).state == "waiting"
     folder.write_status(state="failed", phase="fit")
     write_json(folder.progress, {"phase": "fit", "done": 3, "total": 4})
     with folder.locked():
-        running = state(store, folder)
+        running = state(folder)
     assert (running.state, running.share) == ("running", 0.75)
-    assert state(store, folder).state == "stopped"
-    assert state(store, folder, datetime.now(UTC)).state == "running"  # on another machine, perhaps
+    assert state(folder).state == "stopped"
+    assert state(folder, datetime.now(UTC)).state == "running"  # on another machine, perhaps
     folder.write_status(state="failed", phase="fit", error="no luck", seconds=2)
-    failed = state(store, folder)
+    failed = state(folder)
     assert (failed.state, failed.error) == ("failed", "failed: no luck")
     folder.write_status(state="ok", phase="done", error="", seconds=3)
-    assert state(store, folder).state == "done"
+    assert state(folder).state == "done"
 
 
-def test_looking_never_takes_the_lock_nor_makes_one(store):
-    folder = store.begin(job())
+def test_looking_never_takes_the_lock_nor_makes_one(runs):
+    folder = runs.begin(job())
     folder.write_status(state="failed", phase="fit")
     before = sorted(folder.path.iterdir())
     for _ in range(3):
-        state(store, folder)
+        state(folder)
     assert sorted(folder.path.iterdir()) == before
     with folder.locked() as free:
         assert free
-        state(store, folder)
+        state(folder)
         with JobFolder(folder.path).locked() as second:
             assert not second
 
 
-def test_half_written_folders_are_passed_over(store):
-    folder = store.begin(job())
+def test_half_written_folders_are_passed_over(runs):
+    folder = runs.begin(job())
     for content in ("", "{", "[]", '{"system": 1}', "\xff"):
         folder.job.write_text(content)
         os.utime(folder.job, ns=(time.time_ns(), time.time_ns()))
         assert job_view.states([folder]) == []
         assert job_view.samples_of(folder) is None
-    folder = store.begin(job(seed=1))
+    folder = runs.begin(job(seed=1))
     for content in ("", "{", "[]", '{"state": "odd"}'):
         folder.status.write_text(content)
         os.utime(folder.status, ns=(time.time_ns(), time.time_ns()))
-        assert state(store, folder).state == "waiting"
+        assert state(folder).state == "waiting"
 
 
-def test_names_from_outside_never_become_paths(store):
-    folder = store.begin(job())
-    (store.root.parent / "secret").mkdir()
-    there = job_view.folders(store.root)
-    row = {"jobs": f"../../secret /etc {folder.path} .. {folder.path.name} ./{folder.path.name}"}
-    assert [f.path for f in job_view.folders_of(row, there)] == [folder.path]
+def test_names_from_outside_never_become_paths(runs):
+    folder = runs.begin(job())
+    (runs.root.parent / "secret").mkdir()
+    there = job_view.folders(runs.root)
+    jobs = f"../../secret /etc {folder.path} .. {folder.path.name} ./{folder.path.name}"
+    assert [f.path for f in job_view.folders_of(row(jobs=jobs), there)] == [folder.path]
 
 
-def test_samples_that_are_not_what_was_made_are_lost(store):
+def test_samples_that_are_not_what_was_made_are_lost(runs):
     rng = np.random.default_rng(0)
     scores = [
         Score.from_notes(rng.integers(0, 30, 9), [1] * 9, rng.integers(40, 80, 9), length=32)
         for _ in range(3)
     ]
-    folder = store.begin(job())
+    folder = runs.begin(job())
     folder.samples.mkdir()
     for number, score in enumerate(scores):
         (folder.samples / f"{number:03d}.mid").write_bytes(to_midi(score))
@@ -97,8 +99,8 @@ def test_samples_that_are_not_what_was_made_are_lost(store):
     assert found.lost == 3
 
 
-def test_curves_leave_out_what_is_no_number_and_a_last_line_cut_short(store):
-    folder = store.begin(job())
+def test_curves_leave_out_what_is_no_number_and_a_last_line_cut_short(runs):
+    folder = runs.begin(job())
     lines = [
         json.dumps({"step": 1, "seconds": 0.1, "train_loss": 2.0}),
         '{"step": 2, "train_loss": NaN, "rate": 0.1}',
@@ -106,13 +108,14 @@ def test_curves_leave_out_what_is_no_number_and_a_last_line_cut_short(store):
         '{"step": 3, "train_lo',
     ]
     folder.curves.write_text("\n".join(lines))
-    found = [(p["step"], p["curve"], p["value"]) for p in job_view.curves_of([folder])]
-    assert found == [(1, "train_loss", 2.0), (2, "rate", 0.1)]
+    points = [(point.step, point.curve, point.value) for point in job_view.curves_of([folder])]
+    assert points == [(1, "train_loss", 2.0), (2, "rate", 0.1)]
 
 
-def test_time_left_goes_by_what_jobs_like_these_took(store):
+def test_time_left_goes_by_what_jobs_like_these_took(runs):
     def one(kind, system, seconds=None, share=None):
-        return job_view.JobState(job(system), kind, seconds=seconds, share=share)
+        card = Card(title=system, kind="paper", seconds=10.0)
+        return job_view.JobState(job(system, card=card), kind, seconds=seconds, share=share)
 
     done = [one("done", "a", 20.0), one("done", "a", 40.0)]
     assert job_view.seconds_left(done) is None
@@ -125,7 +128,7 @@ def test_time_left_goes_by_what_jobs_like_these_took(store):
     assert job_view.seconds_left(both) == pytest.approx(30)
 
 
-def test_a_log_is_shown_without_this_machines_folders(store):
-    folder = store.begin(job())
-    folder.log.write_text(f'File "{folder.path}/system" in {store.root}/jobs\nlast\n')
+def test_a_log_is_shown_without_this_machines_folders(runs):
+    folder = runs.begin(job())
+    folder.log.write_text(f'File "{folder.path}/system" in {runs.root}/jobs\nlast\n')
     assert job_view.log_of(folder) == 'File "JOB/system" in RUNS/jobs\nlast'

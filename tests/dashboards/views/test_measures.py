@@ -1,22 +1,24 @@
 import numpy as np
 import pytest
+from made_up_rows import row
 from scipy.stats import spearmanr
 
 from bench.survey.analysis.agreement import Agreement
-from bench.survey.analysis.results import Span, Study, System
+from bench.survey.analysis.results import Span, Study, SystemResult
 from dashboards.views.measures import correlations, enough, rated_systems, with_ratings
 
 
 def test_correlations_are_spearmans_over_the_rows_that_have_both():
     rng = np.random.default_rng(0)
     rows = [
-        {"a": float(a), "b": float(a + b), "c": None if i % 4 == 0 else float(b)}
+        row(metrics={"a": float(a), "b": float(a + b), "c": None if i % 4 == 0 else float(b)})
         for i, (a, b) in enumerate(rng.normal(size=(12, 2)).round(1))
     ]
     found = correlations(rows, ["a", "b", "c"]).set_index(["one", "other"])
     for one in "abc":
         for other in "abc":
-            both = [(r[one], r[other]) for r in rows if r[one] is not None and r[other] is not None]
+            pairs = [(row.value(one), row.value(other)) for row in rows]
+            both = [pair for pair in pairs if None not in pair]
             assert found.loc[(one, other), "rho"] == pytest.approx(
                 spearmanr(both).statistic if one != other else 1
             )
@@ -26,7 +28,7 @@ def test_correlations_are_spearmans_over_the_rows_that_have_both():
 def test_three_systems_or_equal_values_correlate_with_nothing():
     assert not enough([1.0, 2.0, 3.0])
     assert not enough([1.0] * 9)
-    rows = [{"a": float(i), "b": 1.0} for i in range(9)]
+    rows = [row(metrics={"a": float(i), "b": 1.0}) for i in range(9)]
     assert correlations(rows, ["a", "b"])["rho"].isna().sum() == 3
 
 
@@ -44,7 +46,7 @@ def rated():
             Agreement(metric="flat", direction="lower", systems=5, verdict="no answer"),
         ],
         systems=[
-            System.model_construct(system=name, rating=Span(value=3.0 + i, low=2.5 + i))
+            SystemResult.model_construct(system=name, rating=Span(value=3.0 + i, low=2.5 + i))
             for i, name in enumerate([*names, "anchor"])
         ],
     )

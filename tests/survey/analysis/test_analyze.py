@@ -14,57 +14,60 @@ SEED = 1
 CLOSED = About(name="toy", state="closed", scale={1: "noise", 10: "novice"}, config_hash="abc123")
 
 
-def real(table):
+def not_simulated(table):
     return table.assign(simulated=False, survey="toy")
 
 
-def one(results, name):
-    return next(s for s in results.studies[0].systems if s.system == name)
+def result_of(results, name):
+    return next(result for result in results.studies[0].systems if result.system == name)
 
 
 @pytest.fixture(scope="module")
 def results():
     return analyze(
-        real(survey(EFFECTS, clips=10, raters=20, heard=3, repeats=3, seed=SEED)), CLOSED
+        not_simulated(survey(EFFECTS, clips=10, raters=20, heard=3, repeats=3, seed=SEED)), CLOSED
     )
 
 
-def strict(results):
-    """The results as JSON, which must not hold NaN or infinity."""
+def strict_json(results):
+    """The results as JSON; an error where they hold NaN or infinity."""
     return json.dumps(results.model_dump(mode="json"), allow_nan=False)
 
 
 def test_known_effects_are_recovered(results):
     for name, effect in EFFECTS.items():
-        found = one(results, name)
-        assert found.rating.low < effect < found.rating.high, name
-        assert found.by_clips.low < found.rating.value < found.by_clips.high
-        assert found.clips == 10
-        assert found.ratings == sum(found.counts) == 60
-    assert [s.system for s in results.studies[0].systems][:2] == ["human", "good"]
-    assert one(results, "human").believable.low > one(results, "anchor").believable.high
+        result = result_of(results, name)
+        assert result.rating.low < effect < result.rating.high, name
+        assert result.by_clips.low < result.rating.value < result.by_clips.high
+        assert result.clips == 10
+        assert result.ratings == sum(result.counts) == 60
+    assert [result.system for result in results.studies[0].systems][:2] == ["human", "good"]
+    human, anchor = result_of(results, "human"), result_of(results, "anchor")
+    assert human.believable.low > anchor.believable.high
 
 
-def test_ranks_are_those_of_systems_that_differ_beyond_doubt(results):
-    good, fair, twin = (one(results, name) for name in ("good", "fair", "twin"))
+def test_a_rank_counts_the_systems_that_are_significantly_better(results):
+    good, fair, twin = (result_of(results, name) for name in ("good", "fair", "twin"))
     assert (good.rank, good.rank_low, good.rank_high) == (1, 1, 1)
     assert fair.rank == twin.rank == 2
     assert (twin.rank_low, twin.rank_high) == (2, 3)
     assert good.best > 0.99
-    assert one(results, "human").rank is one(results, "anchor").rank is None
-    pairs = {(p.first, p.second): p for p in results.studies[0].pairs}
+    assert result_of(results, "human").rank is result_of(results, "anchor").rank is None
+    pairs = {(pair.first, pair.second): pair for pair in results.studies[0].pairs}
     assert set(pairs) == {("fair", "good"), ("fair", "twin"), ("good", "twin")}
     assert pairs["fair", "good"].p_holm < 0.001
+    assert pairs["fair", "good"].significant
     assert pairs["fair", "twin"].p_holm > 0.05
+    assert not pairs["fair", "twin"].significant
     for pair in pairs.values():
         assert pair.p_holm >= pair.p
         assert pair.by_clips.low < pair.difference.value < pair.by_clips.high
 
 
-def test_conclusions_say_what_differs_and_what_is_open(results):
+def test_conclusions_say_what_differs_and_what_is_undecided(results):
     study = results.studies[0]
     assert (
-        "2 of 3 pairs of systems differ beyond doubt; nothing is better beyond doubt than good."
+        "2 of 3 pairs of systems differ significantly; no system is significantly better than good."
         in study.conclusions
     )
     below = next(line for line in study.conclusions if line.startswith("good is rated"))
@@ -72,7 +75,7 @@ def test_conclusions_say_what_differs_and_what_is_open(results):
     assert [c.first for c in study.against_human] == ["fair", "good", "twin"]
 
 
-def test_a_system_as_good_as_human_is_called_so_only_with_enough_evidence():
+def test_a_system_is_called_as_good_as_human_music_only_with_enough_evidence():
     effects = {"human": 6.0, "equal": 6.0}
     few = analyze(survey(effects, clips=6, raters=8, seed=1), CLOSED).studies[0]
     alike = Components(rater=1.0, clip=0.2, rater_system=0.1, residual=0.7)
@@ -82,27 +85,27 @@ def test_a_system_as_good_as_human_is_called_so_only_with_enough_evidence():
     assert many.against_human[0].equivalent_p < 0.05 < many.against_human[0].p_holm
 
 
-def test_the_interval_of_the_papers_stands_beside_and_is_shorter(results):
+def test_the_interval_as_if_ratings_were_independent_is_reported_and_shorter(results):
     for system in results.studies[0].systems:
         naive, rating = system.naive, system.rating
         assert naive.high - naive.low < rating.high - rating.low
 
 
-def test_screening_is_shown_both_ways():
-    table = real(survey(EFFECTS, clips=6, raters=16, repeats=3, seed=4))
+def test_results_with_and_without_screening_are_reported():
+    table = not_simulated(survey(EFFECTS, clips=6, raters=16, repeats=3, seed=4))
     flat = table["rater"] < 4
-    found = analyze(table.assign(score=table["score"].mask(flat, 5)), CLOSED)
-    assert found.left_out == 4
-    assert next(r for r in found.screening if r.rule == "flat").raters == 4
-    human = one(found, "human")
+    results = analyze(table.assign(score=table["score"].mask(flat, 5)), CLOSED)
+    assert results.left_out == 4
+    assert next(rule for rule in results.screening if rule.rule == "flat").raters == 4
+    human = result_of(results, "human")
     assert human.raters == 12
     assert human.everyone.value < human.rating.value - 0.3
-    assert "4 of 16 who rated were left out" in found.methods or "4 were left out" in found.methods
+    assert "Of 16 listeners 4 were excluded" in results.methods
 
 
 def test_data_sets_are_never_pooled():
-    first = real(survey({"a": 4.0, "b": 6.0}, seed=1))
-    second = real(survey({"a": 8.0, "b": 3.0}, seed=2))
+    first = not_simulated(survey({"a": 4.0, "b": 6.0}, seed=1))
+    second = not_simulated(survey({"a": 8.0, "b": 3.0}, seed=2))
     second = second.assign(dataset="other", clip=second["clip"] + "o")
     both = analyze(pd.concat([first, second]), CLOSED)
     alone = analyze(first, CLOSED)
@@ -110,17 +113,17 @@ def test_data_sets_are_never_pooled():
     assert both.studies[1] == alone.studies[0]
 
 
-def test_the_methods_sentence_says_what_was_done(results):
+def test_the_paragraph_on_methods_says_what_was_done(results):
     about = CLOSED.model_copy(update={"invited": 30, "started": 22, "finished": 20})
-    said = analyze(real(survey(EFFECTS, seed=1)), about).methods
+    methods = analyze(not_simulated(survey(EFFECTS, seed=1)), about).methods
     for part in (
-        "30 were invited, 22 started, 20 finished, 0 of 16 who rated were left out",
-        "40 clips of 20 s (3 systems, human music, a low anchor; 8 of each), 15.0 per",
+        "30 were invited, 22 started, 20 finished, 0 of 16 who rated were excluded",
+        "40 clips of 20 s (3 systems, human music, random notes; 8 of each), 15.0 per",
         "1 “noise”, 10 “novice”",
         "Configuration abc123",
         "statsmodels 0.",
     ):
-        assert part in said, part
+        assert part in methods, part
     assert "SIMULATED" in analyze(survey(EFFECTS, seed=1), about).methods
     assert "SIMULATED" not in results.methods
 
@@ -150,17 +153,17 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("case", DEGENERATE)
-def test_no_case_is_too_odd(case):
-    table = real(survey(EFFECTS, clips=4, raters=6, heard=2, repeats=2, seed=2))
+def test_unusual_ratings_are_analysed(case):
+    table = not_simulated(survey(EFFECTS, clips=4, raters=6, heard=2, repeats=2, seed=2))
     changed = DEGENERATE[case](table)
     if case == "all the same score":
         changed = changed.assign(kind="main", clip=changed["clip"] + changed["kind"])
-        with pytest.raises(BenchError, match=r"none of the 6 listeners.*6 scores hardly differ"):
+        with pytest.raises(BenchError, match=r"all 6 listeners.*6 gave scores that hardly differ"):
             analyze(changed, CLOSED)
         return
-    found = analyze(changed, CLOSED)
-    strict(found)
-    for study in found.studies:
+    results = analyze(changed, CLOSED)
+    strict_json(results)
+    for study in results.studies:
         for system in study.systems:
             assert 1 <= system.rating.value <= 10
             assert system.rating.low is None or 1 <= system.rating.low <= system.rating.high <= 10
@@ -169,53 +172,56 @@ def test_no_case_is_too_odd(case):
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ("one listener", "There is one listener: any interval takes 1 more"),
-        ("one clip of each", "one clip was rated: 1 more at least is needed"),
-        ("one system", "There is one system: a comparison takes 1 more."),
+        ("one listener", "There is one listener: an interval needs at least 1 more"),
+        (
+            "one clip of each",
+            "Only one clip was rated of human, fair, good, twin, anchor: at least 1 more",
+        ),
+        ("one system", "There is one system: a comparison needs 1 more."),
         ("no human", "No human music was rated"),
     ],
 )
-def test_too_little_says_how_much_more_it_takes(case, sentence):
-    table = real(survey(EFFECTS, clips=4, raters=6, heard=2, repeats=2, seed=2))
+def test_too_few_data_say_how_many_more_are_needed(case, sentence):
+    table = not_simulated(survey(EFFECTS, clips=4, raters=6, heard=2, repeats=2, seed=2))
     (study,) = analyze(DEGENERATE[case](table), CLOSED).studies
     assert any(sentence in line for line in study.lacking), study.lacking
 
 
-def test_too_few_clips_to_tell_systems_apart_says_how_many_would_do():
-    table = real(survey({"a": 5.0, "b": 5.3, "c": 5.6}, clips=3, raters=10, seed=3))
+def test_too_few_clips_to_tell_systems_apart_say_how_many_are_needed():
+    table = not_simulated(survey({"a": 5.0, "b": 5.3, "c": 5.6}, clips=3, raters=10, seed=3))
     (study,) = analyze(table, CLOSED).studies
     assert study.detectable > 1
-    assert any("To find a difference of 1 point it takes about" in line for line in study.lacking)
+    assert any("To find a difference of 1 point, about" in line for line in study.lacking)
 
 
-def test_no_ratings_at_all_is_an_error_that_says_what_it_takes():
+def test_no_ratings_at_all_are_an_error_that_says_what_is_needed():
     with pytest.raises(BenchError, match=r"no ratings yet.*two listeners and two clips"):
         analyze(survey(EFFECTS).head(0), CLOSED)
 
 
-def test_results_are_kept_and_a_broken_file_is_named(results, tmp_path):
+def test_results_are_stored_and_an_invalid_file_is_named(results, tmp_path):
     path = save(results, tmp_path)
     assert path == tmp_path / "surveys" / "toy.json"
     assert read(path) == results
-    strict(results)
+    strict_json(results)
     path.write_text("{}")
-    with pytest.raises(BenchError, match=r"toy\.json is of another version.*analyze"):
+    with pytest.raises(BenchError, match=r"toy\.json was written by another version.*analyze"):
         read(path)
     with pytest.raises(BenchError, match="missing"):
         read(tmp_path / "none.json")
 
 
-def test_only_closed_surveys_of_real_listeners_give_the_board_anything(results):
+def test_only_closed_surveys_of_real_listeners_reach_the_board(results):
     cells = board_columns(results)
-    good = one(results, "good")
-    assert cells["good.toy"] == {
+    good = result_of(results, "good")
+    assert cells["good.toy"].model_dump() == {
         "human_rating": good.rating.value,
         "human_rating_low": good.rating.low,
         "human_rating_high": good.rating.high,
         "believability": good.believable.value,
         "survey": "toy",
     }
-    assert cells["human.toy"]["human_rating"] == one(results, "human").rating.value
+    assert cells["human.toy"].human_rating == result_of(results, "human").rating.value
     for state in ("draft", "open"):
         about = CLOSED.model_copy(update={"state": state})
         assert board_columns(results.model_copy(update={"about": about})) == {}

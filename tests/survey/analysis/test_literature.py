@@ -1,6 +1,6 @@
 import pytest
 
-from bench.survey.analysis.literature import published
+from bench.survey.analysis.literature import published_ratings
 
 # Huang & Wu 2016, section 6; Svegliato & Witty 2017, table 2.
 PAPERS = {
@@ -18,15 +18,18 @@ PAPERS = {
 }
 
 
-def test_every_published_rating_is_there_as_printed():
-    found = {(p.paper, p.system): (p.mean, p.sd, p.clips, p.believable) for p in published()}
-    assert found == PAPERS
-    assert sum(p.clips for p in published() if p.paper.startswith("Svegliato")) == 16
-    assert {p.raters for p in published()} == {26}
+def test_every_published_rating_is_listed_as_printed():
+    ratings = {
+        (rating.paper, rating.system): (rating.mean, rating.sd, rating.clips, rating.believable)
+        for rating in published_ratings()
+    }
+    assert ratings == PAPERS
+    assert sum(p.clips for p in published_ratings() if p.paper.startswith("Svegliato")) == 16
+    assert {p.raters for p in published_ratings()} == {26}
 
 
-def test_a_design_with_one_clip_can_hardly_tell_anything_apart():
-    by_clips = {p.clips: p.detectable for p in published()}
+def test_more_clips_make_smaller_differences_detectable():
+    by_clips = {p.clips: p.detectable for p in published_ratings()}
     assert by_clips[1] > 3 > by_clips[2] > by_clips[4]
-    one = next(p for p in published() if p.system == "RNN-NADE")
-    assert one.high - one.low == pytest.approx(2 * 2.06 * 1.7 / 26**0.5, rel=1e-3)
+    rating = next(rating for rating in published_ratings() if rating.system == "RNN-NADE")
+    assert rating.high - rating.low == pytest.approx(2 * 2.06 * 1.7 / 26**0.5, rel=1e-3)

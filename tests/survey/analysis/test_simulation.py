@@ -15,16 +15,16 @@ def test_a_design_is_balanced_and_nobody_hears_a_clip_twice():
     assert (blocks.groupby(["rater", "block"])["system"].nunique() == 5).all()
 
 
-def test_the_seed_decides_and_scores_stay_on_the_scale():
+def test_equal_seeds_give_equal_scores_on_the_scale():
     plan = design(3, 4, 10, 2, 0)
     effects = {"s0": 1.0, "s1": 5.0, "s2": 10.0}
-    one, same, other = (simulate(plan, effects, seed) for seed in (1, 1, 2))
-    assert one.equals(same)
-    assert not one.equals(other)
-    assert one["score"].between(1, 10).all()
+    first, same, other = (simulate(plan, effects, seed) for seed in (1, 1, 2))
+    assert first.equals(same)
+    assert not first.equals(other)
+    assert first["score"].between(1, 10).all()
 
 
-def test_each_component_makes_the_ratings_vary_as_much_as_it_says():
+def test_each_component_is_the_standard_deviation_it_causes():
     plan = design(systems=40, clips=20, raters=60, heard=10, seed=0)
     effects = {f"s{n}": 5.5 for n in range(40)}
     spread = {}
@@ -32,22 +32,22 @@ def test_each_component_makes_the_ratings_vary_as_much_as_it_says():
         alone = Components(**dict.fromkeys(("rater", "clip", "rater_system", "residual"), 0.0))
         answers = simulate(plan, effects, 3, Components(**{**vars(alone), name: 1.5}))
         spread[name] = answers["score"].std()
-    # rounding adds a twelfth
+    # Rounding adds a variance of 1 / 12.
     assert np.allclose(list(spread.values()), np.sqrt(1.5**2 + 1 / 12), rtol=0.15)
 
 
-def test_a_clip_heard_again_is_rated_alike():
+def test_a_clip_heard_again_is_rated_similarly():
     table = survey({"a": 5.5, "b": 5.5}, clips=10, raters=200, heard=5, repeats=4, seed=2)
     pairs = table[table["kind"] == "main"].merge(
         table[table["kind"] == "repeat"], on=["rater", "clip"]
     )
     assert len(pairs) == 800
     change = pairs["score_x"] - pairs["score_y"]
-    # half of the residual's variance, in each of the two
+    # Each of the two ratings has half of the residual's variance for itself.
     assert change.std() == pytest.approx(np.sqrt(1.4**2 + 2 / 12), rel=0.08)
 
 
-def test_careless_listeners_answer_whatever_and_drift_moves_the_late_clips():
+def test_careless_listeners_answer_at_random_and_drift_raises_late_scores():
     effects = {"a": 3.0, "b": 8.0}
     careless = survey(effects, raters=100, careless=1.0)
     means = careless.groupby("system")["score"].mean()

@@ -1,11 +1,11 @@
 import re
 
 import pytest
+from made_up_rows import row
 
-from bench.board.build import Entry, Row
 from bench.survey.analysis.analyze import analyze
-from bench.survey.analysis.report import OPEN, SIMULATED, write_report
 from bench.survey.analysis.results import About, read
+from bench.survey.analysis.results_page import OPEN, SIMULATED, write_report
 from bench.survey.analysis.simulation import survey
 
 EFFECTS = {"human": 8.0, "chord-lstm": 6.5, "<b>bold</b>|x": 5.0, "c": 4.0, "anchor": 2.0}
@@ -17,7 +17,7 @@ def simulated():
     return analyze(survey(EFFECTS, clips=4, raters=8, repeats=2, seed=1), ABOUT)
 
 
-def test_the_page_holds_everything_and_asks_for_nothing(simulated, tmp_path):
+def test_the_page_holds_everything_and_loads_nothing(simulated, tmp_path):
     files = {path.name: path for path in write_report(simulated, tmp_path)}
     page = files["index.html"].read_text()
     assert not re.search(r"https?://|<script|<link", page)
@@ -30,7 +30,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(simulated, tmp_path):
     assert not re.search(r"\bnan\b|\binf\b|None", re.sub(r"base64,[^\"]*", "", page))
 
 
-def test_markdown_shows_the_same_tables_and_finds_its_pictures(simulated, tmp_path):
+def test_markdown_shows_the_same_tables_and_links_its_pictures(simulated, tmp_path):
     files = {path.name for path in write_report(simulated, tmp_path)}
     text = (tmp_path / "report.md").read_text()
     assert set(re.findall(r"\]\((.*?\.png)\)", text)) == {f for f in files if f.endswith(".png")}
@@ -41,7 +41,7 @@ def test_markdown_shows_the_same_tables_and_finds_its_pictures(simulated, tmp_pa
     assert read(tmp_path / "results.json") == simulated
 
 
-def test_simulated_and_open_surveys_are_marked_first_thing(simulated, tmp_path):
+def test_simulated_and_open_surveys_are_marked_at_the_top(simulated, tmp_path):
     write_report(simulated, tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert text.splitlines()[2] == SIMULATED
@@ -55,29 +55,26 @@ def test_simulated_and_open_surveys_are_marked_first_thing(simulated, tmp_path):
     assert SIMULATED not in text
 
 
-def test_the_least_survey_makes_a_report_too(tmp_path):
-    least = analyze(survey({"a": 5.0}, clips=1, raters=1, heard=1), ABOUT)
-    write_report(least, tmp_path)
-    assert "any interval takes 1 more" in (tmp_path / "report.md").read_text()
+def test_the_smallest_survey_has_a_report_too(tmp_path):
+    smallest = analyze(survey({"a": 5.0}, clips=1, raters=1, heard=1), ABOUT)
+    write_report(smallest, tmp_path)
+    assert "an interval needs at least 1 more" in (tmp_path / "report.md").read_text()
 
 
-def test_metrics_that_were_held_against_the_ratings_are_in_it(tmp_path):
+def test_metrics_that_were_compared_with_the_ratings_are_in_the_report(tmp_path):
     effects = {f"s{n}": 2.5 + 0.7 * n for n in range(8)}
     table = survey(effects, clips=4, raters=8, seed=2)
-    entries = []
-    for number, name in enumerate(effects):
-        row = Row(
-            system=name, kind="paper", variant="corrected", dataset="toy", dataset_version=1,
-            preset="quick", status="ok", seeds=1, pieces=4, steps=32, prompted=True, budget=1,
-            budget_unit="updates", device="cpu", dataset_fingerprint="f", jobs=f"{name}.toy",
-        )  # fmt: skip
-        entries.append(Entry(row, {"polyphony_gap": 8.0 - number, "polyphony": 3.0}, {}, None))
-    results = analyze(table, ABOUT, entries)
-    gap = next(one for one in results.studies[0].agreement if one.metric == "polyphony_gap")
-    assert gap.tau > 0.7  # it is better low
+    rows = [
+        row(name, jobs=f"{name}.toy", metrics={"polyphony_gap": 8.0 - number, "polyphony": 3.0})
+        for number, name in enumerate(effects)
+    ]
+    results = analyze(table, ABOUT, rows)
+    agreements = {result.metric: result for result in results.studies[0].agreement}
+    gap = agreements["polyphony_gap"]
+    assert gap.tau > 0.7  # lower is better
     assert gap.systems == 8
     names = {path.name.partition("-")[2] for path in write_report(results, tmp_path)}
     assert {"metrics.png", "metrics-and-ratings.png"} <= names
     text = (tmp_path / "report.md").read_text()
     assert "| polyphony_gap | lower | 8 |" in text
-    assert "no answer: all systems have one value" in text
+    assert "no answer: the metric or the rating is equal for all systems" in text

@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: bars on a terminal, a line per event elsewhere."""
+"""Shows how far a run is: progress bars on a terminal, a line per event elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.jobs.plan import Planned
 from bench.jobs.run_folder import JobFolder
 from bench.wording import duration
 
-LINE_SECONDS = 30.0  # between two signs of life where there is no terminal
+LINE_SECONDS = 30.0  # between two lines where there is no terminal
 
 
 class InHand(Protocol):
@@ -29,21 +29,21 @@ class InHand(Protocol):
 
     @property
     def folder(self) -> JobFolder:
-        """Where it says how far it is."""
+        """Its folder, in which it writes down how far it is."""
 
 
-class Watch:
-    """Follows the jobs of a run."""
+class Display:
+    """Follows the jobs of a run and shows them on the console."""
 
     def __init__(self, planned: Sequence[Planned], workers: int, console: Console):
         self.console = console
         self.workers = workers
-        self.expected = {one.job.id: one.seconds for one in planned if not one.done}
+        self.expected = {work.job.id: work.seconds for work in planned if not work.done}
         self.total = len(self.expected)
         self.ended: dict[str, float] = {}
         self.begun: dict[str, float] = {}
-        self.share: dict[str, float] = {}  # of the jobs that learn: how much of it is done
-        self.spoken = time.monotonic()
+        self.share: dict[str, float] = {}  # of each job that trains: how much of it is done
+        self.printed = time.monotonic()
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -62,60 +62,66 @@ class Watch:
         with self.progress:
             yield
 
-    def tell(self, event: Event) -> None:
-        """Take note of what happened to a job, and say it."""
+    def show_event(self, event: Event) -> None:
+        """Record what happened to a job, and print it."""
         name = event.job.id.rpartition(".")[0]
         if event.kind == "started":
             self.begun[event.job.id] = time.monotonic()
             self.bars[event.job.id] = self.progress.add_task(f"  {name}", total=None, note="starts")
             return
         if event.kind == "waiting":
-            self.drop(event.job.id)
+            self.remove_bar(event.job.id)
             if not self.console.is_terminal:
-                why = event.status.error if event.status else "another run has it in hand"
-                self.say(f"waits    {name}: {why}")
+                reason = event.status.error if event.status else "another run has it in hand"
+                self.print_line(f"waits    {name}: {reason}")
             return
         if event.kind == "elsewhere":
             self.total -= 1
             self.expected.pop(event.job.id, None)
             state = event.status.state if event.status else "ended"
-            self.say(f"{state} elsewhere   {name}   {len(self.ended)}/{self.total}, {self.left()}")
+            count = f"{len(self.ended)}/{self.total}, {self.left()}"
+            self.print_line(f"{state} elsewhere   {name}   {count}")
             return
-        self.drop(event.job.id)
-        took = time.monotonic() - self.begun.get(event.job.id, time.monotonic())
-        self.ended[event.job.id] = took
+        self.remove_bar(event.job.id)
+        seconds = time.monotonic() - self.begun.get(event.job.id, time.monotonic())
+        self.ended[event.job.id] = seconds
         done = f"{len(self.ended)}/{self.total}"
         status = event.status
         if status is not None and status.state == "ok":
-            self.say(f"[green]done[/]     {name} in {duration(took)}   {done}, {self.left()}")
+            self.print_line(
+                f"[green]done[/]     {name} in {duration(seconds)}   {done}, {self.left()}"
+            )
         elif status is not None:
-            self.say(f"[red]{status.state}[/]   {name}: {status.phase}: {status.error}   {done}")
+            failure = f"{status.phase}: {status.error}"
+            self.print_line(f"[red]{status.state}[/]   {name}: {failure}   {done}")
         self.progress.update(self.overall, completed=len(self.ended), note=f"{done}, {self.left()}")
 
-    def tick(self, running: Sequence[InHand]) -> None:
+    def update(self, running: Sequence[InHand]) -> None:
         """Move the bars of the jobs in hand."""
-        for one in running:
-            at = read_json(one.folder.progress) or {}
-            done, total, phase = at.get("done", 0), at.get("total") or None, at.get("phase", "")
-            self.share[one.job.id] = done / total if total and phase == "fit" else 0.0
+        for work in running:
+            progress = read_json(work.folder.progress) or {}
+            done, total = progress.get("done", 0), progress.get("total") or None
+            phase = progress.get("phase", "")
+            self.share[work.job.id] = done / total if total and phase == "fit" else 0.0
             if self.console.is_terminal:
-                self.progress.update(self.bars[one.job.id], total=total, completed=done, note=phase)
-        if not self.console.is_terminal and time.monotonic() - self.spoken > LINE_SECONDS:
-            names = ", ".join(one.job.id.rpartition(".")[0] for one in running)
-            self.say(f"running  {names}   {len(self.ended)}/{self.total}, {self.left()}")
+                bar = self.bars[work.job.id]
+                self.progress.update(bar, total=total, completed=done, note=phase)
+        if not self.console.is_terminal and time.monotonic() - self.printed > LINE_SECONDS:
+            names = ", ".join(work.job.id.rpartition(".")[0] for work in running)
+            self.print_line(f"running  {names}   {len(self.ended)}/{self.total}, {self.left()}")
 
-    def drop(self, job: str) -> None:
-        """Take away a job's bar."""
+    def remove_bar(self, job: str) -> None:
+        """Remove a job's bar, if it has one."""
         if job in self.bars:
             self.progress.remove_task(self.bars.pop(job))
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print a line above the bars."""
-        self.spoken = time.monotonic()
+        self.printed = time.monotonic()
         self.console.print(line, highlight=False, soft_wrap=True)
 
     def left(self) -> str:
-        """How long the rest takes, going by how the estimates did, and how far jobs in hand are."""
+        """The time left, estimated from how finished jobs took and how far running ones are."""
         done = sum(self.expected[job] for job in self.ended if job in self.expected)
         factor = sum(self.ended.values()) / done if done > 10 else 1.0
         rest = []

@@ -1,0 +1,65 @@
+"""A job's folder as it was at one moment: each of its files read and typed once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from bench.jobs.job import Job
+from bench.jobs.results import JobResult
+from bench.jobs.run_folder import JobFolder, JobStatus, RunFolder
+from bench.jobs.scores import Scores, read_scores
+
+
+class JobRecord:
+    """What a job's folder says, read when it is first asked for and kept from then on."""
+
+    def __init__(self, folder: JobFolder):
+        self.folder = folder
+
+    @cached_property
+    def job(self) -> Job | None:
+        """The job; none where it cannot be read, or is one that this version would do otherwise."""
+        return self.folder.read_job()
+
+    @cached_property
+    def status(self) -> JobStatus | None:
+        """How the job stands; none before the first attempt."""
+        return self.folder.read_status()
+
+    @cached_property
+    def result(self) -> JobResult:
+        """The results of the finished phases."""
+        return self.folder.read_result()
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The scores of its samples."""
+        return read_scores(self.folder)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job ended well and its result is there."""
+        return self.status is not None and self.status.state == "ok" and self.result.complete
+
+    def is_done(self, job: Job) -> bool:
+        """Whether nothing is left to do of the job: its snapshots and present scores are there."""
+        return (
+            self.finished
+            and not self.scores.stale
+            and job.snapshots in (0, self.result.snapshots_asked)
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all phases, in however many attempts."""
+        phases = (self.result.fit, self.result.sample, self.result.likelihood)
+        timed = [phase.seconds for phase in phases if phase]
+        return sum(seconds or 0.0 for seconds in timed) + sum(
+            score.seconds for score in self.scores.metrics.values()
+        )
+
+
+def records(runs: RunFolder) -> list[JobRecord]:
+    """The records of all jobs in the run folder whose description can be read."""
+    every = [JobRecord(folder) for folder in runs.folders()]
+    return [record for record in every if record.job is not None]

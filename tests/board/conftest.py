@@ -1,0 +1,1 @@
+from finished_run import finished  # noqa: F401 - a fixture

@@ -1,0 +1,132 @@
+"""The verbs that look at a board, on a run of baselines."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from finished_run import SYSTEMS
+from made_up_rows import row
+from rich.console import Console
+from typer.testing import CliRunner
+
+from bench.board.rows import Board, read_csv
+from bench.cli import printing
+from bench.cli.main import app
+from bench.protocol import validity
+
+
+@pytest.fixture
+def board(finished):
+    """Runs `bench board` on the finished run; what it prints."""
+
+    def run(*arguments):
+        done = CliRunner().invoke(app, ["board", "--out", str(finished.runs), *arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def path(finished):
+    return finished.runs / "leaderboard.csv"
+
+
+def test_as_csv_it_is_the_file_that_the_run_wrote(board, path):
+    assert board("--format", "csv") == path.read_text()
+    assert board("--format", "csv", "--file", str(path)) == path.read_text()
+
+
+def test_as_json_it_has_the_same_rows_and_columns_in_the_same_order(board, path):
+    rows = json.loads(board("--format", "json"))
+    table = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert [row["system"] for row in rows] == [row["system"] for row in table]
+    assert all(row.keys() == table[0].keys() for row in rows)
+    assert rows == json.loads(board("--format", "json", "--file", str(path)))
+
+
+def test_as_markdown_it_is_a_table_with_a_line_per_row(board):
+    lines = board("--format", "markdown").splitlines()
+    assert sum(line.startswith("| ") for line in lines) == len(SYSTEMS) + 2
+
+
+def test_as_latex_it_is_a_table_whose_names_are_escaped(board):
+    latex = board("--format", "latex")
+    assert latex.count(r"\\") == len(SYSTEMS) + 1
+    assert not re.search(r"(?<!\\)_", latex.split("midrule")[1].split(r"\bottomrule")[0])
+
+
+def test_on_a_terminal_its_heading_says_what_its_rows_share(board):
+    assert "toy · smoke · 4 samples of 32 steps, continuing one bar" in board()
+
+
+def test_it_is_written_where_it_was_asked_to_be(board, path, tmp_path):
+    board("--write", str(tmp_path / "other.csv"))
+    assert (tmp_path / "other.csv").read_text() == path.read_text()
+
+
+def test_verify_says_that_every_row_holds_or_which_one_does_not(finished, path):
+    good = finished.bench("verify", str(path))
+    assert good.returncode == 0, good.stderr
+    assert f"All {len(SYSTEMS)} rows" in good.stdout
+    noise = next(row for row in read_csv(path).rows if row.system == "noise")
+    forged = finished.path / "forged.csv"
+    forged.write_text(path.read_text().replace(f",{noise.nats_per_step},", ",1.5,"))
+    bad = finished.bench("verify", str(forged), "--out", str(finished.runs))
+    assert bad.returncode == 1
+    assert "(noise on toy): the cells are not those that were hashed" in bad.stderr
+    assert "(noise on toy): its jobs give other nats_per_step" in bad.stderr
+    assert finished.bench("verify", str(forged)).returncode == 1
+
+
+# -- tables on a terminal --------------------------------------------------------------------------
+
+
+def shown(rows, headline, lost=(), width=200):
+    """What a terminal shows of the rows."""
+    screen = {"force_terminal": True, "color_system": "standard"}  # whatever TERM says
+    console = Console(width=width, file=io.StringIO(), **screen)
+    printing.print_board(console, Board(tuple(rows)).groups, headline, lost)
+    return console.file.getvalue()
+
+
+def test_metrics_that_lost_a_required_property_are_starred_and_grey(tmp_path):
+    rows = [row(name, metrics={"gap": value}) for name, value in (("a", 20.0), ("b", 10.0))]
+    (tmp_path / validity.FILE).write_text(
+        validity.to_csv(
+            [
+                validity.Row("gap", 1, "property", "human > noise", holds=False),
+                validity.Row("other", 1, "property", "human > noise", holds=True),
+            ]
+        )
+    )
+    lost = validity.lost(tmp_path / "leaderboard.csv")
+    assert lost == {"gap"}
+    assert validity.lost(tmp_path / "elsewhere" / "leaderboard.csv") == set()
+    marked = shown(rows, ["gap", "other"], lost)
+    assert "gap *" in marked
+    assert "other *" not in marked
+    assert "\x1b[90m" in marked
+    assert "* gap lost a property required of a metric" in marked
+    assert "*" not in shown(rows, ["gap", "other"], set())
+
+
+def test_a_narrow_terminal_leaves_out_the_metrics_and_says_where_they_are():
+    rows = [row("a", metrics={"gap": 20.0})]
+    assert "gap" in shown(rows, ["gap"])
+    narrow = shown(rows, ["gap"], width=100)
+    assert "gap" not in narrow
+    assert "`bench board --format csv` has every figure" in narrow
+
+
+def test_below_the_tables_stand_the_reasons_for_failures_and_missing_skills():
+    rows = [
+        row("a", skill_note="isl: no value"),
+        row("b", skill_note="isl: no value"),
+        row("c", status="failed", seeds=0, failure="seed 0: the loss is wrong"),
+    ]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown(rows, []))
+    assert text.count("No skill where isl: no value.") == 1
+    assert "c on toy: seed 0: the loss is wrong" in text
