@@ -19,14 +19,14 @@ from unittest import mock
 
 from bench.engines import local
 
-worker_process = local.worker_process
+run_worker = local.run_worker
 
 
 def worker_at(environment: Mapping[str, str], folder: str, *arguments: Any) -> None:
     """The life of a job's process: the server's, but for where the run is."""
     os.environ.update(environment)
     os.chdir(folder)
-    worker_process(*arguments)
+    run_worker(*arguments)
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def placed(environment: Mapping[str, str], folder: Path) -> Iterator[None]:
     worker = functools.partial(worker_at, dict(environment), str(folder))
     with (
         mock.patch.dict(os.environ, environment, clear=True),
-        mock.patch.object(local, "worker_process", worker),
+        mock.patch.object(local, "run_worker", worker),
     ):
         os.chdir(folder)
         try:
