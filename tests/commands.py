@@ -12,7 +12,6 @@ import io
 import os
 import subprocess
 import sys
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,7 @@ def placed(environment: Mapping[str, str], folder: Path) -> Iterator[None]:
 def bench(
     arguments: Sequence[str], environment: Mapping[str, str], folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    """Run a verb to its end, as `python -m bench.cli` would."""
+    """Run a verb to its end. Where a process would end with a traceback, its error is raised."""
     from bench.cli import main
 
     out, err = io.StringIO(), io.StringIO()
@@ -64,7 +63,4 @@ def bench(
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except Exception:  # noqa: BLE001 - as the interpreter does at the top
-            traceback.print_exc()
-            status = 1
     return subprocess.CompletedProcess(list(arguments), status, out.getvalue(), err.getvalue())

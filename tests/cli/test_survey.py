@@ -2,8 +2,8 @@
 
 import json
 
-import pandas as pd
 import pytest
+from lazy import pd
 from typer.testing import CliRunner
 
 from bench.cli.main import app

@@ -1,10 +1,12 @@
 """A run to look at: four systems and one that fails, on the toy data set, two seeds each."""
 
+import functools
 import os
-import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import commands
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -14,6 +16,20 @@ from browser import environment
 from synthetic import no_data
 
 SYSTEMS = ("noise", "human", "random-chords", "markov-chain")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _installed_components():
+    """Each run of an AppTest looks for components through all installed packages: once will do."""
+    if find_spec("streamlit") is None:
+        yield
+        return
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        scan = functools.cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", scan)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +51,7 @@ def finished(tmp_path_factory):
     arguments += ["--seeds", "2", "--device", "cpu", "--out", str(home / "runs")]
     for name in (*SYSTEMS, f"{ROOT / 'tests' / 'contestants.py'}:Raises"):
         arguments += ["--systems", name]
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.cli", *arguments],
-        env={**os.environ, **environment(home), "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = commands.bench(arguments, {**os.environ, **environment(home), "HOME": str(home)}, home)
     assert done.returncode == 1, done.stderr  # the failing one
     return home
 

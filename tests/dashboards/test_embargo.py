@@ -1,12 +1,9 @@
 """The samples of an open survey can be neither heard nor seen on other pages."""
 
 import pytest
-
-pytest.importorskip("streamlit")
-from streamlit.testing.v1 import AppTest
+from lazy import apps
 
 from dashboards.serve import APP
-from dashboards.views import surveys
 
 HIDDEN = "in an open survey, hidden until it closes"
 
@@ -18,7 +15,7 @@ def jobs(finished, looking_at):
 
 
 def opened(page, **address):
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = apps.AppTest.from_file(str(APP), default_timeout=60)
     app.run()
     app.switch_page(page)
     for name, value in address.items():
@@ -39,7 +36,8 @@ def infos(app):
 def test_the_model_page_hides_samples_of_an_open_survey(jobs, monkeypatch):
     assert players(opened("model.py", system="markov-chain"))
     monkeypatch.setattr(
-        surveys, "embargoed", lambda: {job for job in jobs if job.startswith("markov-chain")}
+        "dashboards.views.surveys.embargoed",
+        lambda: {job for job in jobs if job.startswith("markov-chain")},
     )
     app = opened("model.py", system="markov-chain")
     assert HIDDEN in infos(app)
@@ -51,7 +49,8 @@ def test_compare_hides_samples_of_an_open_survey_and_plays_the_others(jobs, monk
     both = opened("compare.py", systems=["markov-chain", "random-chords"])
     assert players(both) == 2
     monkeypatch.setattr(
-        surveys, "embargoed", lambda: {job for job in jobs if job.startswith("markov-chain")}
+        "dashboards.views.surveys.embargoed",
+        lambda: {job for job in jobs if job.startswith("markov-chain")},
     )
     app = opened("compare.py", systems=["markov-chain", "random-chords"])
     assert players(app) == 1

@@ -6,16 +6,13 @@ from pathlib import Path
 
 import pytest
 import survey_room
-
-pytest.importorskip("streamlit")
-from streamlit.testing.v1 import AppTest
+from lazy import Library, apps
 
 from bench.survey import admin, listening
 from bench.survey.terms import FULL_COVERAGE
-from dashboards.listening import player
-from dashboards.listening.player import PlayerReport, packed, report_of
 from dashboards.serve import APP
-from dashboards.views import surveys
+
+player = Library("dashboards.listening.player")
 
 PAGE = APP.parent / "listen.py"
 
@@ -32,7 +29,7 @@ def listener(prepared, monkeypatch):
     code = prepared.codes.pop()
     clock = Clock(prepared.store.now)
     store = replace(prepared.store, now=clock)
-    monkeypatch.setattr(surveys, "store", lambda: store)
+    monkeypatch.setattr("dashboards.views.surveys.store", lambda: store)
     return Listener(store, code, clock)
 
 
@@ -56,7 +53,7 @@ class Listener:
         self.page = self.opened()
 
     def opened(self):
-        app = AppTest.from_file(str(PAGE), default_timeout=30)
+        app = apps.AppTest.from_file(str(PAGE), default_timeout=30)
         app.query_params["c"] = self.code
         return without_errors(app.run())
 
@@ -111,7 +108,7 @@ def labels(app):
 
 
 def test_without_a_code_the_page_asks_for_one_and_accepts_a_typed_one(listener):
-    app = without_errors(AppTest.from_file(str(PAGE), default_timeout=30).run())
+    app = without_errors(apps.AppTest.from_file(str(PAGE), default_timeout=30).run())
     app.text_input[0].set_value(f" {listener.code.lower()} ")
     listener.press("Continue", app)
     assert "Before you begin" in words(app)
@@ -119,7 +116,7 @@ def test_without_a_code_the_page_asks_for_one_and_accepts_a_typed_one(listener):
 
 @pytest.mark.parametrize("code", ["", "nonsense", "0000-0000-0000", "x" * 5000, "<b>'; DROP TABLE"])
 def test_a_wrong_code_is_explained_and_can_be_typed_again(listener, code):
-    app = AppTest.from_file(str(PAGE), default_timeout=30)
+    app = apps.AppTest.from_file(str(PAGE), default_timeout=30)
     app.query_params["c"] = code
     without_errors(app.run())
     assert ("not known" in words(app)) == bool(code)
@@ -255,7 +252,7 @@ def test_a_closed_survey_shows_a_message_to_listeners_old_and_new(tmp_path, monk
     room = survey_room.room(tmp_path, people=2, practice=0)
     clock = Clock(room.store.now)
     store = replace(room.store, now=clock)
-    monkeypatch.setattr(surveys, "store", lambda: store)
+    monkeypatch.setattr("dashboards.views.surveys.store", lambda: store)
     someone = Listener(store, room.codes[0], clock)
     someone.to_the_trials()
     someone.hear()
@@ -263,15 +260,15 @@ def test_a_closed_survey_shows_a_message_to_listeners_old_and_new(tmp_path, monk
     someone.page.radio[0].set_value(5)
     someone.press("Keep this score")
     assert "closed" in words(someone.page)
-    late = AppTest.from_file(str(PAGE), default_timeout=30)
+    late = apps.AppTest.from_file(str(PAGE), default_timeout=30)
     late.query_params["c"] = room.codes[1]
     assert "over" in words(without_errors(late.run()))
 
 
 def test_a_survey_that_is_not_open_yet_shows_a_message(tmp_path, monkeypatch):
     room = survey_room.room(tmp_path, people=1, opened=False)
-    monkeypatch.setattr(surveys, "store", lambda: room.store)
-    app = AppTest.from_file(str(PAGE), default_timeout=30)
+    monkeypatch.setattr("dashboards.views.surveys.store", lambda: room.store)
+    app = apps.AppTest.from_file(str(PAGE), default_timeout=30)
     app.query_params["c"] = room.codes[0]
     assert "not begun yet" in words(without_errors(app.run()))
 
@@ -291,7 +288,7 @@ def test_a_message_about_a_broken_database_tells_nothing_about_it(listener, monk
 def test_no_error_names_a_file_of_the_server(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_SURVEY_URL", f"sqlite:///{tmp_path / 'survey.db'}")
     (tmp_path / "survey.db").write_bytes(b"no database" * 1000)
-    app = AppTest.from_file(str(PAGE), default_timeout=30)
+    app = apps.AppTest.from_file(str(PAGE), default_timeout=30)
     app.query_params["c"] = "0000-0000-0000"
     text = words(without_errors(app.run()))
     assert "cannot be reached" in text
@@ -307,22 +304,26 @@ def test_no_error_names_a_file_of_the_server(tmp_path, monkeypatch):
     ],
 )
 def test_an_invalid_report_is_read_as_nothing_heard(state):
-    assert report_of(state) == PlayerReport(0, 0.0)
+    assert player.report_of(state) == player.PlayerReport(0, 0.0)
 
 
 def test_a_report_stays_within_bounds():
-    assert report_of({"report": {"plays": 1e9, "coverage": 7}}) == PlayerReport(1000, 1.0)
-    assert report_of({"report": {"plays": -4, "coverage": -1}}) == PlayerReport(0, 0.0)
+    assert player.report_of({"report": {"plays": 1e9, "coverage": 7}}) == player.PlayerReport(
+        1000, 1.0
+    )
+    assert player.report_of({"report": {"plays": -4, "coverage": -1}}) == player.PlayerReport(
+        0, 0.0
+    )
 
 
 def test_the_player_receives_a_label_a_length_and_the_sound_only():
-    content = packed(b"SOUND", "Clip 3", 20.0)
+    content = player.packed(b"SOUND", "Clip 3", 20.0)
     assert content[4:-5] == b'{"label": "Clip 3", "seconds": 20.0}'
     assert int.from_bytes(content[:4], "big") == len(content) - 4 - 5
 
 
 def test_the_player_reports_a_clip_as_heard_at_the_coverage_that_the_server_requires():
-    code = (Path(player.__file__).parent / "player.js").read_text()
+    code = (APP.parent.parent / "listening" / "player.js").read_text()
     assert re.search(r"^const ENOUGH = ([\d.]+);", code, re.MULTILINE)[1] == str(FULL_COVERAGE)
 
 

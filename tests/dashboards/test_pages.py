@@ -3,16 +3,13 @@ from pathlib import Path
 
 import pytest
 import synthetic
+from lazy import apps
 
 from bench.board.build import build
 from bench.board.compare import comparable, compare
 from bench.board.rows import to_csv
 from bench.jobs.run_folder import RunFolder
 from bench.protocol import validity
-
-pytest.importorskip("streamlit")
-from streamlit.testing.v1 import AppTest
-
 from dashboards.serve import APP
 from dashboards.views.columns import label
 
@@ -22,7 +19,7 @@ PAGES = sorted({path.name for path in APP.parent.glob("*.py")} - ALONE)
 
 def opened(page="leaderboard.py", /, **address):
     """The page, run to its end without an error."""
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = apps.AppTest.from_file(str(APP), default_timeout=60)
     if page != "leaderboard.py":
         app.run()
         app.switch_page(page)

@@ -5,19 +5,17 @@ import json
 import zipfile
 
 import pytest
+from lazy import Library, apps
 from synthetic import no_data
 
 from bench.board import archive as archives
 from bench.board.rows import read_csv
 from bench.jobs.run_folder import RunFolder
 from bench.music import from_midi
-
-pytest.importorskip("streamlit")
-from streamlit.testing.v1 import AppTest
-
 from dashboards.serve import APP
 from dashboards.views import job as job_view
-from dashboards.views import sources
+
+sources = Library("dashboards.views.sources")
 
 
 @pytest.fixture
@@ -34,7 +32,7 @@ def shown(finished, looking_at, tmp_path, monkeypatch):
             monkeypatch.setattr("bench.data.load", no_data)  # the built-in one takes long to read
         looking_at(finished, **places)
         monkeypatch.setenv("BENCH_RUNS", str(archives.unpacked(archive)))
-        app = AppTest.from_file(str(APP), default_timeout=60).run()
+        app = apps.AppTest.from_file(str(APP), default_timeout=60).run()
         if page != "leaderboard.py":
             app.switch_page(page)
         for name, value in address.items():

@@ -1,13 +1,12 @@
 import pytest
 import survey_room
-
-pytest.importorskip("streamlit")
-from streamlit.testing.v1 import AppTest
+from lazy import Library, apps
 
 from bench.survey import admin, creation, listening
 from bench.survey.login import HASH, password_hash
 from dashboards.serve import APP
-from dashboards.views import surveys
+
+surveys = Library("dashboards.views.surveys")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def room(draft, tmp_path, monkeypatch):
 @pytest.fixture
 def signed_in(room, monkeypatch):
     monkeypatch.setenv(HASH, password_hash(survey_room.PASSWORD))
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = apps.AppTest.from_file(str(APP), default_timeout=60)
     app.run()
     app.switch_page("survey_login.py")
     app.run()
@@ -59,7 +58,7 @@ def tick(app, label):
 
 def test_without_a_password_there_is_neither_a_login_nor_an_admin_page(room, monkeypatch):
     monkeypatch.delenv(HASH, raising=False)
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = apps.AppTest.from_file(str(APP), default_timeout=60)
     app.run()
     for page in ("survey_login.py", "survey_admin.py"):
         with pytest.raises(ValueError, match="Could not find"):
@@ -68,7 +67,7 @@ def test_without_a_password_there_is_neither_a_login_nor_an_admin_page(room, mon
 
 def test_the_page_shows_nothing_to_a_session_that_is_not_signed_in(room, monkeypatch):
     monkeypatch.setenv(HASH, password_hash(survey_room.PASSWORD))
-    app = AppTest.from_file(str(APP.parent / "survey_admin.py"), default_timeout=60)
+    app = apps.AppTest.from_file(str(APP.parent / "survey_admin.py"), default_timeout=60)
     app.run()
     assert not app.title
     assert not app.button

@@ -5,13 +5,12 @@ import time
 
 import pytest
 import survey_room
-
-pytest.importorskip("streamlit")
-from raw_listener import RawListener
-from streamlit.proto.WidgetStates_pb2 import WidgetState
+from lazy import Library
 
 from bench.survey import listening
 from bench.survey.terms import LONGEST_COMMENT
+
+raw_listener = Library("raw_listener")
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +28,7 @@ def attack(server, play):
     code = server.room.codes.pop()
 
     async def act():
-        async with RawListener(server.address, code) as someone:
+        async with raw_listener.RawListener(server.address, code) as someone:
             await someone.begin()
             await play(someone)
             return someone
@@ -110,7 +109,7 @@ def test_another_listeners_clip_cannot_be_rated(server):
     async def forge(listener):
         for state in ("report", "value", "score", "belief"):
             name = f"$$ID-forged-{state}-{standing.trial.token}"
-            listener.states[name] = WidgetState(id=name, string_value="7")
+            listener.states[name] = raw_listener.WidgetState(id=name, string_value="7")
         await listener.run()
 
     attack(server, forge)
@@ -120,7 +119,7 @@ def test_another_listeners_clip_cannot_be_rated(server):
 
 def test_no_message_opens_the_admin_page(server):
     async def force():
-        async with RawListener(server.address, "", page="survey-admin") as someone:
+        async with raw_listener.RawListener(server.address, "", page="survey-admin") as someone:
             for name in ("admin_seen", "listener", "entered"):
                 someone.put(name, double_value=time.monotonic() + 1e6)
             await someone.run()
@@ -133,7 +132,7 @@ def test_no_message_opens_the_admin_page(server):
 
 def test_guessing_passwords_and_codes_is_stopped(server):
     async def guess():
-        async with RawListener(server.address, "", page="survey-admin") as someone:
+        async with raw_listener.RawListener(server.address, "", page="survey-admin") as someone:
             for number in range(7):
                 field = someone.of("text_input")[0].id
                 someone.put(field, string_value=f"guess {number}")
@@ -142,7 +141,7 @@ def test_guessing_passwords_and_codes_is_stopped(server):
 
     async def guess_codes(guesser):
         """The number of guesses before the server refuses more."""
-        async with RawListener(server.address, "") as someone:
+        async with raw_listener.RawListener(server.address, "") as someone:
             for number in range(50):
                 someone.code = f"0000-{guesser:04d}-{number:04d}"
                 await someone.run()

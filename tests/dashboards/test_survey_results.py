@@ -1,20 +1,17 @@
 import json
 
-import pandas as pd
 import pytest
 import survey_room
-
-pytest.importorskip("streamlit")
-import altair
-from streamlit.testing.v1 import AppTest
+from lazy import Library, altair, apps, pd
 
 from bench.survey import admin
 from bench.survey.analysis.analyze import analyze
 from bench.survey.analysis.results import About, Contrast, Span, save
 from bench.survey.analysis.simulation import design, simulate
-from dashboards.charts import survey as survey_charts
 from dashboards.serve import APP
-from dashboards.views import survey as survey_view
+
+survey_charts = Library("dashboards.charts.survey")
+survey_view = Library("dashboards.views.survey")
 
 EFFECTS = {"human": 8.0, "good": 6.0, "bad": 3.0, "anchor": 1.5}
 ROLES = {"human": "human", "anchor": "anchor"}
@@ -69,7 +66,7 @@ def shown(tmp_path, monkeypatch):
     def open_page(*results, view="Ratings"):
         for survey_results in results:
             save(survey_results, tmp_path / "runs")
-        app = AppTest.from_file(str(APP), default_timeout=60)
+        app = apps.AppTest.from_file(str(APP), default_timeout=60)
         app.run()
         app.switch_page("survey_results.py")
         app.query_params["survey-view"] = view

@@ -101,7 +101,7 @@ def kill_while_learning(home, who):
     folder = wait_for(lambda: home.runs.exists() and any(home.runs.glob("jobs/Learner*/job.json")))
     folder = folder_of(home, "Learner")
     wait_for(lambda: is_finished(folder_of(home, "Quiet")))
-    wait_for(lambda: folder.checkpoint.exists() and len(folder.curves.read_text().split("\n")) > 8)
+    wait_for(lambda: folder.checkpoint.exists() and len(folder.curves.read_text().split("\n")) > 3)
     worker = worker_of(folder)
     os.kill(driver.pid if who == "driver" else worker.pid, signal.SIGKILL)
     driver.wait(30)

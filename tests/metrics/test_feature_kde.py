@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from sklearn.neighbors import KernelDensity
 
 from bench.contract import Reference
 from bench.music import Score
@@ -35,6 +34,8 @@ def score_of(samples, reference=REFERENCE):
 
 
 def test_the_value_is_the_mean_log_density_of_scikit_learn_at_the_likeliest_width():
+    from sklearn.neighbors import KernelDensity
+
     samples = [piece(seed, 0.1) for seed in range(70, 80)]
     metric, measurement = score_of(samples)
     where = metric._space

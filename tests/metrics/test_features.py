@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
-from sklearn.preprocessing import StandardScaler
 
 from bench.contract import Reference
 from bench.music import Score
@@ -129,6 +127,9 @@ def test_windows_are_four_bars_or_a_whole_sample():
 
 
 def test_the_space_is_that_of_scikit_learn():
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
+
     learnt = space(reference())
     raw = windows(list(reference().train), 64, 16, 4).features
     raw = np.where(np.isnan(raw), np.where(learnt.usual, learnt.mean, 0), raw)

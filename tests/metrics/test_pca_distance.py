@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy.linalg import sqrtm
 
 from bench.contract import Reference
 from bench.music import Score
@@ -40,6 +39,8 @@ def score_of(cls, samples, compared=REFERENCE):
 
 
 def test_the_distance_is_that_by_matrix_roots():
+    from scipy.linalg import sqrtm
+
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(50, 6)), rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) + 1
     a, b = np.cov(x.T), np.cov(y.T)

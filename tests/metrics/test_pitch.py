@@ -1,8 +1,8 @@
-import muspy
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lazy import muspy
 
 from bench.contract import Metric, Reference
 from bench.music import Score

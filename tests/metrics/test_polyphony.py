@@ -1,9 +1,8 @@
-import muspy
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import wasserstein_distance
+from lazy import muspy, stats
 
 from bench.contract import Metric, Reference
 from bench.music import Score
@@ -96,7 +95,7 @@ def test_the_gap_is_the_distance_between_all_steps():
     samples, test = real_pieces(20, seed=1), real_pieces()
     steps = [np.concatenate([keys_per_step(p) for p in pieces]) for pieces in (samples, test)]
     measurement = gap_of(samples, test)
-    assert measurement.value == pytest.approx(wasserstein_distance(*steps))
+    assert measurement.value == pytest.approx(stats.wasserstein_distance(*steps))
     assert measurement.detail["silent_steps"] == pytest.approx(np.mean(steps[0] == 0))
     assert gap_of(test, test).value == 0
 

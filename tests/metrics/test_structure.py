@@ -1,8 +1,8 @@
 from itertools import pairwise
 
-import muspy
 import numpy as np
 import pytest
+from lazy import muspy
 
 from bench.contract import Reference
 from bench.music import Score, concatenate

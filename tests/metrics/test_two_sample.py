@@ -2,8 +2,6 @@ import os
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
 from bench import data
 from bench.contract import Reference
@@ -51,6 +49,8 @@ def score_of(cls, samples, reference=REFERENCE):
 
 
 def test_the_classifier_is_that_of_scikit_learn():
+    from sklearn.linear_model import LogisticRegression
+
     rng = np.random.default_rng(0)
     x, y = rng.normal(0.3, 1, (60, 8)), rng.normal(0, 1, (50, 8))
     fit = LogisticRegression(C=1, tol=1e-10, max_iter=10_000)
@@ -77,6 +77,8 @@ def test_the_classifier_separates_what_is_separable():
 
 
 def test_the_mean_place_is_the_area_under_the_curve_ties_included():
+    from sklearn.metrics import roc_auc_score
+
     rng = np.random.default_rng(1)
     x, y = rng.integers(0, 6, 40).astype(float), rng.integers(0, 5, 30).astype(float)
     expected = roc_auc_score(np.repeat([1, 0], [40, 30]), np.concatenate([x, y]))

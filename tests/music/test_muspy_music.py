@@ -1,8 +1,8 @@
-import muspy
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lazy import muspy
 
 from bench.music import Score, from_midi
 from bench.music.muspy_music import from_muspy, to_muspy

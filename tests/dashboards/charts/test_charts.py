@@ -1,16 +1,16 @@
 """The charts that order or place things: what is drawn, and that Vega's schema knows it."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from lazy import Library, pd
 
-pytest.importorskip("altair")
-
-from dashboards.charts import board as charts
-from dashboards.charts import metric as metric_charts
-from dashboards.charts import model as model_charts
-from dashboards.views import embedding as embedding_view
 from dashboards.views.job import CurvePoint
+
+charts = Library("dashboards.charts.board")
+metric_charts = Library("dashboards.charts.metric")
+model_charts = Library("dashboards.charts.model")
+embedding_view = Library("dashboards.views.embedding")
+METHODS = ("t-SNE", "PCA")
 
 
 def test_a_bar_joins_neighbours_that_are_not_apart_and_the_best_is_on_top():
@@ -31,7 +31,11 @@ def test_the_lowest_note_of_a_label(label, key):
     assert embedding_view.lowest(label) == key
 
 
-@pytest.mark.parametrize("method", embedding_view.METHODS)
+def test_every_method_of_the_map_is_tested():
+    assert embedding_view.METHODS == METHODS
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_two_heaps_of_vectors_stay_two_heaps_on_the_map(method):
     rng = np.random.default_rng(0)
     vectors = np.concatenate([rng.normal(side, 0.1, (20, 8)) for side in (-5, 5)])

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from lazy import Library
 from made_up_jobs import finish, job
 from rich.console import Console
 
@@ -13,8 +14,9 @@ from bench.cli.printing import print_board
 from bench.files import read_json, write_json
 from bench.jobs.run_folder import RunFolder
 from dashboards.views import board as board_view
-from dashboards.views.compare import rebuilt, ties
 from dashboards.views.job import folders
+
+compare_view = Library("dashboards.views.compare")
 
 QUALITY = {"noise": 0.0, "random-chords": 0.3, "markov-chain": 0.8, "human": 1.0}
 
@@ -53,11 +55,11 @@ def test_rows_of_one_version_lie_in_one_group_and_are_ranked(runs):
     assert row_of(board, "markov-chain").skill == pytest.approx(0.8, abs=0.1)
     ranks = {row.system: row.rank for row in board.rows}
     assert ranks == {"markov-chain": 1, "random-chords": 2, "human": None, "noise": None}
-    again = rebuilt(board.rows, folders(runs.root))
+    again = compare_view.rebuilt(board.rows, folders(runs.root))
     assert {name: row.skill for name, row in again.items()} == {
         row.name: row.skill for row in board.rows
     }
-    assert ties(board.rows, folders(runs.root))[0] == ["markov-chain", "random-chords"]
+    assert compare_view.ties(board.rows, folders(runs.root))[0] == ["markov-chain", "random-chords"]
 
 
 def test_a_row_of_an_older_metric_version_has_no_skill_and_no_rank_on_the_board(older):
@@ -72,11 +74,11 @@ def test_a_row_of_an_older_metric_version_has_no_skill_and_no_rank_on_the_board(
 
 def test_nor_has_it_any_where_the_dashboard_rebuilds_rows_from_jobs(older):
     board = build(older)
-    again = rebuilt(board.rows, folders(older.root))
+    again = compare_view.rebuilt(board.rows, folders(older.root))
     assert set(again) == set(QUALITY)
     assert (again["markov-chain"].skill, again["markov-chain"].rank) == (None, None)
     assert again["random-chords"].rank == 1
-    assert ties(board.rows, folders(older.root))[0] == ["random-chords"]
+    assert compare_view.ties(board.rows, folders(older.root))[0] == ["random-chords"]
 
 
 def test_it_lies_in_a_group_of_its_own_on_the_board_and_on_the_dashboard(older):

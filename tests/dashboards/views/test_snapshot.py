@@ -1,14 +1,16 @@
 """A system on its way through training, from the files that a run leaves."""
 
 import pytest
+from lazy import Library
 from made_up_jobs import job
 
 from bench.contract import Budget
 from bench.files import write_json
 from bench.jobs.run_folder import RunFolder
 from bench.music import Score, to_midi
-from dashboards.views import embedding as embedding_view
 from dashboards.views import snapshot as snapshot_view
+
+embedding_view = Library("dashboards.views.embedding")
 
 
 @pytest.fixture

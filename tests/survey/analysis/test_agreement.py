@@ -1,7 +1,6 @@
 import numpy as np
-import pandas as pd
 import pytest
-from scipy import stats
+from lazy import pd, stats
 
 from bench.survey.analysis.agreement import agreement, ceiling, permutation_p, tau
 from bench.survey.analysis.mixed import crossed

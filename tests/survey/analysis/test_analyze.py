@@ -1,8 +1,8 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
+from lazy import pd
 
 from bench.errors import BenchError
 from bench.survey.analysis.analyze import analyze

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy import stats
+from lazy import stats
 
 from bench.survey.analysis.mixed import (
     by_role,

@@ -1,6 +1,6 @@
 import numpy as np
-import pandas as pd
 import pytest
+from lazy import pd
 
 from bench.errors import BenchError
 from bench.survey.analysis.ratings import screen, tidy, without_excluded

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from sklearn.metrics import cohen_kappa_score
 
 from bench.survey.analysis.reliability import alpha, intraclass, reliability, weighted_kappa
 from bench.survey.analysis.simulation import Components, survey
@@ -43,6 +42,8 @@ def test_ordinal_alpha_depends_on_the_order_only_and_interval_alpha_on_distances
 
 
 def test_kappa_equals_scikit_learns():
+    from sklearn.metrics import cohen_kappa_score
+
     rng = np.random.default_rng(2)
     first = rng.integers(1, 11, 60)
     second = np.clip(first + rng.integers(-2, 3, 60), 1, 10)
