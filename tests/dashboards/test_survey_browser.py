@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module", autouse=True)
 def _browser_is_there():
-    missing = "" if browser.chromium_path() else "Chromium is not installed"
+    missing = "" if browser.chromium_path() else "there is no Chromium"
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError:
