@@ -143,6 +143,7 @@ class Reference:
     everything that a metric fits; `test` are excerpts of the test split; `prompts` are the prompts
     that the samples continue. `test_pieces` and `prompt_pieces` name the piece that each is from:
     those of the same piece are similar. Without them, each counts as from a piece of its own.
+    `continuations` are what follows each prompt in its piece; systems never see them.
     """
 
     grid: int  # steps per quarter
@@ -154,6 +155,7 @@ class Reference:
     prompts: Sequence[Score]
     test_pieces: Sequence[str] = ()
     prompt_pieces: Sequence[str] = ()
+    continuations: Sequence[Score] = ()
 
 
 @runtime_checkable

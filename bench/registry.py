@@ -25,6 +25,8 @@ from bench.errors import BenchError, unknown
 Kind = Literal["paper", "baseline", "reference", "floor", "ceiling", "external"]
 Variant = Literal["corrected", "as-published"]
 PresetName = Literal["smoke", "quick", "standard", "paper"]
+# Of a network: which judges are of its own kind and may not score it (`bench.judges.families`).
+Family = Literal["attention", "recurrent", "feed-forward"]
 Size = Literal["full", "reduced", "small"]  # of a network: the paper's, or what the preset affords
 Settings = dict[str, Any]  # of a system, as catalogues and job descriptions write them
 
@@ -79,6 +81,7 @@ class SystemSpec(_Block):
     settings: Settings = Field(default_factory=dict)
     reduced: Settings = Field(default_factory=dict)  # at which a CPU learns something: quick
     small: Settings = Field(default_factory=dict)  # at which tests can afford it: smoke
+    family: Family | None = None  # of its network; no judge of the same family scores it
     about: str = ""
     paper: str = ""  # short form, as the board shows it
     citation: str = ""

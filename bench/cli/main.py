@@ -11,6 +11,7 @@ import typer
 from bench.cli.board import app as board_app
 from bench.cli.board import runs_in, show_board
 from bench.cli.data import app as data_app
+from bench.cli.judges import app as judges_app
 from bench.cli.run_options import (
     OUT,
     Json,
@@ -41,6 +42,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(data_app, name="data", help="Data sets: list, fetch, add, verify, audit.")
+app.add_typer(
+    judges_app, name="judges", help="The networks that judge samples: list, train, verify."
+)
 app.add_typer(survey_app, name="survey", help="The blind listening survey: create, run, analyse.")
 
 

@@ -121,6 +121,7 @@ def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) ->
         prompts=[prompt.score for prompt in chosen],
         test_pieces=[piece for piece, cut in test.items() for _ in cut],
         prompt_pieces=[prompt.piece for prompt in chosen],
+        continuations=[prompt.continuation for prompt in chosen],
     )
 
 

@@ -91,6 +91,7 @@ def material(dataset: Dataset) -> tuple[Material, Reference]:
         [excerpt.prompt for excerpt in real],
         [excerpt.piece for excerpt in test],
         [excerpt.piece for excerpt in real],
+        [excerpt.music for excerpt in real],
     )
     music, copied = ([excerpt.music for excerpt in part] for part in (real, copies))
     return Material(music, train, copied, dataset.bar), compared

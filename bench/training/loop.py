@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -28,15 +29,34 @@ POINTS = 200  # of each curve; progress is reported as often
 
 Weights = dict[str, Tensor]
 
+_one_core: ContextVar[bool] = ContextVar("_one_core", default=False)
+
 
 def device() -> torch.device:
     """The device of the networks: BENCH_DEVICE, by default the CPU."""
+    if _one_core.get():
+        return torch.device("cpu")
     name = os.environ.get("BENCH_DEVICE") or "cpu"
     if name.partition(":")[0] not in ("cpu", "cuda"):
         raise BenchError(f"BENCH_DEVICE is '{name}'; set it to cpu or cuda.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise BenchError(f"BENCH_DEVICE is '{name}', but PyTorch finds no GPU; set it to cpu.")
     return torch.device(name)
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Inside, networks live on the CPU and one thread computes, whatever device the job has.
+
+    For what must not depend on the job: sums come out the same only in one order.
+    """
+    before, token = torch.get_num_threads(), _one_core.set(True)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        _one_core.reset(token)
 
 
 @contextmanager
