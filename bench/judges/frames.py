@@ -19,10 +19,19 @@ from torch import Tensor
 from bench.architectures.axial import AxialTransformer
 from bench.architectures.rnn_nade import RnnNade
 from bench.contract import Budget, Floats, Log
-from bench.judges.families import Family
-from bench.judges.judge import BARS, Arrays, Quiet, apart, beginnings, rise_and_fall, updates_of
+from bench.judges.judge import (
+    BARS,
+    Arrays,
+    Quiet,
+    apart,
+    bars_of,
+    beginnings,
+    rise_and_fall,
+    updates_of,
+)
 from bench.music import KEYS, Score
 from bench.music.score import Roll
+from bench.registry import Family
 from bench.training import loop
 from bench.training.frame_system import Windows, cut, log_odds
 
@@ -32,6 +41,7 @@ WIDEST = 6  # semitones, either way, by which excerpts are transposed where a ne
 class Axial(AxialTransformer):
     """The axial Transformer, trained on excerpts."""
 
+    bar: int  # frames
     outcome: loop.Outcome
 
     def train(
@@ -51,6 +61,7 @@ class Axial(AxialTransformer):
 class Nade(RnnNade):
     """The recurrent NADE, trained on excerpts in all keys: unlike the other, it must learn each."""
 
+    bar: int  # frames
     outcome: loop.Outcome
 
     def train(
@@ -127,7 +138,7 @@ class FrameJudge:
 
     family: ClassVar[Family]
     version: ClassVar[int] = 1
-    network: ClassVar[type[Axial] | type[Nade]]
+    network: ClassVar[type[Axial | Nade]]
     usual: ClassVar[Mapping[str, Any]]  # settings of the network
     updates: ClassVar[int]  # at most
     passes: ClassVar[int]  # over the music, at most
@@ -162,12 +173,17 @@ class FrameJudge:
         self.system.learn(train, self.rolls(held_out), Budget(budget), seed, Quiet())
         return self.system.outcome
 
-    @torch.no_grad()
     def nats(self, prompts: Sequence[Score], continuations: Sequence[Score]) -> Floats:
         """(pieces,) -log p of each continuation's frames, given its prompt's."""
+        return np.asarray(self.bar_nats(prompts, continuations).sum(axis=1))
+
+    @torch.no_grad()
+    def bar_nats(self, prompts: Sequence[Score], continuations: Sequence[Score]) -> Floats:
+        """(pieces, bars) the same for each bar's frames."""
         before, after = self.rolls(prompts), self.rolls(continuations)
         network = self.system.network.eval()
-        found = np.zeros(len(after))
+        bars = bars_of(continuations, self.bar)
+        nats = np.zeros((len(after), bars))
         for first in range(0, len(after), self.chunk):
             rows = range(first, min(len(after), first + self.chunk))
             parts = [np.concatenate([before[row], after[row]]) for row in rows]
@@ -179,8 +195,10 @@ class FrameJudge:
             )
             logs = network.log_probability(context, heard.frames).double().numpy()
             for row, part, each in zip(rows, parts, logs, strict=True):
-                found[row] = -each[len(before[row]) : len(part)].sum()
-        return found
+                of_frames = -each[len(before[row]) : len(part)]
+                bar = np.arange(len(of_frames)) * self.frame // self.bar
+                nats[row] = np.bincount(bar, of_frames, minlength=bars)
+        return nats
 
     def arrays(self) -> Arrays:
         """The weights."""
@@ -209,7 +227,7 @@ class AttentionJudge(FrameJudge):
         "batch": 8,
         "rate": 0.006,
     }
-    updates: ClassVar[int] = 800
+    updates: ClassVar[int] = 400
     passes: ClassVar[int] = 20
     chunk: ClassVar[int] = 4
 
@@ -232,6 +250,6 @@ class RecurrentJudge(FrameJudge):
         "batch": 16,
         "rate": 0.004,
     }
-    updates: ClassVar[int] = 4000
+    updates: ClassVar[int] = 2400
     passes: ClassVar[int] = 150
     chunk: ClassVar[int] = 64

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Floats
-from bench.judges.families import Family
 from bench.music import Score, concatenate
+from bench.registry import Family
 
 if TYPE_CHECKING:
     from bench.training.loop import Outcome
@@ -36,8 +36,11 @@ class Judge(Protocol):
     def fit(self, learn: Sequence[Score], held_out: Sequence[Score], seed: int) -> Outcome:
         """Learn from whole pieces; keep what the held-out ones like best."""
 
+    def bar_nats(self, prompts: Sequence[Score], continuations: Sequence[Score]) -> Floats:
+        """(pieces, bars) -log p of each bar of the continuations, given all that is before it."""
+
     def nats(self, prompts: Sequence[Score], continuations: Sequence[Score]) -> Floats:
-        """(pieces,) -log p of each continuation, given its prompt."""
+        """(pieces,) -log p of each continuation, given its prompt: the sum over its bars."""
 
     def arrays(self) -> Arrays:
         """What it has learnt."""
@@ -97,6 +100,11 @@ def apart(lengths: Sequence[int], bar: int, steps: int) -> NDArray[np.int64]:
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_HELD_OUT)).astype(np.int64)]
 
 
+def bars_of(pieces: Sequence[Score], bar: int) -> int:
+    """The bars of the longest piece, a part of a bar counted as one; at least 1."""
+    return max([1, *(-(-piece.length // bar) for piece in pieces)])
+
+
 def updates_of(most: int, passes: int, steps: int, each: int) -> int:
     """How many updates a judge may take: so many passes over the music, at most `most`.
 
@@ -110,7 +118,9 @@ def rise_and_fall(steps: int) -> Callable[[int], float]:
     rise = max(1, min(50, steps // 20))
 
     def share(step: int) -> float:
-        return min(1.0, (step + 1) / rise) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, step / steps)))
+        return min(1.0, (step + 1) / rise) * (
+            0.5 + 0.5 * math.cos(math.pi * min(1.0, step / steps))
+        )
 
     return share
 

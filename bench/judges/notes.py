@@ -25,18 +25,19 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from bench.contract import Floats
-from bench.judges.families import Family
 from bench.judges.judge import (
     BARS,
     Arrays,
     Quiet,
     apart,
+    bars_of,
     beginnings,
     excerpts,
     rise_and_fall,
     updates_of,
 )
 from bench.music import KEYS, LOWEST, Score, concatenate
+from bench.registry import Family
 from bench.training import loop
 
 WAIT, NOTE, END = 0, 1, 2  # what a decision leads to: a bar without a note, a note, the end
@@ -58,7 +59,9 @@ class Decisions:
     age: Ints  # (decisions, notes) steps since each began, cut; one more: none
     left: Ints  # (decisions, notes) steps that it still sounds, cut
     place: Ints  # (decisions,) in the bar
-    classes: NDArray[np.float32]  # (decisions, 13) pitch classes from the last note's up; mean pitch
+    classes: NDArray[
+        np.float32
+    ]  # (decisions, 13) pitch classes from the last note's up; mean pitch
     last: Ints  # (decisions,) the last note's key
     closed: NDArray[np.bool_]  # (decisions, keys) which keys cannot be struck
     wait: Ints  # (decisions,) decided: steps, the bar's length for WAIT
@@ -97,7 +100,8 @@ def _of_piece(number: int, piece: Score, bar: int, notes: int) -> dict[str, NDAr
     def of_last(values: Ints, none: int) -> Ints:
         """(decisions, notes) the values of the last notes, the latest first."""
         padded = np.concatenate([np.full(notes, none), values])
-        return padded[to[:, None] + notes - 1 - np.arange(notes)]
+        of_each: Ints = padded[to[:, None] + notes - 1 - np.arange(notes)]
+        return of_each
 
     heard = of_last(key, -1)
     known = heard >= 0
@@ -231,7 +235,7 @@ class NotesJudge:
         "patience": 10,
         "again": False,
     }
-    updates: ClassVar[int] = 3000
+    updates: ClassVar[int] = 1500
     passes: ClassVar[int] = 20
     network: NotesNetwork
 
@@ -302,8 +306,16 @@ class NotesJudge:
 
     def nats(self, prompts: Sequence[Score], continuations: Sequence[Score]) -> Floats:
         """(pieces,) -log p of prompt and continuation, less that of the prompt as a piece."""
-        if not len(continuations):
-            return np.zeros(0)
+        return np.asarray(self.bar_nats(prompts, continuations).sum(axis=1))
+
+    def bar_nats(self, prompts: Sequence[Score], continuations: Sequence[Score]) -> Floats:
+        """(pieces, bars) the same; a decision belongs to the bar in which what it leads to happens.
+
+        The prompt's own decisions and their -log p as a piece are added to and taken from bar 0.
+        """
+        count, bars = len(continuations), bars_of(continuations, self.bar)
+        if not count:
+            return np.zeros((0, bars))
         self.network.eval()
         whole = [
             concatenate([prompt, continuation]) if prompt.length else continuation
@@ -311,8 +323,14 @@ class NotesJudge:
         ]
         pieces = self.plain([*whole, *prompts])
         known = decisions(pieces, self.bar, self.settings["notes"])
-        totals = np.bincount(known.piece, -self._logs(known), minlength=len(pieces))
-        return np.asarray(totals[: len(whole)] - totals[len(whole) :])
+        nats, joined = -self._logs(known), known.piece < count
+        begins = np.array([prompt.length for prompt in prompts])[known.piece % count]
+        bar = np.clip((known.step - begins) // self.bar, 0, bars - 1)
+        place = known.piece * bars + bar
+        totals = np.bincount(place[joined], nats[joined], minlength=count * bars)
+        of_bars: Floats = totals.reshape(count, bars).astype(np.float64)
+        of_bars[:, 0] -= np.bincount(known.piece[~joined] - count, nats[~joined], minlength=count)
+        return of_bars
 
     def arrays(self) -> Arrays:
         """The weights."""

@@ -24,9 +24,10 @@ from bench.data import folders
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
 from bench.files import read_json, write, write_json
-from bench.judges.families import CLASSES, FAMILIES, Family
+from bench.judges.families import CLASSES, FAMILIES
 from bench.judges.judge import BARS, Arrays, Judge, apart, divided, excerpts, fingerprint, usable
 from bench.music import Score
+from bench.registry import Family
 
 SHIPPED = Path(__file__).parent / "shipped"
 SEED = 0
@@ -263,9 +264,7 @@ def valid_nats(judge: Judge, dataset: Dataset) -> float | None:
     """Nats per step of continuations in the validation pieces, given a bar; none without any."""
     bar, pieces = dataset.bar, dataset.split("valid")
     rows = apart([piece.length for piece in pieces], bar, BARS * bar)
-    cut = [
-        piece for piece in excerpts(pieces, rows, bar, BARS * bar) if piece.length > bar
-    ]
+    cut = [piece for piece in excerpts(pieces, rows, bar, BARS * bar) if piece.length > bar]
     if not cut:
         return None
     prompts = [piece.slice(0, bar) for piece in cut]

@@ -76,9 +76,7 @@ def test_what_a_flat_judge_says_can_be_counted():
 def test_all_pieces_of_one_step_together_have_at_most_probability_one():
     keys = range(LOWEST, HIGHEST + 1)
     chords = [(), *[(k,) for k in keys], *[(k, m) for k in keys for m in keys if k < m]]
-    pieces = [
-        Score.from_notes([0] * len(c), [1] * len(c), c, length=1, grid=2) for c in chords
-    ]
+    pieces = [Score.from_notes([0] * len(c), [1] * len(c), c, length=1, grid=2) for c in chords]
     made = judge()
     logs = -made.nats([Score.silence(0, 2)] * len(pieces), pieces)
     assert np.exp(logs).sum() <= 1 + 1e-4

@@ -127,7 +127,7 @@ def test_the_fingerprint_is_of_the_music_alone(toy):
 
 def test_one_in_ten_is_held_out(toy):
     pieces = usable(toy_dataset(pieces=30).split("train"), 16)
-    learn, held_out = divided(pieces * 4)
+    _, held_out = divided(pieces * 4)
     assert len(held_out) == -(-len(pieces) * 4 // 10)
     assert divided(pieces[:1]) == (pieces[:1], [])
     two = divided(pieces[:2])
