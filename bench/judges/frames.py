@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.architectures.axial import AxialTransformer
-from bench.architectures.rnn_nade import RnnNade
+from bench.architectures.rnn_nade import RnnNade, RnnNadeNetwork
 from bench.contract import Budget, Floats, Log
 from bench.judges.judge import (
     BARS,
@@ -63,6 +63,12 @@ class Nade(RnnNade):
 
     bar: int  # frames
     outcome: loop.Outcome
+
+    def build(self) -> RnnNadeNetwork:
+        """The network, newly initialised."""
+        with warnings.catch_warnings():  # an LSTM of one layer has no dropout between layers
+            warnings.simplefilter("ignore", UserWarning)
+            return super().build()
 
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
@@ -150,9 +156,7 @@ class FrameJudge:
         self.frame = self.steps_of_a_frame(grid, bar)
         length = BARS * bar // self.frame
         self.settings: dict[str, Any] = {**self.usual, "sequence": length, **settings}
-        with warnings.catch_warnings():  # an LSTM of one layer has no dropout between layers
-            warnings.simplefilter("ignore", UserWarning)
-            self.system = self.network(**self.settings)
+        self.system = self.network(**self.settings)
 
     @classmethod
     def steps_of_a_frame(cls, grid: int, bar: int) -> int:
