@@ -24,10 +24,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def toy_home(tmp_path_factory) -> Home:
     """A home with the toy data set, to be copied."""
     from bench.check import toy_dataset
+    from bench.judges import store
+    from bench.judges.families import FAMILIES
 
     path, toy = tmp_path_factory.mktemp("toy"), toy_dataset()
     home = Home(path, {**os.environ, **places(path)})
     home.add("toy", toy.pieces, train=toy.train, valid=toy.valid, test=toy.test)
+    with pytest.MonkeyPatch.context() as patch:  # its judges are trained once, not by every job
+        patch.setenv("BENCH_CACHE_DIR", home.environment["BENCH_CACHE_DIR"])
+        for family in FAMILIES:
+            store.judge_of(family, toy.split("train"), toy.grid, toy.bar)
     return home
 
 

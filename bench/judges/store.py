@@ -12,7 +12,8 @@ import platform
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from bench.registry import Family
 
 SHIPPED = Path(__file__).parent / "shipped"
 SEED = 0
-WORTH_KEEPING = 5.0  # seconds of training
+LONG = 20_000  # steps of training music from which on training is announced
 
 
 class Record(BaseModel):
@@ -238,26 +239,40 @@ def _found(family: Family, trained_on: str) -> Judge | None:
 
 
 def _made(family: Family, pieces: Sequence[Score], grid: int, bar: int) -> Judge:
-    record, content = train(family, pieces, grid, bar)
-    if record.seconds >= WORTH_KEEPING:
-        try:
-            keep(cache(record.trained_on), record, content)
-        except OSError as error:
-            sys.stderr.write(
-                f"The judges cannot be kept ({error.strerror}) and will be trained again next time."
-                " Set BENCH_CACHE_DIR to a folder that can be written.\n"
-            )
+    trained_on = fingerprint(pieces, grid, bar)
+    folder = cache(trained_on)
+    with _alone(folder) as writable:
+        if made := _found(family, trained_on):  # by the process that this one waited for
+            return made
+        if sum(piece.length for piece in pieces) >= LONG:
+            sys.stderr.write(f"Training the {family} judge of this music (once, 1-2 minutes) ...\n")
+        record, content = train(family, pieces, grid, bar)
+        if writable:
+            keep(folder, record, content)
     return _restored(record, content)
 
 
-def ready(dataset: Dataset) -> None:
-    """Train the judges of a data set that are not there yet, and say so."""
-    pieces, grid, bar = dataset.split("train"), dataset.grid, dataset.bar
-    missing = [f for f in FAMILIES if not _found(f, fingerprint(pieces, grid, bar))]
-    if missing and usable(pieces, bar):
-        sys.stderr.write(f"Training the judges of {dataset.name} (once, a minute or so each) ...\n")
-    for family in missing:
-        judge_of(family, pieces, grid, bar)
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Inside, no other process trains a judge for the folder, which is created.
+
+    Gives False, and waits for nobody, where the folder cannot be written.
+    """
+    import fcntl
+
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            sys.stderr.write(
+                f"Judges cannot be kept in {folder} ({error.strerror}) and are trained again each"
+                " time. Set BENCH_CACHE_DIR to a folder that can be written.\n"
+            )
+            yield False
+            return
+        yield True
 
 
 def valid_nats(judge: Judge, dataset: Dataset) -> float | None:

@@ -1,5 +1,7 @@
 import json
 import os
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -91,7 +93,6 @@ def test_a_record_of_other_pieces_is_found_out(trained, toy):
 
 
 def test_judges_are_trained_once_and_then_read(toy, monkeypatch):
-    monkeypatch.setattr(store, "WORTH_KEEPING", 0.0)
     pieces = toy.split("train")
     first = store.judge_of("feed-forward", pieces, 4, 16)
     assert store.judge_of("feed-forward", pieces, 4, 16) is first
@@ -112,8 +113,31 @@ def test_judges_are_trained_once_and_then_read(toy, monkeypatch):
         store.judge_of("feed-forward", pieces, 4, 16)
 
 
-def test_what_is_trained_in_a_moment_is_not_kept(toy):
-    store.judge_of("feed-forward", toy.split("train"), 4, 16)
+def test_two_processes_train_a_judge_once(toy, monkeypatch):
+    pieces, calls = toy.split("train"), []
+    trained = store.train("feed-forward", pieces, 4, 16)
+
+    def slow(*_):
+        calls.append(1)
+        time.sleep(0.3)
+        return trained
+
+    monkeypatch.setattr(store, "train", slow)
+    both = [
+        threading.Thread(target=store._made, args=("feed-forward", pieces, 4, 16)) for _ in "ab"
+    ]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert len(calls) == 1
+
+
+def test_where_nothing_can_be_kept_judges_are_trained_each_time(toy, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "file"))
+    assert not isinstance(store.judge_of("feed-forward", toy.split("train"), 4, 16), str)
+    assert "Set BENCH_CACHE_DIR" in capsys.readouterr().err
     assert store.trained_here() == []
 
 
