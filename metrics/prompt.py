@@ -136,14 +136,14 @@ def rates(reference: Reference, pieces: Sequence[Score]) -> Floats:
     """
     prompts = reference.prompts[: len(pieces)]
     names = reference.prompt_pieces or [str(number) for number in range(len(prompts))]
-    heard = np.array([len(prompt) > 0 for prompt in prompts])
+    sounds = np.array([len(prompt) > 0 for prompt in prompts])
     fits = np.tensordot(weights_of(reference), traits(prompts, pieces, reference.bar), 1)
     more = np.diagonal(fits) - fits  # (prompts, pieces)
     better = np.where(np.abs(more) < 1e-9, 0.5, (more > 0).astype(float))
-    compared = strangers(names[: len(prompts)]) & heard[:, None]
+    compared = strangers(names[: len(prompts)]) & sounds[:, None]
     total = compared.sum(axis=0)
     share = (better * compared).sum(axis=0) / np.maximum(total, 1)
-    return np.where(heard & (total > 0), share, math.nan)
+    return np.where(sounds & (total > 0), share, math.nan)
 
 
 def missing(reference: Reference, samples: Sequence[Score]) -> str:

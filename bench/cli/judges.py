@@ -83,19 +83,19 @@ def verify(
     for folder, record in [*store.shipped(), *store.trained_here()]:
         if (data and record.data not in data) or record.family not in chosen(family):
             continue
-        found = store.problem(folder, record)
-        words = found or "as recorded"
-        if not found and record.data:
+        fault = store.problem(folder, record)
+        words = fault or "as recorded"
+        if not fault and record.data:
             try:
                 dataset = datasets.load(record.data)
             except BenchError:
                 words += "; its data set is not here"
             else:
-                found = store.of_another(record, dataset)
-                words = found or f"{words}, and of this data set"
-                if rebuild and not found:
-                    found, words = store.rebuilt(folder, record, dataset)
-        wrong += bool(found)
+                fault = store.of_another(record, dataset)
+                words = fault or f"{words}, and of this data set"
+                if rebuild and not fault:
+                    fault, words = store.rebuilt(folder, record, dataset)
+        wrong += bool(fault)
         typer.echo(f"{name_of(record):<16} {record.family:<12} {words}")
     if wrong:
         raise BenchError(f"{wrong} judges are not what they should be.")

@@ -193,11 +193,11 @@ class FrameJudge:
             parts = [np.concatenate([before[row], after[row]]) for row in rows]
             if not any(len(part) for part in parts):
                 continue
-            heard = windows(parts)
+            excerpt = windows(parts)
             context, _ = network.read(
-                heard.before, network.start(torch.zeros(len(parts), dtype=torch.long))
+                excerpt.before, network.start(torch.zeros(len(parts), dtype=torch.long))
             )
-            logs = network.log_probability(context, heard.frames).double().numpy()
+            logs = network.log_probability(context, excerpt.frames).double().numpy()
             for row, part, each in zip(rows, parts, logs, strict=True):
                 of_frames = -each[len(before[row]) : len(part)]
                 bar = np.arange(len(of_frames)) * self.frame // self.bar

@@ -51,8 +51,8 @@ class Judge(Protocol):
 
 def usable(pieces: Sequence[Score], bar: int) -> list[Score]:
     """The pieces of two bars or more in which anything sounds, in an order of their content."""
-    found = {p.content_hash: p for p in pieces if len(p) and p.length >= 2 * bar}
-    return [found[digest] for digest in sorted(found)]
+    by_hash = {p.content_hash: p for p in pieces if len(p) and p.length >= 2 * bar}
+    return [by_hash[digest] for digest in sorted(by_hash)]
 
 
 def divided(pieces: Sequence[Score]) -> tuple[list[Score], list[Score]]:

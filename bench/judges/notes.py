@@ -1,7 +1,7 @@
-"""The judge of notes: a feed-forward network over the last notes, all of them heard relatively.
+"""The judge of notes: a feed-forward network over the last notes, as intervals from the very last one.
 
 A piece is a sequence of decisions: how many steps until the next note, which key, how long it
-sounds. Each is made from the same description of what was there:
+sounds. Each is made from the same description of the music so far:
 
     the last 16 notes: interval to the very last one, time since it began, time it still sounds
     where in the bar we are; how much each pitch class sounded so far, and the mean pitch
@@ -41,7 +41,7 @@ from bench.registry import Family
 from bench.training import loop
 
 WAIT, NOTE, END = 0, 1, 2  # what a decision leads to: a bar without a note, a note, the end
-REACH = 36  # semitones from the last note beyond which intervals are heard alike
+REACH = 36  # semitones from the last note beyond which intervals count as equal
 ALIKE = 8192  # decisions of one forward pass
 MOST_EXCERPTS = 2048  # that are learnt from: bounds the memory
 
@@ -103,9 +103,9 @@ def _of_piece(number: int, piece: Score, bar: int, notes: int) -> dict[str, NDAr
         of_each: Ints = padded[to[:, None] + notes - 1 - np.arange(notes)]
         return of_each
 
-    heard = of_last(key, -1)
-    known = heard >= 0
-    last = np.where(known[:, 0], heard[:, 0], KEYS // 2)
+    keys = of_last(key, -1)
+    known = keys >= 0
+    last = np.where(known[:, 0], keys[:, 0], KEYS // 2)
     far = 4 * bar
     age = now[:, None] - of_last(onset, 0)
     left = of_last(onset + duration, 0) - now[:, None]
@@ -136,7 +136,7 @@ def _of_piece(number: int, piece: Score, bar: int, notes: int) -> dict[str, NDAr
         "step": now + wait,
         "kind": kind,
         "interval": np.where(
-            known, np.clip(heard - last[:, None], -REACH, REACH) + REACH, 2 * REACH + 1
+            known, np.clip(keys - last[:, None], -REACH, REACH) + REACH, 2 * REACH + 1
         ).astype(np.int16),
         "age": np.where(known, np.clip(age, 0, far), far + 1).astype(np.int16),
         "left": np.where(known, np.clip(left, 0, bar), 0).astype(np.int16),

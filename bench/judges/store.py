@@ -32,6 +32,7 @@ from bench.registry import Family
 
 SHIPPED = Path(__file__).parent / "shipped"
 SEED = 0
+AGREE = 0.03  # of the validation loss, between processors
 LONG = 20_000  # steps of training music from which on training is announced
 
 
@@ -206,7 +207,7 @@ def cache(trained_on: str) -> Path:
     return folders.cache_dir() / "judges" / trained_on[:16]
 
 
-# -- finding one ----------------------------------------------------------------------------------
+# -- opening --------------------------------------------------------------------------------------
 
 _open: OrderedDict[tuple[Family, str], Judge] = OrderedDict()
 OPEN = 12  # judges: of a few data sets
@@ -222,13 +223,13 @@ def judge_of(family: Family, pieces: Sequence[Score], grid: int, bar: int) -> Ju
     trained_on = fingerprint(pieces, grid, bar)
     key = family, trained_on
     if key not in _open:
-        _open[key] = _found(family, trained_on) or _made(family, pieces, grid, bar)
+        _open[key] = _kept(family, trained_on) or _made(family, pieces, grid, bar)
         if len(_open) > OPEN:
             _open.popitem(last=False)
     return _open[key]
 
 
-def _found(family: Family, trained_on: str) -> Judge | None:
+def _kept(family: Family, trained_on: str) -> Judge | None:
     """The judge of the present version that is kept; none where it is still to be trained."""
     version = registry.load_object(CLASSES[family]).version
     for folder in (*(path for path, _ in shipped()), cache(trained_on)):
@@ -242,7 +243,7 @@ def _made(family: Family, pieces: Sequence[Score], grid: int, bar: int) -> Judge
     trained_on = fingerprint(pieces, grid, bar)
     folder = cache(trained_on)
     with _alone(folder) as writable:
-        if made := _found(family, trained_on):  # by the process that this one waited for
+        if made := _kept(family, trained_on):  # by the process that this one waited for
             return made
         if sum(piece.length for piece in pieces) >= LONG:
             sys.stderr.write(f"Training the {family} judge of this music (once, 1-2 minutes) ...\n")
@@ -303,7 +304,7 @@ def rebuilt(folder: Path, record: Record, dataset: Dataset) -> tuple[str, str]:
     """Train a judge anew and compare: what is wrong, "" for nothing, and what to say of it.
 
     On another processor, or with another PyTorch, sums come out in another order, and training
-    carries that on: there the weights may differ, and what counts is whether the judgements agree.
+    carries that on: there the weights may differ, and the loss on validation pieces must agree.
     """
     again, content = train(record.family, dataset.split("train"), dataset.grid, dataset.bar)
     if again.sha256 == record.sha256:
@@ -317,5 +318,7 @@ def rebuilt(folder: Path, record: Record, dataset: Dataset) -> tuple[str, str]:
         f" {record.valid_nats_per_step}; made by {record.torch} on {record.processor}, here"
         f" {again.torch} on {again.processor}"
     )
-    alike = (again.torch, again.processor) == (record.torch, record.processor)
-    return (words if alike else ""), words
+    same_machine = (again.torch, again.processor) == (record.torch, record.processor)
+    recorded = record.valid_nats_per_step
+    agree = loss == recorded or bool(loss and recorded and abs(loss - recorded) <= AGREE * recorded)
+    return ("" if agree and not same_machine else words), words

@@ -135,9 +135,9 @@ def test_hostile_pieces_have_finite_nats():
     )
     wall = Score.from_rolls(np.ones((32, KEYS), dtype=bool))
     pieces = [crowd, wall, Score.silence(32), Score.silence(0), Score.silence(1)]
-    found = judge().nats([Score.silence(0)] * len(pieces), pieces)
-    assert np.isfinite(found).all()
-    assert found[3] == 0
+    nats = judge().nats([Score.silence(0)] * len(pieces), pieces)
+    assert np.isfinite(nats).all()
+    assert nats[3] == 0
 
 
 def test_the_kinds_of_decision_of_a_long_rest():

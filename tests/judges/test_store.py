@@ -168,8 +168,8 @@ def test_without_music_there_is_no_judge(pieces):
 def test_one_piece_is_enough(toy):
     for family in FAMILIES:
         judge = store.judge_of(family, toy.split("train")[:1], 4, 16)
-        found = judge.nats([Score.silence(0)], [toy.split("test")[0].slice(0, 64)])
-        assert np.isfinite(found).all()
+        nats = judge.nats([Score.silence(0)], [toy.split("test")[0].slice(0, 64)])
+        assert np.isfinite(nats).all()
 
 
 SHIPPED = [

@@ -81,9 +81,9 @@ def test_repeating_the_prompt_fits_too_well_which_is_a_gap():
 def test_a_silent_prompt_gives_no_rate_and_is_no_rival():
     prompts = [Score.silence(BAR), *COMPARED.prompts[1:]]
     compared = reference(range(9), prompts)
-    found = rates(compared, OWN)
-    assert np.isnan(found[0])
-    assert found[1:] == pytest.approx(rates(reference(range(9)), OWN)[1:], abs=0.2)
+    shares = rates(compared, OWN)
+    assert np.isnan(shares[0])
+    assert shares[1:] == pytest.approx(rates(reference(range(9)), OWN)[1:], abs=0.2)
     silent = reference(range(9), [Score.silence(BAR)] * 9)
     for cls in (PromptFit, PromptFitGap):
         assert "no prompts in which anything sounds" in score_of(cls, OWN, silent).reason
