@@ -160,7 +160,11 @@ class Reference:
 
 @runtime_checkable
 class Metric(Protocol):
-    """A measure of samples. Only headline metrics enter the skill, each by its direction."""
+    """A measure of samples. Only headline metrics enter the skill, each by its direction.
+
+    A headline metric may name the `question` that it helps to answer (likely, notes, form, prompt;
+    without one: other). Questions count alike in the skill, and within a question its metrics.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]  # raise it when any value changes: old scores are then computed again

@@ -24,7 +24,8 @@ class FeatureKde(Compared):
     version: ClassVar[int] = 1
     unit: ClassVar[str] = "nats per window"
     direction: ClassVar[Direction] = "higher"
-    headline: ClassVar[bool] = False
+    headline: ClassVar[bool] = True
+    question: ClassVar[str] = "notes"
     required: ClassVar[tuple[str, ...]] = ("human > jitter > noise >= silence",)
     measures: ClassVar[str] = (
         "The mean log density of the test excerpts' windows under a Gaussian kernel density of the"

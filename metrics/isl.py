@@ -44,7 +44,7 @@ class Isl:
     version: ClassVar[int] = 3
     unit: ClassVar[str] = "nats per transition"
     direction: ClassVar[Direction] = "higher"
-    headline: ClassVar[bool] = True
+    headline: ClassVar[bool] = False
     required: ClassVar[tuple[str, ...]] = ("human > jitter >= noise >= silence",)
     measures: ClassVar[str] = (
         "The mean log probability of the test excerpts' transitions (which keys sound before an"

@@ -93,6 +93,7 @@ class PcaDistance(Compared):
     unit: ClassVar[str] = "squared standard deviations"
     direction: ClassVar[Direction] = "lower"
     headline: ClassVar[bool] = True
+    question: ClassVar[str] = "notes"
     required: ClassVar[tuple[str, ...]] = ("human < jitter < noise <= silence",)
     measures: ClassVar[str] = (
         "The squared Frechet distance between the samples' and the test excerpts' four-bar windows:"

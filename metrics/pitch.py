@@ -66,6 +66,7 @@ class ScaleConsistencyGap:
     unit: ClassVar[str] = "share of notes"
     direction: ClassVar[Direction] = "lower"
     headline: ClassVar[bool] = True
+    question: ClassVar[str] = "notes"
     measures: ClassVar[str] = (
         "The 1-Wasserstein distance between the scale consistency of the samples and that of test "
         "excerpts of the same length. Where a piece has fewer notes than the 5th percentile of "

@@ -98,6 +98,7 @@ class PolyphonyGap:
     unit: ClassVar[str] = "keys"
     direction: ClassVar[Direction] = "lower"
     headline: ClassVar[bool] = True
+    question: ClassVar[str] = "notes"
     measures: ClassVar[str] = (
         "The 1-Wasserstein distance between the number of sounding keys per step in the samples "
         "and in test excerpts of the same length; the steps of all pieces are pooled."

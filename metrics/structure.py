@@ -74,6 +74,7 @@ class StructureGap(Gap):
     name: ClassVar[str] = "structure_gap"
     unit: ClassVar[str] = "share in common"
     headline: ClassVar[bool] = True
+    question: ClassVar[str] = "form"
     measures: ClassVar[str] = (
         "How similar bars are that are 1, 2, ... up to 16 bars apart: what both have in common over"
         " what either has, for sounding keys and for the steps at which notes begin. The value is"

@@ -28,7 +28,7 @@ class TwoSample(Compared):
     version: ClassVar[int] = 2
     unit: ClassVar[str] = "area under the ROC curve"
     direction: ClassVar[Direction] = "lower"
-    headline: ClassVar[bool] = True
+    headline: ClassVar[bool] = False
     required: ClassVar[tuple[str, ...]] = ("0.4 <= human <= 0.6", "silence > 0.95")
     measures: ClassVar[str] = (
         "How well a logistic regression on the 59 features tells the samples' windows from the test"

@@ -6,34 +6,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.board.rows import Group, Row, headline_metrics, rounded
-from bench.contract import Floats
+from bench.board.rows import Group, Row, rounded
+from bench.board.skills import (
+    AGGREGATES,
+    CHOSEN,
+    OWN_FAMILY,
+    Skills,
+    answers,
+    questions_of,
+    skills_of,
+    slope,
+    weights,
+)
 from bench.protocol import statistics
 
 
 def rank(group: Group) -> None:
     """Fill in the skills and ranks of a group's rows."""
-    headline = headline_metrics()
-    floor, ceiling = group.anchor(0), group.anchor(1)
-    for row in group.rows:
-        skills: dict[str, tuple[float, Floats]] = {}
-        missing = []
-        for name in headline:
-            skill = skill_draws(row, name, floor, ceiling)
-            if isinstance(skill, str):
-                missing.append(f"{name}: {skill}")
-                row.set_metric(name, skill=None)
-            else:
-                skills[name] = skill
-                row.set_metric(name, skill=rounded(skill[0]))
-        row.skill_coverage = f"{len(skills)}/{len(headline)}"
-        row.skill_note = "; ".join(missing) if row.evidence.exact else ""
-        if headline and not missing:
-            draws = np.mean([draws for _, draws in skills.values()], axis=0)
-            row.evidence.draws["skill"] = draws
-            row.skill = rounded(float(np.mean([value for value, _ in skills.values()])))
-            low, high = statistics.interval(draws)
-            row.skill_low, row.skill_high = rounded(low), rounded(high)
+    skills = skills_of(group, competitors(group.rows))
+    fill_skills(group, skills)
     rows = contestants(group.rows)
     places = statistics.ranks(
         [row.evidence.draws["skill"] for row in rows], [row.skill or 0.0 for row in rows]
@@ -42,44 +33,50 @@ def rank(group: Group) -> None:
         row.rank, row.rank_low, row.rank_high = place, low_place, high_place
 
 
+def fill_skills(group: Group, skills: Skills) -> None:
+    """Fill in each row's skill by every headline metric, and by all that count."""
+    counting = skills.counting
+    questions = questions_of([skills.metrics[i] for i in counting])
+    values = skills.values[:, counting]
+    present = ~np.isnan(values)
+    whole = AGGREGATES[CHOSEN](values, questions) if counting else np.zeros(len(group.rows))
+    share = weights(present, questions) * slope(np.nan_to_num(values))
+    outs = [f"{name}: left out, {reason}" for name, reason in skills.left_out.items()]
+    for place, row in enumerate(group.rows):
+        for column, name in enumerate(skills.metrics):
+            value = skills.values[place, column]
+            row.set_metric(name, skill=None if np.isnan(value) else rounded(float(value)))
+        reasons = {
+            skills.metrics[i]: skills.missing[place, i]
+            for i in counting
+            if (place, i) in skills.missing
+        }
+        lacking = [name for name, reason in reasons.items() if reason != OWN_FAMILY]
+        row.skill_coverage = f"{int(present[place].sum())}/{len(skills.metrics)}"
+        notes = [f"{name}: {reason}" for name, reason in reasons.items()]
+        row.skill_note = "; ".join([*notes, *outs]) if row.evidence.exact else ""
+        if lacking or not present[place].any():
+            continue
+        row.skill = rounded(float(whole[place]))
+        row.evidence.draws["skill"] = whole[place] + sum(
+            share[place, order] * (skills.draws[place, i] - skills.values[place, i])
+            for order, i in enumerate(counting)
+            if present[place, order]
+        )
+        low, high = statistics.interval(row.evidence.draws["skill"])
+        row.skill_low, row.skill_high = rounded(low), rounded(high)
+        for question, answer in answers(values[place], questions).items():
+            setattr(row, f"skill_{question}", rounded(answer))
+
+
+def competitors(rows: Sequence[Row]) -> list[Row]:
+    """The rows that are in the competition, whether they have a skill or not."""
+    return [row for row in rows if not row.is_scale and row.variant == "corrected"]
+
+
 def contestants(rows: Sequence[Row]) -> list[Row]:
     """The rows that compete: corrected systems with a skill that do not only fix the scale."""
-    return [
-        row
-        for row in rows
-        if row.skill is not None and not row.is_scale and row.variant == "corrected"
-    ]
-
-
-def skill_draws(
-    row: Row, name: str, floor: Row | None, ceiling: Row | None
-) -> tuple[float, Floats] | str:
-    """A metric's value, and its draws, on the scale from the floor to the ceiling.
-
-    Or why there is none. The draws are those of a ratio to first order: they hold what the two
-    rows that make the scale owe to chance, so that these themselves are 0 and 1 in every draw.
-    """
-    if not _has(row, name):
-        return "no value"
-    if floor is None or ceiling is None:
-        return "no floor or no ceiling to measure by"
-    if not (_has(floor, name) and _has(ceiling, name)):
-        return "floor or ceiling has no value"
-    gain = ceiling.evidence.exact[name] - floor.evidence.exact[name]
-    low, high = statistics.interval(ceiling.evidence.draws[name] - floor.evidence.draws[name])
-    if gain == 0 or low <= 0 <= high:
-        return "floor and ceiling cannot be told apart"
-    if (gain > 0) != (headline_metrics()[name] == "higher"):
-        return "the floor is better than the ceiling"
-    skill = (row.evidence.exact[name] - floor.evidence.exact[name]) / gain
-    moved, bottom, top = (
-        each.evidence.draws[name] - each.evidence.exact[name] for each in (row, floor, ceiling)
-    )
-    return skill, skill + (moved - (1 - skill) * bottom - skill * top) / gain
-
-
-def _has(row: Row, name: str) -> bool:
-    return name in row.evidence.exact and name in row.evidence.draws
+    return [row for row in competitors(rows) if row.skill is not None]
 
 
 def tied(rows: Sequence[Row]) -> tuple[list[Row], list[tuple[int, int]]]:

@@ -26,7 +26,8 @@ Cell = str | int | float | bool | None
 SURVEYED = (
     "human_rating", "human_rating_low", "human_rating_high", "believability", "survey",
 )  # fmt: skip
-LATER = ("skill_note", *SURVEYED)
+QUESTIONS = ("likely", "notes", "form", "prompt", "other")
+LATER = ("skill_note", *(f"skill_{question}" for question in QUESTIONS), *SURVEYED)
 
 
 class Columns(BaseModel):
@@ -54,6 +55,11 @@ class Columns(BaseModel):
     skill_high: float | None = None
     skill_coverage: str = ""  # headline metrics that have a skill, of all
     skill_note: str = ""  # why the others have none, where anything was scored
+    skill_likely: float | None = None  # the questions that the skill is the mean of: is it likely?
+    skill_notes: float | None = None  # its notes and chords
+    skill_form: float | None = None  # its form
+    skill_prompt: float | None = None  # does it belong to its prompt?
+    skill_other: float | None = None  # by metrics from outside
     human_rating: float | None = None  # by blind listeners, 1 to 10
     human_rating_low: float | None = None
     human_rating_high: float | None = None
