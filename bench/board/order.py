@@ -1,0 +1,326 @@
+"""Whether an order of contestants can be believed: it must keep orders that are known beforehand.
+
+Contestants are made for a data set, such that of some pairs one must be the better whatever a metric
+says: human continuations and the same made worse, step by step; a network and the same after fewer
+updates; of two networks with the same kind of likelihood, the likelier. Every way to make one number
+of several metrics is asked how many of these orders it keeps.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from bench import registry
+from bench.board.rows import Group, Row, headline_metrics
+from bench.board.skills import AGGREGATES, questions_of, skills_of
+from bench.check import NoLog
+from bench.contract import Budget, Floats, Reference
+from bench.data.dataset import Dataset
+from bench.errors import BenchError
+from bench.music import HIGHEST, LOWEST, Score, concatenate
+from bench.protocol import sampling
+from bench.protocol.corruptions import LADDERS, Material, noise, rebuilt
+from bench.protocol.measuring import draws_of, measure
+from bench.protocol.sampling import Protocol
+from bench.registry import PresetName, SystemSpec
+from bench.seeds import named_generator
+
+FILE = "order.csv"  # beside the board
+
+Kind = Literal["corruption", "training", "likelihood"]
+KINDS: tuple[Kind, ...] = ("corruption", "training", "likelihood")
+
+SHARES = (1 / 16, 1 / 4, 1.0)  # of a preset's budget
+CLEARLY = 0.05  # of the nats: a smaller difference in likelihood says nothing of the samples
+AFFORDABLE = 20.0  # seconds under quick: the systems that are trained unless some are named
+LEVELS = 3  # of each ladder
+EXCLUDED = ("training copies", "transposition")  # ladders along which music does not get worse
+
+
+class Contestant(NamedTuple):
+    """A set of samples with a name."""
+
+    name: str
+    samples: Sequence[Score]
+    system: str = ""  # that made them; empty: they were made from human music
+    nats: float | None = None  # per step of the validation pieces
+    kind: str = ""  # of the likelihood, with its object
+
+
+@dataclass(frozen=True)
+class Order:
+    """A pair of contestants of which the first must be the better one."""
+
+    better: str
+    worse: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How many of the orders of one kind an aggregate keeps on a data set. Ties count half."""
+
+    dataset: str
+    aggregate: str
+    kind: Kind
+    kept: float
+    orders: int
+    broken: tuple[str, ...] = ()  # "A is not above B"
+
+
+# -- contestants made from human music ----------------------------------------------------------------
+
+
+def swapped(pieces: Sequence[Score], sources: Sequence[str]) -> list[Score]:
+    """Each prompt gets the continuation of another piece's."""
+    count = len(pieces)
+    shift = next(
+        (
+            k
+            for k in range(count // 2, count)
+            if all(sources[i] != sources[(i + k) % count] for i in range(count))
+        ),
+        count // 2,
+    )
+    return [pieces[(i + shift) % count] for i in range(count)]
+
+
+def halves_exchanged(pieces: Sequence[Score], sources: Sequence[str]) -> list[Score]:
+    """The second half from the continuation of another prompt."""
+    others = swapped(pieces, sources)
+    return [
+        concatenate([mine.slice(0, middle), other.slice(middle, mine.length)])
+        for mine, other in zip(pieces, others, strict=True)
+        for middle in [mine.length // 2]
+    ]
+
+
+def bars_shuffled(piece: Score, bar: int, rng: np.random.Generator) -> Score:
+    """The piece's own bars in a random order."""
+    bars = [piece.slice(start, start + bar) for start in range(0, piece.length, bar)]
+    return concatenate([bars[i] for i in rng.permutation(len(bars))])
+
+
+def backwards(piece: Score) -> Score:
+    """From the end to the beginning."""
+    return rebuilt(piece, onset=piece.length - piece.end)
+
+
+def upside_down(piece: Score) -> Score:
+    """Intervals up become intervals down, around the piece's middle pitch."""
+    if not len(piece):
+        return piece
+    turned = int(piece.pitch.min()) + int(piece.pitch.max()) - piece.pitch
+    return rebuilt(piece, pitch=turned)
+
+
+def random_key(piece: Score, rng: np.random.Generator) -> Score:
+    """Moved by 1 to 6 semitones up or down."""
+    moved = piece.pitch + int(rng.integers(1, 7)) * int(rng.choice([-1, 1]))
+    return rebuilt(piece, pitch=np.clip(moved, LOWEST, HIGHEST))
+
+
+def random_octaves(piece: Score, rng: np.random.Generator) -> Score:
+    """Every note in an octave of its own."""
+    moved = piece.pitch + 12 * rng.integers(-2, 3, len(piece))
+    return rebuilt(piece, pitch=np.where((moved < LOWEST) | (moved > HIGHEST), piece.pitch, moved))
+
+
+def first_half_twice(piece: Score) -> Score:
+    """The first half, and again."""
+    half = piece.slice(0, piece.length // 2)
+    return concatenate([half, half]).pad(piece.length)
+
+
+def made_worse(
+    human: Sequence[Score], prompts: Sequence[sampling.Prompt], music: Material, seed: int
+) -> Iterator[tuple[list[str], Contestant]]:
+    """Contestants made from human continuations, each with the names of those that are better."""
+    yield [], Contestant("human", human)
+    bar = music.bar
+    sources = [prompt.piece for prompt in prompts]
+
+    def rng(name: str) -> np.random.Generator:
+        return named_generator(seed, name)
+
+    for ladder in LADDERS:
+        if ladder.name in EXCLUDED:
+            continue
+        places = np.linspace(0, len(ladder.levels) - 1, LEVELS + 1).round().astype(int)[1:]
+        better = "human"
+        for level in (ladder.levels[place] for place in places):
+            name = f"{ladder.name} {level:g}"
+            yield [better], Contestant(name, ladder.corrupt(music, level, rng(name)))
+            better = name
+    key, order, octaves = rng("random key"), rng("order of bars"), rng("random octaves")
+    changed: dict[str, list[Score]] = {
+        "continuation of another prompt": swapped(human, sources),
+        "second half of another": halves_exchanged(human, sources),
+        "random key": [random_key(piece, key) for piece in human],
+        "bars in random order": [bars_shuffled(piece, bar, order) for piece in human],
+        "backwards": [backwards(piece) for piece in human],
+        "upside down": [upside_down(piece) for piece in human],
+        "random octaves": [random_octaves(piece, octaves) for piece in human],
+        "first half twice": [first_half_twice(piece) for piece in human],
+        "prompt over and over": [
+            concatenate([prompt.score] * -(-piece.length // bar)).slice(0, piece.length)
+            for prompt, piece in zip(prompts, human, strict=True)
+            if prompt.score.length
+        ],
+        "one piece for all": [human[0]] * len(human),
+        "silence": [Score.silence(piece.length, piece.grid) for piece in human],
+        "noise": noise(music, rng("noise")),
+    }
+    for name, pieces in changed.items():
+        if len(pieces) == len(human):
+            yield ["human"], Contestant(name, pieces)
+
+
+# -- contestants that are trained ---------------------------------------------------------------------
+
+
+def affordable(dataset: Dataset) -> list[SystemSpec]:
+    """The systems that learn something from the data set within seconds."""
+    return [
+        spec
+        for spec in registry.systems().values()
+        if spec.budget.quick
+        and spec.learns_from(dataset.name)
+        and not spec.also_for(dataset.name)
+        and spec.cost.seconds.get("quick", AFFORDABLE + 1) <= AFFORDABLE
+    ]
+
+
+def trained(
+    spec: SystemSpec, dataset: Dataset, prompts: Sequence[sampling.Prompt], protocol: Protocol,
+    preset: PresetName, seed: int,
+) -> Iterator[Contestant]:  # fmt: skip
+    """The system after growing shares of a preset's budget."""
+    whole = spec.budget.of(preset)
+    valid = dataset.split("valid")
+    for share in SHARES:
+        budget = Budget(max(1, round(whole.amount * share)), whole.unit, whole.paper)
+        system = spec.build(size=spec.size_of(preset))
+        system.fit(dataset.split("train"), valid, budget, seed, NoLog())
+        samples = system.sample([prompt.score for prompt in prompts], protocol.steps, seed)
+        nats = None
+        if system.likelihood.kind != "none":
+            logs = system.log_likelihood(valid)
+            nats = -float(np.sum(logs)) / sum(piece.length for piece in valid)
+        name = f"{spec.id} {budget.amount} {budget.unit}"
+        kind = f"{system.likelihood.kind} {system.likelihood.object}"
+        yield Contestant(name, samples, spec.id, nats, kind)
+
+
+def orders_of(made: Sequence[Contestant]) -> Iterator[Order]:
+    """The orders that the likelihoods of trained contestants tell beforehand."""
+    for a in made:
+        for b in made:
+            if a.nats is None or b.nats is None or a.nats >= b.nats * (1 - CLEARLY):
+                continue
+            same = a.system == b.system
+            if same and made.index(a) > made.index(b):  # trained longer, and likelier for it
+                yield Order(a.name, b.name, "training")
+            elif not same and a.kind == b.kind:
+                yield Order(a.name, b.name, "likelihood")
+
+
+# -- the table ----------------------------------------------------------------------------------------
+
+
+def study(
+    dataset: Dataset,
+    protocol: Protocol,
+    specs: Sequence[SystemSpec],
+    preset: PresetName = "quick",
+    seed: int = 0,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> list[Kept]:
+    """How many orders each aggregate keeps on the data set; the same seed gives the same table."""
+    prompts = sampling.prompts(dataset, protocol)
+    compared = sampling.reference(dataset, protocol, prompts)
+    human = [prompt.continuation for prompt in prompts]
+    music = Material(human, compared.train, [], dataset.bar)
+    contestants, orders = [], []
+    for better, contestant in made_worse(human, prompts, music, seed):
+        contestants.append(contestant)
+        orders += [Order(name, contestant.name, "corruption") for name in better]
+    learnt: list[Contestant] = []
+    for spec in specs:
+        on_step(f"Training {spec.id}")
+        learnt += trained(spec, dataset, prompts, protocol, preset, seed)
+    orders += orders_of(learnt)
+    rows = []
+    for contestant in [*contestants, *learnt]:
+        on_step(f"Scoring {contestant.name}")
+        rows.append(_row(contestant, dataset, protocol, compared))
+    return list(kept(dataset.name, rows, orders))
+
+
+def _row(contestant: Contestant, dataset: Dataset, protocol: Protocol, compared: Reference) -> Row:
+    """The row of a contestant with its headline metrics."""
+    row = Row(
+        system=contestant.system or contestant.name,
+        kind={"human": "ceiling", "noise": "floor"}.get(contestant.name, "external"),
+        variant="corrected",
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        preset="order",
+        status="ok",
+        seeds=1,
+        pieces=protocol.samples,
+        steps=protocol.steps,
+        prompted=not protocol.unprompted,
+        budget=0,
+        budget_unit="updates",
+        device="cpu",
+        dataset_fingerprint="",
+        jobs=contestant.name,
+    )
+    anchors: Mapping[str, Literal[0, 1]] = {"human": 1, "noise": 0}
+    row.evidence.anchor = anchors.get(contestant.name)
+    for name in headline_metrics():
+        measured = measure(registry.metric(name)(), compared, contestant.samples)
+        draws = draws_of(measured)
+        if measured.value is not None and draws is not None:
+            row.evidence.exact[name], row.evidence.draws[name] = measured.value, draws
+    return row
+
+
+def kept(dataset: str, rows: Sequence[Row], orders: Sequence[Order]) -> Iterator[Kept]:
+    """Count the orders that hold, by aggregate and kind."""
+    group = Group("order", tuple(rows))
+    skills = skills_of(group, [row for row in rows if not row.is_scale])
+    counting = skills.counting
+    if not counting:
+        raise BenchError(f"No headline metric separates human music from noise on {dataset}.")
+    questions = questions_of([skills.metrics[i] for i in counting])
+    place = {row.jobs: number for number, row in enumerate(rows)}
+    for name, aggregate in AGGREGATES.items():
+        values: Floats = aggregate(skills.values[:, counting], questions)
+        hits: dict[Kind, list[float]] = defaultdict(list)
+        broken: dict[Kind, list[str]] = defaultdict(list)
+        for order in orders:
+            gap = values[place[order.better]] - values[place[order.worse]]
+            hits[order.kind].append(float(gap > 0) + 0.5 * float(gap == 0))
+            if not gap > 0:
+                broken[order.kind].append(f"{order.better} is not above {order.worse}")
+        for kind in KINDS:
+            if hits[kind]:
+                yield Kept(
+                    dataset, name, kind, sum(hits[kind]), len(hits[kind]), tuple(broken[kind])
+                )
+
+
+def agreement(table: Sequence[Kept], aggregate: str) -> float:
+    """The share of orders that an aggregate keeps: the mean over data sets of that over kinds."""
+    shares: dict[str, list[float]] = defaultdict(list)
+    for line in table:
+        if line.aggregate == aggregate:
+            shares[line.dataset].append(line.kept / line.orders)
+    return float(np.mean([np.mean(each) for each in shares.values()])) if shares else float("nan")
