@@ -8,12 +8,16 @@ of several metrics is asked how many of these orders it keeps.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from bench import registry
 from bench.board.rows import Group, Row, headline_metrics
@@ -324,3 +328,33 @@ def agreement(table: Sequence[Kept], aggregate: str) -> float:
         if line.aggregate == aggregate:
             shares[line.dataset].append(line.kept / line.orders)
     return float(np.mean([np.mean(each) for each in shares.values()])) if shares else float("nan")
+
+
+# -- files ----------------------------------------------------------------------------------------------
+
+
+def to_csv(table: Sequence[Kept]) -> str:
+    """The table as CSV; the broken orders are joined with semicolons."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Kept)], lineterminator="\n")
+    writer.writeheader()
+    for line in table:
+        writer.writerow(asdict(line) | {"kept": f"{line.kept:g}", "broken": "; ".join(line.broken)})
+    return out.getvalue()
+
+
+def read_csv(path: Path) -> list[Kept]:
+    """The table of a file that `to_csv` made; BenchError says what is wrong with any other file."""
+    try:
+        lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+        return [
+            _LINE.validate_python(
+                cells | {"broken": tuple(filter(None, cells["broken"].split("; ")))}
+            )
+            for cells in lines
+        ]
+    except (OSError, KeyError, AttributeError, UnicodeDecodeError, ValidationError) as error:
+        raise BenchError(f"{path} is no table of `bench validate --order`: {error}") from None
+
+
+_LINE = TypeAdapter(Kept)

@@ -238,14 +238,33 @@ def validate(
         list[str] | None, typer.Option("--metrics", help="Metrics, by name. [default: all]")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the corruptions.")] = 0,
+    order: Annotated[
+        bool, typer.Option("--order", help="Test the order of the board instead of single metrics.")
+    ] = False,
+    systems: Annotated[
+        list[str] | None,
+        typer.Option("--systems", help="With --order: what is trained. [default: what is quick]"),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=8, help="With --order: samples per contestant.")
+    ] = None,
     out: Out = OUT,
 ) -> None:
-    """Test metrics on music that is corrupted step by step; failing metrics are greyed."""
+    """Test metrics on music that is corrupted step by step; failing metrics are greyed.
+
+    With `--order`, test which way to make one skill of several metrics keeps the orders that are known
+    beforehand: human music above the same made worse, a network above itself after fewer updates.
+    """
     from bench import data as datasets
     from bench import registry
     from bench.files import write
     from bench.protocol import validity
 
+    if order:
+        from bench.cli.order import test_order
+
+        test_order(data, several(systems), samples, seed, out)
+        return
     chosen = {name: registry.metric(name) for name in several(metrics) or registry.metrics()}
     dataset = datasets.load(data)
     with errors.status("Corrupting music ...") as status:
