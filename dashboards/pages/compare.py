@@ -89,10 +89,7 @@ def why_not(row: Row, made: job_view.Samples | None) -> str:
 
 def show_differences(rows: list[Row], folders: dict[str, JobFolder]) -> None:
     """Paired differences: the first against each of the others."""
-    anchors = [
-        row for row in group.rows if row.is_scale and all(row is not other for other in rows)
-    ]
-    rebuilt = compare_view.rebuilt([*rows, *anchors], folders)
+    rebuilt = compare_view.rebuilt(group.rows, folders)
     first, known = rows[0].name, registry.metrics()
     lines, scaled = [], []
     for row in rows[1:]:

@@ -160,7 +160,7 @@ def show_charts(rows: list[Row]) -> None:
     if not parts.draw(key, lambda: charts.forest(rows), "Skill of each system with its interval"):
         st.info(
             "No row has a skill here. It needs the rows noise and human of the same run, and a"
-            " value for every headline metric."
+            " value by every metric that counts."
         )
         return
     st.caption(

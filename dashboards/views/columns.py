@@ -91,13 +91,38 @@ FIXED = [
     Column(
         "skill",
         "Skill",
-        "0 is noise, 1 is human music: the mean over all headline metrics. Blank where one of them"
-        " has no value.",
+        "0 is noise, 1 is human music: the mean over four questions (likely, notes, form, prompt)."
+        " Blank where a metric that counts has no value.",
         cell("skill"),
         "figure",
     ),
     Column("skill_range", "Skill, 95 %", "95 % interval of the skill.", span("skill")),
-    Column("coverage", "Metrics", "Headline metrics with a value, of all.", cell("skill_coverage")),
+    Column(
+        "likely",
+        "Likely?",
+        "The skill by the judges: how likely frozen networks find it, compared with human music.",
+        cell("skill_likely"),
+        "figure",
+    ),
+    Column(
+        "notes",
+        "Notes?",
+        "The skill by metrics of notes and chords.",
+        cell("skill_notes"),
+        "figure",
+    ),
+    Column("form", "Form?", "The skill by metrics of form.", cell("skill_form"), "figure"),
+    Column(
+        "prompt",
+        "Prompt?",
+        "The skill by whether a continuation belongs to its prompt.",
+        cell("skill_prompt"),
+        "figure",
+    ),
+    Column(
+        "coverage", "Metrics", "Headline metrics that count here, of all.", cell("skill_coverage")
+    ),
+    Column("skill_note", "Not counted", "Why the other metrics do not count.", cell("skill_note")),
     Column("human", "Rating", "Mean of blind listeners, 1 to 10.", cell("human_rating"), "figure"),
     Column("human_range", "Rating, 95 %", "95 % interval of the rating.", span("human_rating")),
     Column(
@@ -178,9 +203,12 @@ ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 
 VIEWS: dict[str, tuple[str, ...]] = {
     "Overall": (
-        *("rank", "rank_range", "system", "kind", "skill", "skill_range", "*headline"),
-        *("nats", "frames", "paper", "parameters", "train", "device", "status"),
+        *("rank", "rank_range", "system", "kind", "skill", "skill_range"),
+        *("likely", "notes", "form", "prompt", "nats", "frames"),
+        *("isl", "pca_distance", "scale_consistency", "polyphony"),
+        *("paper", "parameters", "train", "device", "status"),
     ),
+    "Skill by metric": ("rank", "system", "kind", "skill", "coverage", "*headline", "skill_note"),
     "Loss": (
         *("system", "tag", "nats", "nats_range", "frames", "frames_range"),
         *("bits", "bits_range", "loss_note", "paper"),
@@ -201,6 +229,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
 }
 VIEW_WORDS = {
     "Overall": "How close to human music each system comes, by skill.",
+    "Skill by metric": "What the skill is made of: every headline metric, and its skill.",
     "Loss": "How well each system predicts music it never saw. Lower is better; only figures"
     " in one column compare.",
     "Listeners": "The ratings of blind listeners.",
@@ -254,7 +283,7 @@ def of_view(
             keys += [k for name in headline for k in (name, f"{name}.skill") if k in known]
         else:
             keys += [key, "size"] if key == "parameters" and sizes else [key]
-    return keys
+    return [key for key in keys if key in known]  # a board need not have every metric
 
 
 def order(view: str) -> Callable[[Row], tuple[Any, ...]]:

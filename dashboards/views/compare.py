@@ -18,8 +18,8 @@ from dashboards.views.job import folders_of, job_of
 def rebuilt(rows: Sequence[Row], folders: Mapping[str, JobFolder]) -> dict[str, Row]:
     """The rows built anew from their jobs, with the draws behind them, by contestant.
 
-    Give the floor and the ceiling too: without them there is no skill. Rows whose jobs are not
-    there are left out.
+    Give all rows of the group: its floor and ceiling make the scale, and its contestants decide which
+    metrics count. Rows whose jobs are not there are left out.
     """
     wanted = [folder for row in rows for folder in folders_of(row, folders)]
     records = [JobRecord(folder) for folder in wanted if job_of(folder)]
