@@ -51,8 +51,8 @@ def test_the_skill_is_the_share_of_the_way_from_the_floor_to_the_ceiling():
 @pytest.mark.parametrize(
     ("floor", "note"),
     [
-        (11.0, "gap: floor and ceiling cannot be told apart"),
-        (2.0, "gap: the floor is better than the ceiling"),
+        (11.0, "gap: left out, floor and ceiling cannot be told apart"),
+        (2.0, "gap: left out, the floor is better than the ceiling"),
     ],
 )
 def test_what_does_not_tell_noise_from_music_gives_no_skill_and_says_so(floor, note):
@@ -68,7 +68,7 @@ def test_a_floor_and_a_ceiling_of_one_value_are_never_a_scale():
     floor, ceiling = group.rows[:2]
     ceiling.evidence.draws["gap"] = floor.evidence.draws["gap"] - 1e-12  # by rounding alone
     rank(group)
-    assert group.rows[2].skill_note == "gap: floor and ceiling cannot be told apart"
+    assert group.rows[2].skill_note == "gap: left out, floor and ceiling cannot be told apart"
 
 
 @pytest.mark.parametrize("skill", [0, 1])

@@ -22,11 +22,13 @@ from bench.jobs.run_folder import RunFolder
 
 
 def test_a_figure_is_found_by_its_name_whether_it_is_a_column_or_a_metric():
-    found = row(skill=0.5, skill_low=0.4, metrics={"isl": MetricCells(-9.0, -10.0, -8.0, 4.0)})
+    found = row(
+        skill=0.5, skill_low=0.4, metrics={"pca_distance": MetricCells(-9.0, -10.0, -8.0, 4.0)}
+    )
     assert found.figure("skill") == MetricCells(0.5, 0.4)
     assert found.value("skill") == 0.5
-    assert found.figure("isl") == MetricCells(-9.0, -10.0, -8.0, 4.0)
-    assert found.value("isl") == -9.0
+    assert found.figure("pca_distance") == MetricCells(-9.0, -10.0, -8.0, 4.0)
+    assert found.value("pca_distance") == -9.0
     assert found.figure("nothing") == MetricCells()
     assert found.value("nothing") is None
 
@@ -37,10 +39,13 @@ def test_the_name_tells_variants_apart():
 
 
 def test_changing_a_cell_of_a_metric_keeps_the_others():
-    changed = row(metrics={"isl": MetricCells(-9.0, -10.0)})
-    changed.set_metric("isl", skill=0.3)
+    changed = row(metrics={"pca_distance": MetricCells(-9.0, -10.0)})
+    changed.set_metric("pca_distance", skill=0.3)
     changed.set_metric("new", skill=None)
-    assert changed.metrics == {"isl": MetricCells(-9.0, -10.0, skill=0.3), "new": MetricCells()}
+    assert changed.metrics == {
+        "pca_distance": MetricCells(-9.0, -10.0, skill=0.3),
+        "new": MetricCells(),
+    }
 
 
 def test_rows_are_equal_by_their_cells_whatever_was_drawn():
@@ -49,13 +54,15 @@ def test_rows_are_equal_by_their_cells_whatever_was_drawn():
 
 
 def test_the_hash_covers_every_cell_and_no_empty_one():
-    plain = row(metrics={"isl": -9.0})
-    assert hash_of(plain) == hash_of(row(metrics={"isl": -9.0, "other": None}, row_hash="x"))
+    plain = row(metrics={"pca_distance": -9.0})
+    assert hash_of(plain) == hash_of(
+        row(metrics={"pca_distance": -9.0, "other": None}, row_hash="x")
+    )
     for other in (
-        row(metrics={"isl": -9.1}),
-        row(metrics={"isl": MetricCells(-9.0, skill=0.1)}),
-        row(metrics={"isl": -9.0}, prompted=False),
-        row(metrics={"isl": -9.0}, failure="gone"),
+        row(metrics={"pca_distance": -9.1}),
+        row(metrics={"pca_distance": MetricCells(-9.0, skill=0.1)}),
+        row(metrics={"pca_distance": -9.0}, prompted=False),
+        row(metrics={"pca_distance": -9.0}, failure="gone"),
     ):
         assert hash_of(other) != hash_of(plain)
 
@@ -65,7 +72,7 @@ def test_the_hash_covers_every_cell_and_no_empty_one():
 
 def test_rows_come_back_from_a_file_as_they_were(tmp_path):
     rows = (
-        row("a", metrics={"isl": MetricCells(-9.5, -10.0, -9.0, 4.0, 0.25)}, skill=0.1),
+        row("a", metrics={"pca_distance": MetricCells(-9.5, -10.0, -9.0, 4.0, 0.25)}, skill=0.1),
         row("b", metrics={"polyphony": MetricCells(3.0, pieces=4.0)}, prompted=False),
         row('c, "d"', status="failed", seeds=0, failure="seed 0: no\nluck"),
     )
@@ -82,17 +89,17 @@ def test_a_board_is_the_same_built_written_and_read(finished):
 
 
 def test_a_metric_has_its_columns_behind_those_of_every_row_and_a_skill_where_it_makes_one():
-    rows = [row("a", metrics={"polyphony": 3.0, "isl": -9.0}), row("b")]
+    rows = [row("a", metrics={"polyphony": 3.0, "pca_distance": -9.0}), row("b")]
     header = next(csv.reader(io.StringIO(to_csv(rows))))
     parts = ("", "_high", "_low", "_pieces")
-    isl = sorted(f"isl{part}" for part in (*parts, "_skill"))  # a headline metric
-    assert header == [*COLUMNS, *isl, *sorted(f"polyphony{part}" for part in parts)]
+    pca_distance = sorted(f"pca_distance{part}" for part in (*parts, "_skill"))  # a headline metric
+    assert header == [*COLUMNS, *pca_distance, *sorted(f"polyphony{part}" for part in parts)]
 
 
 def test_every_row_of_a_table_has_every_column():
-    table = to_table([row("a", metrics={"isl": -9.0}), row("b")])
+    table = to_table([row("a", metrics={"pca_distance": -9.0}), row("b")])
     assert table[0].keys() == table[1].keys()
-    assert (table[0]["isl"], table[1]["isl"]) == (-9.0, None)
+    assert (table[0]["pca_distance"], table[1]["pca_distance"]) == (-9.0, None)
     assert to_table([]) == []
     assert to_csv([]).splitlines() == [",".join(COLUMNS)]
 
@@ -119,7 +126,7 @@ def test_a_board_with_a_missing_column_or_a_word_for_a_number_is_named(tmp_path)
     write(cells | {"skill": "good"})
     with pytest.raises(BenchError, match=r"(?s)line 2.*skill"):
         read_csv(path)
-    write(cells | {"isl": "good"})
+    write(cells | {"pca_distance": "good"})
     with pytest.raises(BenchError, match=r"(?s)line 2.*good"):
         read_csv(path)
     write(cells)
@@ -155,12 +162,12 @@ def test_rows_that_share_data_preset_protocol_and_metrics_are_one_group_in_their
     "columns",
     [
         {"dataset": "jsb"}, {"dataset_fingerprint": "g"}, {"preset": "smoke"}, {"pieces": 8},
-        {"steps": 64}, {"prompted": False}, {"metric_versions": "isl=2"},
+        {"steps": 64}, {"prompted": False}, {"metric_versions": "pca_distance=2"},
     ],
     ids=str,
 )  # fmt: skip
 def test_rows_that_differ_in_any_of_these_are_two_groups(columns):
-    here = {"metric_versions": "isl=3"}
+    here = {"metric_versions": "pca_distance=3"}
     groups = Board((row("a", **here), row("b", **(here | columns)))).groups
     assert [group.names for group in groups] == [["a"], ["b"]]
     assert groups[0].title != groups[1].title
@@ -174,8 +181,8 @@ def test_a_row_is_found_in_its_group_though_another_looks_the_same():
 
 
 def test_a_row_without_scores_lies_with_those_it_would_have_been_compared_with():
-    scored = {"metric_versions": "isl=3"}
-    rows = (row("failed"), row("a", **scored), row("old", metric_versions="isl=2"))
+    scored = {"metric_versions": "pca_distance=3"}
+    rows = (row("failed"), row("a", **scored), row("old", metric_versions="pca_distance=2"))
     assert [group.names for group in Board(rows).groups] == [["failed", "a"], ["old"]]
     alone = (row("failed", preset="smoke"), row("a", **scored))
     assert [group.names for group in Board(alone).groups] == [["failed"], ["a"]]
@@ -187,7 +194,7 @@ def test_titles_and_headings_are_unique_however_rows_differ():
             prompted=prompted, metric_versions=versions)
         for data, preset, fingerprint, steps, prompted, versions in itertools.product(
             ("toy", "jsb"), ("quick", "smoke"), ("0123456789", "abcdef0123"), (32, 64),
-            (True, False), ("isl=1", "isl=2", "isl=3"),
+            (True, False), ("pca_distance=1", "pca_distance=2", "pca_distance=3"),
         )
     ]  # fmt: skip
     groups = Board(tuple(rows)).groups
@@ -197,7 +204,12 @@ def test_titles_and_headings_are_unique_however_rows_differ():
 
 
 def test_the_heading_says_what_tells_a_group_from_one_like_it():
-    versions = [("f" * 16, "isl=3"), ("f" * 16, "isl=2"), ("a" * 16, "isl=3"), ("a" * 16, "isl=2")]
+    versions = [
+        ("f" * 16, "pca_distance=3"),
+        ("f" * 16, "pca_distance=2"),
+        ("a" * 16, "pca_distance=3"),
+        ("a" * 16, "pca_distance=2"),
+    ]
     rows = (row(dataset_fingerprint=data, metric_versions=metrics) for data, metrics in versions)
     first, older, other, both = Board(tuple(rows)).groups
     assert first.remark == ""

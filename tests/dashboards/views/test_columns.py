@@ -35,8 +35,15 @@ def test_every_view_shows_columns_that_exist():
         keys = columns.of_view(view, found, ["scale_consistency_gap"], sizes=True)
         assert set(keys) <= set(found)
         assert len(set(keys)) == len(keys)
-    usual = columns.of_view("Overall", found, ["scale_consistency_gap"], sizes=False)
+    usual = columns.of_view("Skill by metric", found, ["scale_consistency_gap"], sizes=False)
     assert "scale_consistency_gap.skill" in usual
+
+
+def test_the_five_measures_and_the_questions_of_the_skill_are_in_the_default_view():
+    measures = ("isl", "pca_distance", "scale_consistency", "polyphony")
+    found = columns.columns(measures, {})
+    usual = columns.of_view("Overall", found, [], sizes=False)
+    assert {"nats", "likely", "notes", "form", "prompt", *measures} <= set(usual)
 
 
 def test_the_size_of_networks_stands_beside_their_parameters_once_one_is_not_full():

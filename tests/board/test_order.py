@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from bench import registry
+from bench.board import order
+from bench.check import toy_dataset
+from bench.errors import BenchError
+from bench.music import Score
+from bench.protocol.sampling import Protocol
+
+
+def contestant(name, nats, system="a", kind="exact score"):
+    """A contestant without samples."""
+    return order.Contestant(name, [], system, nats, kind)
+
+
+def test_only_a_clearly_likelier_network_must_be_the_better_one():
+    made = [contestant("1", 3.0), contestant("2", 2.9), contestant("3", 2.0)]
+    orders = list(order.orders_of(made))
+    assert {(o.better, o.worse) for o in orders} == {("3", "1"), ("3", "2")}
+    assert {o.kind for o in orders} == {"training"}
+
+
+def test_a_network_that_got_worse_by_training_makes_no_order():
+    assert not list(order.orders_of([contestant("early", 2.0), contestant("late", 3.0)]))
+
+
+def test_likelihoods_of_two_kinds_or_of_none_make_no_order():
+    made = [
+        contestant("a", 2.0, "a"), contestant("b", 3.0, "b", "upper score"),
+        contestant("c", None, "c"), contestant("d", 4.0, "d"),
+    ]  # fmt: skip
+    (only,) = order.orders_of(made)
+    assert (only.better, only.worse, only.kind) == ("a", "d", "likelihood")
+
+
+def test_corrupted_continuations_are_as_long_and_the_reversible_ones_are_reversible():
+    piece = Score.from_notes([0, 3, 8], [3, 5, 8], [60, 64, 67], length=16)
+    assert order.backwards(order.backwards(piece)) == piece
+    assert order.upside_down(order.upside_down(piece)) == piece
+    assert order.upside_down(piece).pitch.tolist() == [67, 63, 60]
+    rng = np.random.default_rng(0)
+    for made in (
+        order.backwards(piece), order.random_key(piece, rng), order.random_octaves(piece, rng),
+        order.first_half_twice(piece), order.bars_shuffled(piece, 4, rng),
+    ):  # fmt: skip
+        assert made.length == piece.length
+    assert len(order.random_octaves(piece, rng)) == len(piece)
+
+
+def test_no_prompt_keeps_a_continuation_of_its_own_piece_when_they_are_swapped():
+    pieces = [Score.from_notes([0], [4], [50 + i], length=4) for i in range(6)]
+    sources = ["a", "b", "c", "a", "b", "c"]
+    swapped = order.swapped(pieces, sources)
+    for place, piece in enumerate(swapped):
+        assert sources[int(piece.pitch[0]) - 50] != sources[place]
+
+
+@pytest.fixture(scope="module")
+def table():
+    """The table of a toy data set, with one small network."""
+    dataset = toy_dataset(pieces=40, bars=9, held=True)
+    spec = registry.system("onehot-lstm-simple")
+    protocol = Protocol(samples=2, steps=64, prompt=16)
+    return order.study(dataset, protocol, [spec], preset="smoke")
+
+
+def test_the_study_counts_the_same_orders_for_every_aggregate(table):
+    counts = {}
+    for line in table:
+        counts.setdefault(line.kind, set()).add(line.orders)
+        assert 0 <= line.kept <= line.orders
+        assert len(line.broken) >= line.orders - line.kept
+    assert all(len(numbers) == 1 for numbers in counts.values())
+    assert counts["corruption"].pop() > 30
+
+
+def test_a_table_survives_its_file_and_another_file_is_refused(table, tmp_path):
+    path = tmp_path / "order.csv"
+    path.write_text(order.to_csv(table))
+    assert order.read_csv(path) == table
+    path.write_text("metric,version\n1,2\n")
+    with pytest.raises(BenchError, match="is no table"):
+        order.read_csv(path)
+
+
+def test_agreement_is_the_mean_over_data_sets_of_the_mean_over_kinds():
+    lines = [
+        order.Kept("x", "mean", "corruption", 1, 2),
+        order.Kept("x", "mean", "training", 4, 4),
+        order.Kept("y", "mean", "corruption", 1, 4),
+        order.Kept("y", "grouped", "corruption", 4, 4),
+    ]
+    assert order.agreement(lines, "mean") == pytest.approx(((0.5 + 1) / 2 + 0.25) / 2)
+    assert order.agreement(lines, "grouped") == 1
