@@ -157,9 +157,9 @@ def metrics() -> str:
     parts = [NOTE, "# Metrics\n", (PARTS / "metrics.md").read_text()]
     parts.append(
         table(
-            ("metric", "unit", "better", "headline"),
+            ("metric", "unit", "better", "in the skill"),
             (
-                (f"[`{n}`](#{n})", c.unit, better(c), "yes" if c.headline else "")
+                (f"[`{n}`](#{n})", c.unit, better(c), question(c))
                 for f in families()
                 for n in f["formulas"]
                 for c in (known[n],)
@@ -179,6 +179,11 @@ def better(cls: type[Metric]) -> str:
     return "neither" if cls.direction == "none" else cls.direction
 
 
+def question(cls: type[Metric]) -> str:
+    """The question of the skill that a headline metric helps to answer; empty for any other."""
+    return getattr(cls, "question", "other") if cls.headline else ""
+
+
 def metric(cls: type[Metric], formula: str) -> str:
     """The entry of a metric."""
     required = [validity.MEASURED, *([validity.KNOWS] if cls.headline else [])]
@@ -187,7 +192,7 @@ def metric(cls: type[Metric], formula: str) -> str:
         "Unit": cls.unit,
         "Better": better(cls),
         "Version": cls.version,
-        "Headline": "yes, it enters the skill" if cls.headline else "no",
+        "In the skill": f"yes, question: {question(cls)}" if cls.headline else "no",
         "Blind to": cls.blind_to,
         "Required properties": "; ".join(required),
         "Source": cls.citation,
