@@ -57,7 +57,8 @@ class JudgeGap:
     version: ClassVar[int] = 1
     unit: ClassVar[str] = "share of the scale"
     direction: ClassVar[Direction] = "lower"
-    headline: ClassVar[bool] = False
+    headline: ClassVar[bool] = True
+    question: ClassVar[str] = "likely"
     citation: ClassVar[str] = (
         "Theis et al. 2016, A note on the evaluation of generative models (likelihood under another"
         " model); the comparison with true continuations, bar by bar, is ours"

@@ -198,7 +198,8 @@ class PromptFitGap:
     version: ClassVar[int] = 1
     unit: ClassVar[str] = "share of prompts"
     direction: ClassVar[Direction] = "lower"
-    headline: ClassVar[bool] = False
+    headline: ClassVar[bool] = True
+    question: ClassVar[str] = "prompt"
     required: ClassVar[tuple[str, ...]] = ("human < one_piece", "human < noise", "human < copy")
     measures: ClassVar[str] = (
         "The 1-Wasserstein distance between the distributions of prompt_fit over the samples and"
