@@ -23,13 +23,13 @@ from bench import registry
 from bench.board.rows import Group, Row, headline_metrics
 from bench.board.skills import AGGREGATES, questions_of, skills_of
 from bench.check import NoLog
-from bench.contract import Budget, Floats, Reference
+from bench.contract import Budget, Floats, Metric
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
 from bench.music import HIGHEST, LOWEST, Score, concatenate
 from bench.protocol import sampling
 from bench.protocol.corruptions import LADDERS, Material, noise, rebuilt
-from bench.protocol.measuring import draws_of, measure
+from bench.protocol.measuring import draws_of
 from bench.protocol.sampling import Protocol
 from bench.registry import PresetName, SystemSpec
 from bench.seeds import named_generator
@@ -259,15 +259,20 @@ def study(
         on_step(f"Training {spec.id}")
         learnt += trained(spec, dataset, prompts, protocol, preset, seed)
     orders += orders_of(learnt)
+    metrics = [registry.metric(name)() for name in headline_metrics()]
+    for metric in metrics:
+        metric.prepare(compared)  # once: judges listen to all true continuations
     rows = []
     for contestant in [*contestants, *learnt]:
         on_step(f"Scoring {contestant.name}")
-        rows.append(_row(contestant, dataset, protocol, compared))
+        rows.append(_row(contestant, dataset, protocol, metrics))
     return list(kept(dataset.name, rows, orders))
 
 
-def _row(contestant: Contestant, dataset: Dataset, protocol: Protocol, compared: Reference) -> Row:
-    """The row of a contestant with its headline metrics."""
+def _row(
+    contestant: Contestant, dataset: Dataset, protocol: Protocol, metrics: Sequence[Metric]
+) -> Row:
+    """The row of a contestant with its headline metrics, which are prepared."""
     row = Row(
         system=contestant.system or contestant.name,
         kind={"human": "ceiling", "noise": "floor"}.get(contestant.name, "external"),
@@ -288,11 +293,12 @@ def _row(contestant: Contestant, dataset: Dataset, protocol: Protocol, compared:
     )
     anchors: Mapping[str, Literal[0, 1]] = {"human": 1, "noise": 0}
     row.evidence.anchor = anchors.get(contestant.name)
-    for name in headline_metrics():
-        measured = measure(registry.metric(name)(), compared, contestant.samples)
+    for metric in metrics:
+        measured = metric.score(contestant.samples)
         draws = draws_of(measured)
         if measured.value is not None and draws is not None:
-            row.evidence.exact[name], row.evidence.draws[name] = measured.value, draws
+            row.evidence.exact[metric.name] = measured.value
+            row.evidence.draws[metric.name] = draws
     return row
 
 
