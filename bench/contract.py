@@ -163,7 +163,7 @@ class Metric(Protocol):
     """A measure of samples. Only headline metrics enter the skill, each by its direction.
 
     A headline metric may name the `question` that it helps to answer (likely, notes, form, prompt;
-    without one: other). Questions count alike in the skill, and within a question its metrics.
+    without one: other): each question has a skill of its own, too.
     """
 
     name: ClassVar[str]

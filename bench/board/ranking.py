@@ -16,7 +16,6 @@ from bench.board.skills import (
     questions_of,
     skills_of,
     slope,
-    weights,
 )
 from bench.protocol import statistics
 
@@ -40,7 +39,8 @@ def fill_skills(group: Group, skills: Skills) -> None:
     values = skills.values[:, counting]
     present = ~np.isnan(values)
     whole = AGGREGATES[CHOSEN](values, questions) if counting else np.zeros(len(group.rows))
-    share = weights(present, questions) * slope(np.nan_to_num(values))
+    # (rows, metrics) what a small change of a metric's skill changes of the row's.
+    share = present * slope(np.nan_to_num(values)) / np.maximum(1, present.sum(axis=1))[:, None]
     outs = [f"{name}: left out, {reason}" for name, reason in skills.left_out.items()]
     for place, row in enumerate(group.rows):
         for column, name in enumerate(skills.metrics):

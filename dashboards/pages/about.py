@@ -24,9 +24,9 @@ st.markdown(
 st.header("How to read the board")
 st.markdown(
     "- **Skill** is one scale for all metrics: 0 is noise, 1 is what the composer wrote; below 0 means"
-    " worse than noise. It is the mean of the answers to four questions: is it likely music, are its"
-    " notes and chords human, is its form, does it belong to its prompt? A metric that does not"
-    " separate the systems on a data set does not count there.\n"
+    " worse than noise. It is the mean over metrics, each bounded. Their four questions have means of"
+    " their own: is it likely music, are its notes and chords human, is its form, does it belong to"
+    " its prompt? A metric that does not separate the systems on a data set does not count there.\n"
     "- **Rank** is one more than the number of systems that are significantly better.\n"
     "- **Loss** is nats per step on held-out music; lower is better. The loss on notes and the loss"
     " on keys describe different things and are never compared.\n"

@@ -91,8 +91,8 @@ FIXED = [
     Column(
         "skill",
         "Skill",
-        "0 is noise, 1 is human music: the mean over four questions (likely, notes, form, prompt)."
-        " Blank where a metric that counts has no value.",
+        "0 is noise, 1 is human music: the mean over all metrics that count here, each bounded. Blank"
+        " where one of them has no value.",
         cell("skill"),
         "figure",
     ),

@@ -64,7 +64,7 @@ def test_the_slope_is_that_of_the_bounded_skill_and_1_beyond_human_music():
     assert skills.slope(np.array([1.5])) == 1.0
 
 
-def test_questions_count_alike_and_metrics_within_them(monkeypatch):
+def test_metrics_count_alike_and_every_question_has_a_mean_of_its_own(monkeypatch):
     install(
         monkeypatch,
         a=metric(question="notes"),
@@ -77,7 +77,7 @@ def test_questions_count_alike_and_metrics_within_them(monkeypatch):
     made = group.rows[2]
     assert (made.skill_notes, made.skill_form, made.skill_other) == pytest.approx((0.3, 0.9, 0.6))
     assert made.skill_likely is None
-    assert made.skill == pytest.approx(0.6)
+    assert made.skill == pytest.approx((0.2 + 0.4 + 0.9 + 0.6) / 4)
     assert made.skill_coverage == "4/4"
 
 
@@ -160,6 +160,13 @@ def test_every_aggregate_prefers_what_is_better_by_every_metric(name):
     values = np.array([[0.1, 0.2, -0.4], [0.3, 0.5, 0.0], [0.9, 0.6, 0.8], [0.2, 0.3, -0.3]])
     order = np.argsort(skills.AGGREGATES[name](values, ["notes", "notes", "form"]))
     assert order.tolist() == [0, 3, 1, 2]
+
+
+def test_grouped_is_the_mean_over_questions_of_the_means_of_their_bounded_skills():
+    values = np.array([[0.2, 0.4, -1.0], [np.nan, 0.6, 0.3], [np.nan, np.nan, np.nan]])
+    grouped = skills.grouped(values, ["notes", "notes", "form"])
+    assert grouped[:2] == pytest.approx([(0.3 - 0.5) / 2, (0.6 + 0.3) / 2])
+    assert np.isnan(grouped[2])
 
 
 def test_the_win_rate_is_the_share_of_comparisons_won():
