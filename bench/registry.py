@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bench.contract import Budget, Metric, System
 from bench.errors import BenchError, unknown
 
-Kind = Literal["paper", "baseline", "reference", "floor", "ceiling", "external"]
+# A control is a cheat, or a trick, that a ranking must not reward: run on demand, never ranked.
+Kind = Literal["paper", "baseline", "reference", "floor", "ceiling", "control", "external"]
 Variant = Literal["corrected", "as-published"]
 PresetName = Literal["smoke", "quick", "standard", "paper"]
 # Of a network: which judges are of its own kind and may not score it (`bench.judges.families`).

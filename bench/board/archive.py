@@ -1,7 +1,7 @@
 """A board that can be handed on: its rows, and beside them all that they follow from.
 
 `leaderboard.csv` and `leaderboard.tar.xz` belong together. The archive holds the small files of
-every job on the board (description, result, scores, curves, samples as MIDI) and what
+every job on the board (description, result, scores, copying, curves, samples as MIDI) and what
 `bench validate` found: no networks, and no one else's music, which is what the ceiling's samples are.
 """
 
@@ -22,7 +22,10 @@ from bench.files import replacing_folder, write
 from bench.jobs.run_folder import JobFolder, RunFolder, is_finished
 from bench.protocol import validity
 
-KEPT = ("job.json", "status.json", "result.json", "scores.json", "scores.npz", "metrics.jsonl")
+KEPT = (
+    "job.json", "status.json", "result.json", "scores.json", "scores.npz", "copying.json",
+    "metrics.jsonl",
+)  # fmt: skip
 SAMPLES = "samples/*.mid"
 
 

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.board.ranking import rank
 from bench.board.ratings import fill_ratings
-from bench.board.rows import Board, MetricCells, Row, hash_of, rounded
+from bench.board.rows import COPIES, Board, MetricCells, Row, hash_of, rounded
 from bench.jobs.job import Job
 from bench.jobs.record import JobRecord, records
 from bench.jobs.results import FitResult, LikelihoodResult
@@ -99,6 +99,7 @@ def row_of(records: Sequence[JobRecord]) -> Row:
         _fill_provenance(row, good)
         _fill_likelihood(row, [r.result.likelihood for r in good if r.result.likelihood])
         _fill_metrics(row, good)
+        _fill_copying(row, good)
     return row
 
 
@@ -167,7 +168,7 @@ def _fill_metrics(row: Row, records: Sequence[JobRecord]) -> None:
     scores = [record.scores for record in records]
     names = sorted(set.intersection(*(set(seed.metrics) for seed in scores)))
     row.metric_versions = " ".join(f"{name}={scores[0].metrics[name].version}" for name in names)
-    row.stale = " ".join(sorted({name for seed in scores for name in seed.stale}))
+    row.stale = " ".join(sorted({name for record in records for name in record.stale}))
     exact, draws = row.evidence.exact, {}
     for name in names:
         values = [seed.metrics[name].value for seed in scores]
@@ -187,7 +188,17 @@ def _fill_metrics(row: Row, records: Sequence[JobRecord]) -> None:
         row.metrics[name] = MetricCells(value, rounded(low), rounded(high), pieces)
 
 
+def _fill_copying(row: Row, records: Sequence[JobRecord]) -> None:
+    """Accuse a contestant whose samples are not its own, under any seed."""
+    if row.is_scale or row.kind == "control":
+        return  # human music is what the thresholds are from; the others are meant to be what they are
+    sentences = [record.copying.sentence for record in records if record.copying]
+    row.copying = next(filter(None, sentences), "")
+    if row.copying:
+        row.status = COPIES
+
+
 def count_stale(runs: RunFolder) -> int:
-    """How many finished jobs lack a score by a metric's present version."""
+    """How many finished jobs lack a score by a metric's present version, or the look for copies."""
     records = (JobRecord(folder) for folder in runs.folders())
-    return sum(bool(record.scores.stale) for record in records if record.finished)
+    return sum(bool(record.stale) for record in records if record.finished)

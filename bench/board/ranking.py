@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.board.rows import Group, Row, rounded
+from bench.board.rows import COPIES, Group, Row, rounded
 from bench.board.skills import (
     AGGREGATES,
     CHOSEN,
@@ -55,6 +55,9 @@ def fill_skills(group: Group, skills: Skills) -> None:
         row.skill_coverage = f"{int(present[place].sum())}/{len(skills.metrics)}"
         notes = [f"{name}: {reason}" for name, reason in reasons.items()]
         row.skill_note = "; ".join([*notes, *outs]) if row.evidence.exact else ""
+        if row.status == COPIES:
+            row.skill_note = "its samples are not its own"
+            continue
         if lacking or not present[place].any():
             continue
         row.skill = rounded(float(whole[place]))
@@ -71,7 +74,7 @@ def fill_skills(group: Group, skills: Skills) -> None:
 
 def competitors(rows: Sequence[Row]) -> list[Row]:
     """The rows that are in the competition, whether they have a skill or not."""
-    return [row for row in rows if not row.is_scale and row.variant == "corrected"]
+    return [row for row in rows if row.competes]
 
 
 def contestants(rows: Sequence[Row]) -> list[Row]:

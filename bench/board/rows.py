@@ -27,7 +27,7 @@ SURVEYED = (
     "human_rating", "human_rating_low", "human_rating_high", "believability", "survey",
 )  # fmt: skip
 QUESTIONS = ("likely", "notes", "form", "prompt", "other")
-LATER = ("skill_note", *(f"skill_{question}" for question in QUESTIONS), *SURVEYED)
+LATER = ("skill_note", *(f"skill_{question}" for question in QUESTIONS), "copying", *SURVEYED)
 
 
 class Columns(BaseModel):
@@ -46,7 +46,7 @@ class Columns(BaseModel):
     dataset: str
     dataset_version: int
     preset: str
-    status: str  # ok, partial (some seeds failed), or how it failed
+    status: str  # ok, partial (some seeds failed), copies, or how it failed
     rank: int | None = None
     rank_low: int | None = None
     rank_high: int | None = None
@@ -55,11 +55,12 @@ class Columns(BaseModel):
     skill_high: float | None = None
     skill_coverage: str = ""  # headline metrics that have a skill, of all
     skill_note: str = ""  # why the others have none, where anything was scored
-    skill_likely: float | None = None  # the questions that the skill is the mean of: is it likely?
+    skill_likely: float | None = None  # by question: is it likely music?
     skill_notes: float | None = None  # its notes and chords
     skill_form: float | None = None  # its form
     skill_prompt: float | None = None  # does it belong to its prompt?
     skill_other: float | None = None  # by metrics from outside
+    copying: str = ""  # whose notes its samples are, where they are not its own
     human_rating: float | None = None  # by blind listeners, 1 to 10
     human_rating_low: float | None = None
     human_rating_high: float | None = None
@@ -96,12 +97,13 @@ class Columns(BaseModel):
     versions: str = ""
     dataset_fingerprint: str
     metric_versions: str = ""
-    stale: str = ""  # the metrics that have a newer version than the one that was scored
+    stale: str = ""  # metrics (or "copying") whose present version has not seen the samples
     failure: str = ""
     jobs: str  # ids of the jobs behind the row
     row_hash: str = ""  # SHA-256 of all other cells
 
 
+COPIES = "copies"  # the status of a row whose samples are not its own
 COLUMNS = tuple(Columns.model_fields)
 
 
@@ -174,6 +176,16 @@ class Row(Columns):
     def is_scale(self) -> bool:
         """Whether the row only fixes the scale, and has no rank."""
         return self.kind in ("floor", "ceiling")
+
+    @property
+    def competes(self) -> bool:
+        """Whether the row may hold a rank: no scale, no control, no variant, nothing copied."""
+        return (
+            not self.is_scale
+            and self.kind != "control"
+            and self.variant == "corrected"
+            and self.status != COPIES
+        )
 
     @property
     def job_ids(self) -> list[str]:

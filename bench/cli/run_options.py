@@ -64,6 +64,13 @@ class RunArguments:
         str,
         typer.Option("--variant", help="Variant of each system: corrected, as-published or all."),
     ] = "corrected"
+    controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls",
+            help="Also run the controls: contestants that cheat. They hold no rank.",
+        ),
+    ] = False
     seeds: Annotated[
         int | None,
         typer.Option("--seeds", min=1, help="Training seeds per system. [default: the preset's]"),
@@ -229,6 +236,7 @@ class RunArguments:
             samples=self.samples,
             steps=self.steps,
             variant=one_of("variant", self.variant, ("corrected", "as-published", "all")),
+            controls=self.controls,
             unprompted=self.unprompted,
             snapshots=self.snapshots,
             tensorboard=self.tensorboard,

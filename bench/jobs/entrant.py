@@ -10,6 +10,7 @@ from bench import data
 from bench.contract import Budget
 from bench.errors import BenchError
 from bench.files import write
+from bench.jobs.copying import check_copying
 from bench.jobs.job import Card, Job
 from bench.jobs.plan import Options, protocol_of
 from bench.jobs.results import FitResult, JobResult, LikelihoodResult, SampleResult
@@ -110,6 +111,7 @@ def enter(
             )
         )
         prompts = sampling.prompts(dataset, protocol)
+        check_copying(place, job, dataset, prompts, samples)
         score_samples(place, samples, lambda: sampling.reference(dataset, protocol, prompts))
         seconds = time.monotonic() - begun
         place.write_status(state="ok", phase="done", error="", seconds=seconds)

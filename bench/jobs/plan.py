@@ -79,6 +79,7 @@ class Options:
     samples: int | None = None
     steps: int | None = None
     variant: VariantChoice = "corrected"
+    controls: bool = False  # also the cheats and tricks that no ranking must reward
     unprompted: bool = False
     snapshots: int = 0
     tensorboard: bool = False
@@ -104,10 +105,17 @@ class Planned:
 
 
 def systems_of(options: Options) -> list[SystemSpec]:
-    """The contestants asked for: all of the catalogues unless some are named."""
-    if not options.systems:
-        return list(registry.systems().values())
-    return [registry.system(name) for name in dict.fromkeys(options.systems)]
+    """The contestants asked for: all of the catalogues unless some are named.
+
+    Controls are among them where they are named, or asked for.
+    """
+    named = [registry.system(name) for name in dict.fromkeys(options.systems)]
+    specs = named or [spec for spec in registry.systems().values() if spec.kind != "control"]
+    if options.controls:
+        taken = {spec.id for spec in specs}
+        controls = [spec for spec in registry.systems().values() if spec.kind == "control"]
+        specs = specs + [spec for spec in controls if spec.id not in taken]
+    return specs
 
 
 def variants_of(spec: SystemSpec, choice: VariantChoice) -> tuple[Variant, ...]:
@@ -210,7 +218,7 @@ def plan(options: Options) -> list[Planned]:
         if record.is_done(job):
             state = "done"
         elif record.finished:
-            state = "rescore" if record.scores.stale else "snapshots"
+            state = "rescore" if record.stale else "snapshots"
         else:
             state = record.status.state if record.status else "new"
         seconds, memory, disk = known.get(

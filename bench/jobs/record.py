@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from bench.jobs.copying import read_copying
 from bench.jobs.job import Job
 from bench.jobs.results import JobResult
 from bench.jobs.run_folder import JobFolder, JobStatus, RunFolder
 from bench.jobs.scores import Scores, read_scores
+from bench.protocol.copying import CopyReport
 
 
 class JobRecord:
@@ -36,6 +38,18 @@ class JobRecord:
         """The scores of its samples."""
         return read_scores(self.folder)
 
+    @cached_property
+    def copying(self) -> CopyReport | None:
+        """Whether its samples are its own; none where that was not looked at, or not at these."""
+        if self.job is None:
+            return None
+        return read_copying(self.folder, self.job, self.result.sample_hashes)
+
+    @property
+    def stale(self) -> list[str]:
+        """What the samples have still to be asked by the present version: metrics, "copying"."""
+        return self.scores.stale + ["copying"] * (self.copying is None)
+
     @property
     def finished(self) -> bool:
         """Whether the job ended well and its result is there."""
@@ -45,7 +59,7 @@ class JobRecord:
         """Whether nothing is left to do of the job: its snapshots and present scores are there."""
         return (
             self.finished
-            and not self.scores.stale
+            and not self.stale
             and job.snapshots in (0, self.result.snapshots_asked)
         )
 

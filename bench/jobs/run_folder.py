@@ -59,6 +59,7 @@ class JobFolder:
         self.result = path / "result.json"
         self.scores = path / "scores.json"
         self.score_arrays = path / "scores.npz"
+        self.copying = path / "copying.json"
         self.log = path / "log.txt"
         self.lock = path / "lock"
 

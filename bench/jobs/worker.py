@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.files import write_json
+from bench.jobs.copying import check_copying
 from bench.jobs.job import Job
 from bench.jobs.phases import file_hashes, fit, load_pinned, sample, snapshots, test_likelihood
 from bench.jobs.process import last_line, peak_memory, repeatable, state_after
@@ -77,6 +78,7 @@ def run(job: Job, folder: JobFolder, enter: Callable[[str], None]) -> None:
             folder.write_result(result)
     enter("score")
     samples = read_samples(folder, result.sample.hashes if result.sample else ())
+    check_copying(folder, job, dataset, prompts, samples)
     score_samples(folder, samples, lambda: sampling.reference(dataset, job.protocol, prompts))
 
 
