@@ -1,6 +1,6 @@
-"""Contestants that cheat, and one that only keeps to the scale: what a ranking must not reward.
+"""Controls: contestants that cheat, and one that plays random notes of the scale.
 
-They are run on demand, to see what becomes of them, and are never ranked.
+A run takes them along with `--controls`, to show where they end. They hold no rank.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ def bar_of(prompt: Score) -> int:
 
 
 class TrainingExcerpt:
-    """Training music for every prompt, in one disguise or another.
+    """Excerpts of training pieces as continuations.
 
-    `begin`: at a `random` place, after the bar that is `nearest` to the prompt, or at `one` place
-    for all prompts. `key` shifts each excerpt by up to six semitones, `changed` is the share of
-    notes that get another pitch, and with `spliced` every bar is from another place.
+    `begin`: where an excerpt begins: at a `random` place, after the bar that is `nearest` to the
+    prompt, or at `one` place for all prompts. `key` transposes each excerpt by up to six semitones,
+    `changed` is the share of notes that get another pitch, and with `spliced` each bar is from
+    another place.
     """
 
     likelihood = Likelihood("none", reason="it plays training pieces: nothing is estimated")
@@ -64,11 +65,11 @@ class TrainingExcerpt:
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
         """Excerpts of `steps` steps."""
-        one = self.excerpt(steps, np.random.default_rng(seed))
+        shared = self.excerpt(steps, np.random.default_rng(seed))
         samples = []
         for prompt, rng in zip(prompts, generators(prompts, seed), strict=True):
             if self.begin == "one":
-                music = one
+                music = shared
             elif self.begin == "nearest" and prompt.length:
                 music = self.after_nearest(prompt, steps)
             elif self.spliced:
@@ -90,18 +91,18 @@ class TrainingExcerpt:
         return piece.slice(start, start + steps).pad(steps)
 
     def after_nearest(self, prompt: Score, steps: int) -> Score:
-        """What follows the bar of the training pieces that has most keys in common with the prompt."""
+        """What follows the bar of the training pieces whose sounding notes differ least from the prompt."""
         bar, wanted = prompt.length, prompt.sounding().ravel().astype(np.float32)
-        best, found = -np.inf, (self.pieces[0], 0)
+        best, nearest = -np.inf, (self.pieces[0], 0)
         for piece in self.pieces:
             bars = max(0, piece.length - steps) // bar
             if not bars:
                 continue
             rolls = piece.sounding()[: bars * bar].reshape(bars, -1).astype(np.float32)
-            alike = 2 * rolls @ wanted - rolls.sum(axis=1)  # the fewest cells that differ
+            alike = 2 * rolls @ wanted - rolls.sum(axis=1)  # highest where the fewest cells differ
             if alike.max() > best:
-                best, found = float(alike.max()), (piece, bar * (1 + int(alike.argmax())))
-        piece, start = found
+                best, nearest = float(alike.max()), (piece, bar * (1 + int(alike.argmax())))
+        piece, start = nearest
         return piece.slice(start, start + steps).pad(steps)
 
     def log_likelihood(self, scores: Sequence[Score]) -> Floats:
@@ -156,9 +157,11 @@ class PromptLoop:
 
 
 class ScaleNotes:
-    """Random notes of the prompt's scale, as dense and as long as training notes. Copies nothing."""
+    """Random notes of the prompt's scale, as dense and as long as training notes; not a copy."""
 
-    likelihood = Likelihood("none", reason="overlapping notes are merged: no piece's probability is known")
+    likelihood = Likelihood(
+        "none", reason="overlapping notes are merged: no piece's probability is known"
+    )
     density: NDArray[np.int64]  # notes that begin at a step: one figure per training step
     lengths: NDArray[np.int64]  # of training notes
     low: int
@@ -180,15 +183,15 @@ class ScaleNotes:
         )
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
-        """Each step a number of notes as training pieces have them, of the prompt's scale."""
+        """At each step as many notes as some training step has, of the prompt's scale."""
         streams = generators(prompts, seed)
         return [self.play(p, steps, rng) for p, rng in zip(prompts, streams, strict=True)]
 
     def play(self, prompt: Score, steps: int, rng: np.random.Generator) -> Score:
         """One sample; in a random major key where the prompt is in none."""
-        found = key(prompt)
-        tonic = found.tonic if found else int(rng.integers(12))
-        degrees = SCALES[found.mode if found else "major"]
+        prompt_key = key(prompt)
+        tonic = prompt_key.tonic if prompt_key else int(rng.integers(12))
+        degrees = SCALES[prompt_key.mode if prompt_key else "major"]
         keys = [k for k in range(LOWEST, HIGHEST + 1) if (k - tonic) % 12 in degrees]
         usual = [k for k in keys if self.low <= k <= self.high] or keys
         counts = drawn(self.density, steps, rng)
@@ -224,7 +227,7 @@ def drawn(counts: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDA
 
 
 def shifted(score: Score, semitones: int) -> Score:
-    """The piece in another key; what leaves the keyboard is lost."""
+    """The piece in another key, without notes that would leave the keyboard."""
     return Score.from_notes(
         score.onset, score.duration, score.pitch + semitones, score.velocity,
         length=score.length, grid=score.grid,
@@ -232,7 +235,7 @@ def shifted(score: Score, semitones: int) -> Score:
 
 
 def changed(score: Score, share: float, rng: np.random.Generator) -> Score:
-    """The piece with so many of its notes moved by one to six semitones, up or down."""
+    """The piece with a share of its notes moved by one to six semitones, up or down."""
     hit = rng.random(len(score)) < share
     moved = score.pitch + rng.integers(1, 7, len(score)) * rng.choice([-1, 1], len(score))
     return Score.from_notes(
@@ -255,6 +258,6 @@ def load_pieces(folder: Path) -> tuple[dict[str, Any], list[Score]]:
     ends = np.cumsum(arrays["notes"])
     pieces = []
     for end, notes, length in zip(ends, arrays["notes"], arrays["length"], strict=True):
-        part = (arrays[name][end - notes : end] for name in NOTE)
-        pieces.append(Score(*part, int(length), values["grid"]))
+        onset, duration, pitch, velocity = (arrays[name][end - notes : end] for name in NOTE)
+        pieces.append(Score(onset, duration, pitch, velocity, int(length), values["grid"]))
     return values["settings"], pieces

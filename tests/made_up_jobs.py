@@ -15,6 +15,7 @@ from bench.files import write, write_json
 from bench.jobs.job import Card, Job
 from bench.jobs.results import FitResult, JobResult, LikelihoodResult, SampleResult
 from bench.jobs.run_folder import JobFolder, RunFolder
+from bench.protocol.copy_report import Comparison, CopyReport, Measure, Passage, samples_hash
 from bench.protocol.sampling import Protocol
 
 DONE = JobResult(
@@ -45,11 +46,12 @@ def finish(
 ) -> JobFolder:
     """The folder of a job that ended well, with a present score for every installed metric.
 
-    Metrics that `per_piece` leaves out have no value.
+    Metrics that `per_piece` leaves out have no value. Its samples copy nothing.
     """
     folder = runs.begin(done)
     folder.write_result(result)
     write_scores(folder, per_piece or {})
+    write_copying(folder, done, result)
     folder.write_status(state="ok", phase="done", error="")
     return folder
 
@@ -72,3 +74,26 @@ def write_scores(folder: JobFolder, per_piece: Mapping[str, Floats]) -> None:
         }
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     write_json(folder.scores, {"metrics": metrics, "arrays": digest})
+
+
+def write_copying(
+    folder: JobFolder, done: Job, result: JobResult = DONE, copies: bool = False
+) -> None:
+    """Leave a present report on copying in a job's samples, with or without evidence."""
+    evidence: dict[str, Any] = {}
+    if copies:
+        measure = Measure(name="whole", value=0.97, human=0.4, threshold=0.6, copies=True)
+        passage = Passage(
+            sample=2, reference="data set", source="bwv253", split="train", bars=(1, 8),
+            source_bars=(3, 10), source_offset=0, semitones=2, matched=97, notes=100,
+        )  # fmt: skip
+        comparison = Comparison(reference="data set", measures=(measure,))
+        evidence = {"comparisons": (comparison,), "passages": (passage,)}
+    report = CopyReport(
+        verdict="copies" if copies else "own",
+        samples=samples_hash(result.sample_hashes),
+        data=done.dataset_fingerprint,
+        protocol=done.protocol,
+        **evidence,
+    )
+    write_json(folder.copying, report.model_dump(mode="json"))

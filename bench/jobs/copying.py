@@ -1,4 +1,4 @@
-"""What was found of copying in a job's samples: `copying.json`."""
+"""The report on copying in a job's samples: `copying.json`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from bench.files import read_json, write_json
 from bench.jobs.job import Job
 from bench.jobs.run_folder import JobFolder
 from bench.music import Score
-from bench.protocol.copying import CopyReport, check
+from bench.protocol.copy_report import CopyReport
+from bench.protocol.copying import make_report
 from bench.protocol.sampling import Prompt
 
 
 def read_copying(folder: JobFolder, job: Job, hashes: Sequence[str]) -> CopyReport | None:
-    """The report, if it is of these samples and by the present version of the detector."""
+    """The report; None unless the present version of the detector made it for these samples."""
     try:
         report = CopyReport.model_validate(read_json(folder.copying))
     except (ValidationError, OSError):
@@ -31,11 +32,11 @@ def check_copying(
     prompts: Sequence[Prompt],
     samples: Sequence[Score],
 ) -> CopyReport:
-    """The folder's report, made anew where there is none that can be trusted."""
+    """The folder's report, made again where `read_copying` gives none."""
     hashes = [sample.content_hash for sample in samples]
     report = read_copying(folder, job, hashes)
     if report is None:
         human = job.card.kind == "ceiling"
-        report = check(dataset, job.protocol, samples, prompts, human=human)
+        report = make_report(dataset, job.protocol, samples, prompts, human=human)
         write_json(folder.copying, report.model_dump(mode="json"))
     return report

@@ -9,7 +9,7 @@ from bench.jobs.job import Job
 from bench.jobs.results import JobResult
 from bench.jobs.run_folder import JobFolder, JobStatus, RunFolder
 from bench.jobs.scores import Scores, read_scores
-from bench.protocol.copying import CopyReport
+from bench.protocol.copy_report import CopyReport
 
 
 class JobRecord:
@@ -40,14 +40,14 @@ class JobRecord:
 
     @cached_property
     def copying(self) -> CopyReport | None:
-        """Whether its samples are its own; none where that was not looked at, or not at these."""
+        """The report on copying in its samples; None where there is none for these samples."""
         if self.job is None:
             return None
         return read_copying(self.folder, self.job, self.result.sample_hashes)
 
     @property
     def stale(self) -> list[str]:
-        """What the samples have still to be asked by the present version: metrics, "copying"."""
+        """What a present version has not measured yet: names of metrics, and "copying"."""
         return self.scores.stale + ["copying"] * (self.copying is None)
 
     @property
@@ -58,9 +58,7 @@ class JobRecord:
     def is_done(self, job: Job) -> bool:
         """Whether nothing is left to do of the job: its snapshots and present scores are there."""
         return (
-            self.finished
-            and not self.stale
-            and job.snapshots in (0, self.result.snapshots_asked)
+            self.finished and not self.stale and job.snapshots in (0, self.result.snapshots_asked)
         )
 
     @property

@@ -13,7 +13,7 @@ from bench.jobs.plan import Options, jobs_of, plan, systems_of
 from bench.jobs.record import JobRecord
 from bench.jobs.run_folder import RunFolder
 from bench.music import to_midi
-from bench.protocol import copying
+from bench.protocol import copy_report
 from bench.protocol.sampling import Protocol, prompts
 
 PROTOCOL = Protocol(samples=8, steps=8 * BAR, prompt=BAR)
@@ -59,12 +59,12 @@ def test_the_report_is_made_once_and_anew_for_other_samples_and_versions(place, 
     assert read_copying(folder, done, [sample.content_hash for sample in others]) is None
     assert check_copying(folder, done, dataset, given, others).verdict == "own"
     assert read_copying(folder, done, hashes) is None
-    monkeypatch.setattr(copying, "VERSION", copying.VERSION + 1)
+    monkeypatch.setattr(copy_report, "VERSION", copy_report.VERSION + 1)
     assert read_copying(folder, done, [sample.content_hash for sample in others]) is None
 
 
 def test_a_damaged_report_is_none(place):
-    dataset, done, folder, copies = place
+    _, done, folder, copies = place
     hashes = [sample.content_hash for sample in copies]
     assert read_copying(folder, done, hashes) is None
     for content in ("", "{", "[]", "{}", '{"version": 1, "verdict": "fine"}'):

@@ -12,24 +12,23 @@ from bench.check import NoLog, toy_dataset
 from bench.contract import Budget
 from bench.errors import BenchError
 from bench.music import Score, concatenate
-from bench.protocol import copying
+from bench.protocol import copy_report, copying
+from bench.protocol.copy_report import VERSION, CopyReport
 from bench.protocol.copying import (
     DISGUISES,
-    VERSION,
-    CopyReport,
-    check,
+    cached_limits,
     compare,
-    draws,
-    figures,
     held_out,
-    kept_limits,
+    limits_table,
+    make_report,
     measure_human,
+    measure_values,
     reference_of,
-    table_of,
+    set_means,
 )
 from bench.protocol.corruptions import added_notes, dropped_notes
-from bench.protocol.passages import NAMES, melody
-from bench.protocol.sampling import Protocol, Prompt, prompts
+from bench.protocol.passages import STRETCH_NAMES, melody
+from bench.protocol.sampling import Prompt, Protocol, prompts
 
 SAMPLES = 24
 PROTOCOL = Protocol(samples=SAMPLES, steps=8 * BAR, prompt=BAR)
@@ -55,13 +54,15 @@ def given(dataset):
 
 @pytest.fixture
 def judged(dataset, cache, given):
-    return lambda samples, **more: check(dataset, PROTOCOL, samples, given, **more)
+    return lambda samples, **more: make_report(dataset, PROTOCOL, samples, given, **more)
 
 
 def excerpts(number=SAMPLES, bars=8, seed=0):
     """Excerpts of training pieces."""
     rng = np.random.default_rng(seed)
-    starts = [(int(rng.integers(24)), BAR * int(rng.integers(20 - bars + 1))) for _ in range(number)]
+    starts = [
+        (int(rng.integers(24)), BAR * int(rng.integers(20 - bars + 1))) for _ in range(number)
+    ]
     return [song(piece).slice(at, at + BAR * bars) for piece, at in starts]
 
 
@@ -111,17 +112,14 @@ def test_training_music_is_accused_however_it_is_changed(judged, how):
 
 
 def test_the_evidence_names_the_piece_the_bars_and_the_key(judged):
-    samples = [shifted(song(5).slice(3 * BAR, 11 * BAR), 2)] + strangers()[1:]
-    samples += []
     copies = [shifted(song(n % 24).slice(3 * BAR, 11 * BAR), 2) for n in range(SAMPLES)]
     report = judged(copies)
     passage = next(each for each in report.passages if each.sample == 5)
     assert (passage.source, passage.split) == ("song05", "train")
-    assert (passage.here, passage.there, passage.steps) == ((1, 8), (4, 11), 0)
+    assert (passage.bars, passage.source_bars, passage.offset) == ((1, 8), (4, 11), 0)
     assert (passage.semitones, passage.matched) == (2, passage.notes)
     assert report.sentence.startswith("100 % of its notes are those of training piece song")
     assert "(bars 4 to 11, 2 semitones up) and others" in report.sentence
-    assert samples[0] == copies[5]
 
 
 def test_the_true_continuations_are_a_copy_unless_they_are_the_human_row(judged, given):
@@ -191,11 +189,14 @@ def test_hostile_samples_are_looked_at(judged):
     rng = random()
     one = Score.from_notes([7], [1], [60], length=128)
     many = Score.from_notes(
-        rng.integers(0, 128, 2000), rng.integers(1, 9, 2000), rng.integers(21, 109, 2000), length=128
+        rng.integers(0, 128, 2000),
+        rng.integers(1, 9, 2000),
+        rng.integers(21, 109, 2000),
+        length=128,
     )
     assert judged([Score.silence(128)] * SAMPLES).verdict == "own"
     assert judged([one] * SAMPLES).verdict == "own"
-    mixed = [Score.silence(128), one, many] + strangers()[3:]
+    mixed = [Score.silence(128), one, many, *strangers()[3:]]
     assert judged(mixed).verdict == "own"
     assert judged([many] * SAMPLES).verdict == "copies"
 
@@ -224,7 +225,7 @@ def test_too_little_held_out_music_says_so(cache):
     toy = toy_dataset()
     protocol = Protocol(samples=4, steps=32, prompt=16)
     given = prompts(toy, protocol)
-    report = check(toy, protocol, [prompt.continuation for prompt in given], given)
+    report = make_report(toy, protocol, [prompt.continuation for prompt in given], given)
     assert report.verdict == "unknown"
     assert "held-out excerpts as long as a sample" in report.reason
     assert report.sentence == ""
@@ -233,8 +234,8 @@ def test_too_little_held_out_music_says_so(cache):
 def test_unprompted_samples_are_compared_too(dataset, cache):
     protocol = PROTOCOL.model_copy(update={"unprompted": True})
     given = prompts(dataset, protocol)
-    assert check(dataset, protocol, strangers(), given).verdict == "own"
-    assert check(dataset, protocol, excerpts(), given).verdict == "copies"
+    assert make_report(dataset, protocol, strangers(), given).verdict == "own"
+    assert make_report(dataset, protocol, excerpts(), given).verdict == "copies"
 
 
 # -- thresholds -------------------------------------------------------------------------------------
@@ -244,12 +245,12 @@ def test_limits_are_kept_and_a_damaged_file_is_made_anew(dataset, cache, given):
     from bench.data.folders import cache_dir
 
     count = len({prompt.piece for prompt in given})
-    limits = kept_limits(dataset, PROTOCOL, count)
+    limits = cached_limits(dataset, PROTOCOL, count)
     file = next((cache_dir() / "copying").glob("songs-*.json"))
     files = {path: path.read_text() for path in (cache_dir() / "copying").glob("songs-*.json")}
     for path in files:
         path.write_text("{")
-    assert kept_limits(dataset, PROTOCOL, count) == limits
+    assert cached_limits(dataset, PROTOCOL, count) == limits
     assert files[file] in [path.read_text() for path in (cache_dir() / "copying").iterdir()]
 
 
@@ -257,7 +258,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(dataset, monkeypatch, tm
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "file"))
     small = Protocol(samples=4, steps=64, prompt=BAR)
-    assert kept_limits(dataset, small, 4).excerpts
+    assert cached_limits(dataset, small, 4).excerpts
     assert "cannot be written" in capsys.readouterr().err
 
 
@@ -275,19 +276,19 @@ def test_excerpts_are_of_held_out_pieces_each_with_the_bar_before_it(dataset):
         assert places
 
 
-def test_draws_take_whole_pieces():
+def test_sets_take_whole_pieces():
     pieces = np.repeat(np.arange(10), 4)
     values = pieces[:, None].astype(float)
-    few, many = (draws(pieces, values, 40, count).std() for count in (2, 40))
+    few, many = (set_means(pieces, values, 40, count).std() for count in (2, 40))
     assert few > 3 * many
-    assert draws(pieces, values, 40, 40).mean() == pytest.approx(4.5, abs=0.05)
+    assert set_means(pieces, values, 40, 40).mean() == pytest.approx(4.5, abs=0.05)
 
 
 def test_a_patch_needs_bars_that_are_found_and_pairs_that_are_not():
     shares = np.array([[1.0, 0.6, 0.4, 0.3]])
-    assert figures(shares, "data set")["single bars"][0] == pytest.approx(0.4)
-    assert "single bars" not in figures(shares, "itself")
-    assert "whole" not in figures(shares, "itself")
+    assert measure_values(shares, "data set")["single bars"][0] == pytest.approx(0.4)
+    assert "single bars" not in measure_values(shares, "itself")
+    assert "whole" not in measure_values(shares, "itself")
     assert reference_of("backwards") == "data set"
     assert reference_of("itself") == "itself"
 
@@ -297,7 +298,7 @@ def rate_of_false_alarms(dataset, protocol, number, seed=0):
     alarms = []
     count = len({prompt.piece for prompt in prompts(dataset, protocol)})
     for fitted, drawn in ((("valid",), ("test",)), (("test",), ("valid",))):
-        table = table_of(measure_human(dataset, protocol, fitted), protocol.samples, count)
+        table = limits_table(measure_human(dataset, protocol, fitted), protocol.samples, count)
         human = measure_human(dataset, protocol, drawn)
         rng = np.random.default_rng(seed)
         for _ in range(number):
@@ -366,18 +367,18 @@ def test_every_cheat_is_caught_on_real_data_and_the_scale_is_not(name):
             system = spec.build()
             system.fit(dataset.split("train"), dataset.split("valid"), Budget(0), 0, NoLog())
             samples = system.sample(starts, protocol.steps, 0)
-            verdicts[spec.id] = check(dataset, protocol, samples, given).verdict
+            verdicts[spec.id] = make_report(dataset, protocol, samples, given).verdict
     assert verdicts.pop("control-scale") == "own"
     assert set(verdicts.values()) == {"copies"}, verdicts
     system = registry.system("control-excerpt").build()
     system.fit(dataset.split("train"), (), Budget(0), 0, NoLog())
     made = [dict(near_copies(dataset, system.excerpt, random(n))) for n in range(64)]
     for how in made[0]:
-        report = check(dataset, protocol, [each[how] for each in made], given)
+        report = make_report(dataset, protocol, [each[how] for each in made], given)
         assert report.verdict == "copies", how
     truth = [prompt.continuation for prompt in given]
-    assert check(dataset, protocol, truth, given).verdict == "copies"
-    assert check(dataset, protocol, truth, given, human=True).verdict == "own"
+    assert make_report(dataset, protocol, truth, given).verdict == "copies"
+    assert make_report(dataset, protocol, truth, given, human=True).verdict == "own"
 
 
 @pytest.mark.slow
@@ -405,7 +406,7 @@ def test_no_published_system_is_accused_but_those_that_repeat_themselves(tmp_pat
         known[key] = known.get(key) or real(*key)
         dataset, _, given = known[key]
         samples = read_samples(record.folder, record.result.sample_hashes)
-        report = check(dataset, job.protocol, samples, given)
+        report = make_report(dataset, job.protocol, samples, given)
         if report.verdict == "copies":
             assert report.clearest.reference != "data set", report.sentence
             accused.add((job.system, job.variant))
@@ -415,19 +416,19 @@ def test_no_published_system_is_accused_but_those_that_repeat_themselves(tmp_pat
 
 def test_versions_of_the_detector_are_part_of_what_is_kept(dataset, cache, monkeypatch, given):
     count = len({prompt.piece for prompt in given})
-    kept_limits(dataset, PROTOCOL, count)
+    cached_limits(dataset, PROTOCOL, count)
     asked = []
-    monkeypatch.setattr(copying, "VERSION", VERSION + 1)
+    monkeypatch.setattr(copy_report, "VERSION", VERSION + 1)
     monkeypatch.setattr(copying, "limits_of", lambda *a: asked.append(a) or _limits())
-    kept_limits(dataset, PROTOCOL, count)
+    cached_limits(dataset, PROTOCOL, count)
     assert len(asked) == 1
 
 
 def _limits():
-    return copying.Limits(excerpts=0, notes=0, fewest=(0, 0, 0, 0), usual={}, melodies={})
+    return copying.Limits(excerpts=0, notes=0, fewest=(0, 0, 0, 0), full={}, melodies={})
 
 
 def test_prompts_are_those_of_the_protocol(given):
     assert all(isinstance(prompt, Prompt) for prompt in given)
     assert len(given) == SAMPLES
-    assert len(NAMES) == 4
+    assert len(STRETCH_NAMES) == 4
