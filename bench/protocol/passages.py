@@ -279,18 +279,13 @@ def repetitions(
     for number, (prompt, piece) in enumerate(zip(prompts, pieces, strict=True)):
         if not len(piece):
             continue
-        at = piece.onset.astype(np.int64) // bar
-        total[number] = np.bincount(at, minlength=bars)
-        onset = np.append(prompt.onset - prompt.length, piece.onset).astype(np.int64)
-        pitch = np.append(prompt.pitch, piece.pitch).astype(np.int64)
-        back = piece.onset[:, None] - onset[None]
-        up = piece.pitch[:, None] - pitch[None]
-        most = 0 if len(onset) > DENSE else SHIFT
-        later, earlier = np.nonzero((back >= bar) & (np.abs(up) <= most))
-        span = 2 * most + 1
-        table = (back[later, earlier] * span + up[later, earlier] + most) * bars + at[later]
-        longest = int(back.max()) + 1
-        matched = np.bincount(table, minlength=longest * span * bars).reshape(-1, bars)
+        total[number] = np.bincount(piece.onset // bar, minlength=bars)
+        step, back, up, count = _recurrences(prompt, piece, bar)
+        most = int(np.abs(up).max(initial=0))
+        span, longest = 2 * most + 1, int(back.max(initial=0)) + 1
+        cell = (back * span + up + most) * bars + step // bar
+        matched = np.bincount(cell, count, minlength=longest * span * bars).reshape(-1, bars)
+        matched = matched.astype(np.int64)
         kept = np.flatnonzero(matched.sum(axis=1) >= max(1.0, len(piece) / 40))
         numbers = np.full(len(kept), number)
         rows.append((numbers, -(kept // span), kept % span - most, matched[kept]))
@@ -298,6 +293,29 @@ def repetitions(
     placements = Placements(which, shift, semitones, matched, np.zeros_like(matched))
     lengths = np.array([prompt.length for prompt in prompts], dtype=np.int64)
     return placements.best(total, fewest, lengths, bar)
+
+
+def _recurrences(prompt: Score, piece: Score, bar: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """Notes of a piece that are like earlier ones: step, steps back, semitones up, how many notes.
+
+    A dense piece is searched in its own key only, step by step instead of note by note.
+    """
+    onset = np.append(prompt.onset - prompt.length, piece.onset).astype(np.int64)
+    pitch = np.append(prompt.pitch, piece.pitch).astype(np.int64)
+    if len(onset) > DENSE:
+        roll = np.zeros((prompt.length + piece.length, KEYS), dtype=np.float32)
+        roll[onset + prompt.length, pitch - LOWEST] = 1
+        common = roll[prompt.length :] @ roll.T  # (steps, earlier steps) notes in both
+        step, earlier = np.nonzero(common)
+        count = common[step, earlier].astype(np.int64)
+        back = step + prompt.length - earlier
+        far = back >= bar
+        return step[far], back[far], np.zeros(int(far.sum()), dtype=np.int64), count[far]
+    back = piece.onset[:, None] - onset[None]
+    up = piece.pitch[:, None] - pitch[None]
+    note, earlier = np.nonzero((back >= bar) & (np.abs(up) <= SHIFT))
+    step = piece.onset[note].astype(np.int64)
+    return step, back[note, earlier], up[note, earlier], np.ones(len(note), dtype=np.int64)
 
 
 def _groups(of: Ints, count: int) -> tuple[Ints, Ints]:
