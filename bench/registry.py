@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bench.contract import Budget, Metric, System
 from bench.errors import BenchError, unknown
 
-# A control is a cheat, or a trick, that a ranking must not reward: run on demand, never ranked.
+# A control is a contestant that a ranking must not reward: run on demand, never ranked.
 Kind = Literal["paper", "baseline", "reference", "floor", "ceiling", "control", "external"]
 Variant = Literal["corrected", "as-published"]
 PresetName = Literal["smoke", "quick", "standard", "paper"]

@@ -189,9 +189,9 @@ def _fill_metrics(row: Row, records: Sequence[JobRecord]) -> None:
 
 
 def _fill_copying(row: Row, records: Sequence[JobRecord]) -> None:
-    """Accuse a contestant whose samples are not its own, under any seed."""
+    """Give the status "copies" to a contestant whose samples of any seed are not its own."""
     if row.is_scale or row.kind == "control":
-        return  # human music is what the thresholds are from; the others are meant to be what they are
+        return
     sentences = [record.copying.sentence for record in records if record.copying]
     row.copying = next(filter(None, sentences), "")
     if row.copying:
@@ -199,6 +199,6 @@ def _fill_copying(row: Row, records: Sequence[JobRecord]) -> None:
 
 
 def count_stale(runs: RunFolder) -> int:
-    """How many finished jobs lack a score by a metric's present version, or the look for copies."""
+    """How many finished jobs lack a score by a metric's present version, or a report on copying."""
     records = (JobRecord(folder) for folder in runs.folders())
     return sum(bool(record.stale) for record in records if record.finished)

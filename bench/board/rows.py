@@ -97,13 +97,13 @@ class Columns(BaseModel):
     versions: str = ""
     dataset_fingerprint: str
     metric_versions: str = ""
-    stale: str = ""  # metrics (or "copying") whose present version has not seen the samples
+    stale: str = ""  # metrics with a newer version than the one that scored; "copying": no present report
     failure: str = ""
     jobs: str  # ids of the jobs behind the row
     row_hash: str = ""  # SHA-256 of all other cells
 
 
-COPIES = "copies"  # the status of a row whose samples are not its own
+COPIES = "copies"  # the status of a row whose samples are not the contestant's own
 COLUMNS = tuple(Columns.model_fields)
 
 
@@ -179,7 +179,7 @@ class Row(Columns):
 
     @property
     def competes(self) -> bool:
-        """Whether the row may hold a rank: no scale, no control, no variant, nothing copied."""
+        """Whether the row can have a rank: no floor, ceiling, control, variant or copyist."""
         return (
             not self.is_scale
             and self.kind != "control"

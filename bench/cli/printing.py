@@ -52,7 +52,7 @@ def print_board(
                 style="bright_black" if head in lost else None,
             )
         for row in group.rows:
-            style = "dim" if row.is_scale else "red" if row.failure else None
+            style = "dim" if row.is_scale else "red" if row.failure or row.copying else None
             table.add_row(*cells_of(row, shown, intervals=False), style=style)
         console.print(table)
     if not wide:
@@ -69,6 +69,10 @@ def print_board(
     for row in rows:
         if row.failure:
             console.print(f"[red]{row.system}[/] on {row.dataset}: {row.failure}", highlight=False)
+        if row.copying:
+            console.print(
+                f"[red]{row.system}[/] on {row.dataset} copies: {row.copying}.", highlight=False
+            )
 
 
 def print_differences(

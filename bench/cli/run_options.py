@@ -68,7 +68,7 @@ class RunArguments:
         bool,
         typer.Option(
             "--controls",
-            help="Also run the controls: contestants that cheat. They hold no rank.",
+            help="Also run the controls: contestants that cheat. They have no rank.",
         ),
     ] = False
     seeds: Annotated[

@@ -79,7 +79,7 @@ class Options:
     samples: int | None = None
     steps: int | None = None
     variant: VariantChoice = "corrected"
-    controls: bool = False  # also the cheats and tricks that no ranking must reward
+    controls: bool = False  # also those that are run on demand, to see how a ranking takes them
     unprompted: bool = False
     snapshots: int = 0
     tensorboard: bool = False
@@ -107,7 +107,7 @@ class Planned:
 def systems_of(options: Options) -> list[SystemSpec]:
     """The contestants asked for: all of the catalogues unless some are named.
 
-    Controls are among them where they are named, or asked for.
+    Controls are included if they are named, or with `controls`.
     """
     named = [registry.system(name) for name in dict.fromkeys(options.systems)]
     specs = named or [spec for spec in registry.systems().values() if spec.kind != "control"]

@@ -58,7 +58,7 @@ def test_a_cheat_has_a_status_a_sentence_and_neither_skill_nor_rank(board):
         "97 % of its notes are those of training piece bwv253 (bars 3 to 10, 2 semitones up)"
     )
     assert cheat.skill is cheat.skill_low is cheat.rank is cheat.rank_low is None
-    assert cheat.skill_note == "its samples are not its own"
+    assert cheat.skill_note == "the samples are copies"
     assert cheat.value("rate") == pytest.approx(0.9)
     assert (honest.status, honest.copying, honest.rank) == ("ok", "", 1)
     assert honest.skill == pytest.approx(0.625)

@@ -121,12 +121,14 @@ def test_a_narrow_terminal_leaves_out_the_metrics_and_says_where_they_are():
     assert "`bench board --format csv` has every figure" in narrow
 
 
-def test_below_the_tables_stand_the_reasons_for_failures_and_missing_skills():
+def test_below_the_tables_stand_the_reasons_for_failures_copies_and_missing_skills():
     rows = [
         row("a", skill_note="isl: no value"),
         row("b", skill_note="isl: no value"),
         row("c", status="failed", seeds=0, failure="seed 0: the loss is wrong"),
+        row("d", status="copies", copying="97 % of its notes are those of pieces"),
     ]
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown(rows, []))
     assert text.count("No skill where isl: no value.") == 1
     assert "c on toy: seed 0: the loss is wrong" in text
+    assert "d on toy copies: 97 % of its notes are those of pieces." in text
