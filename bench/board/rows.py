@@ -97,7 +97,9 @@ class Columns(BaseModel):
     versions: str = ""
     dataset_fingerprint: str
     metric_versions: str = ""
-    stale: str = ""  # metrics with a newer version than the one that scored; "copying": no present report
+    stale: str = (
+        ""  # metrics with a newer version than the one that scored; "copying": no present report
+    )
     failure: str = ""
     jobs: str  # ids of the jobs behind the row
     row_hash: str = ""  # SHA-256 of all other cells
