@@ -2,8 +2,8 @@
 
 Contestants are made for a data set, such that of some pairs one must be the better whatever a metric
 says: human continuations and the same made worse, step by step; a network and the same after fewer
-updates; of two networks with the same kind of likelihood, the likelier. Every way to make one number
-of several metrics is asked how many of these orders it keeps.
+updates; of two networks with the same kind of likelihood, the likelier; a network and a control, which
+cheats. Every way to make one number of several metrics is asked how many of these orders it keeps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -28,6 +28,7 @@ from bench.data.dataset import Dataset
 from bench.errors import BenchError
 from bench.music import HIGHEST, LOWEST, Score, concatenate
 from bench.protocol import sampling
+from bench.protocol.copying import make_report
 from bench.protocol.corruptions import LADDERS, Material, noise, rebuilt
 from bench.protocol.measuring import draws_of
 from bench.protocol.sampling import Protocol
@@ -36,8 +37,9 @@ from bench.seeds import named_generator
 
 FILE = "order.csv"  # beside the board
 
-Kind = Literal["corruption", "training", "likelihood"]
-KINDS: tuple[Kind, ...] = ("corruption", "training", "likelihood")
+Kind = Literal["corruption", "training", "likelihood", "control"]
+KINDS: tuple[Kind, ...] = ("corruption", "training", "likelihood", "control")
+DECIDING: tuple[Kind, ...] = KINDS[:3]  # those that the choice of an aggregate rests on
 
 SHARES = (1 / 16, 1 / 4, 1.0)  # of a preset's budget
 CLEARLY = 0.05  # of the nats: a smaller difference in likelihood says nothing of the samples
@@ -63,6 +65,14 @@ class Order:
     better: str
     worse: str
     kind: Kind
+
+
+@dataclass(frozen=True)
+class Study:
+    """What came out on one data set."""
+
+    table: list[Kept]
+    accused: dict[str, str]  # each control, and the copying report's sentence; empty: none
 
 
 @dataclass(frozen=True)
@@ -204,11 +214,12 @@ def trained(
     spec: SystemSpec, dataset: Dataset, prompts: Sequence[sampling.Prompt], protocol: Protocol,
     preset: PresetName, seed: int,
 ) -> Iterator[Contestant]:  # fmt: skip
-    """The system after growing shares of a preset's budget."""
+    """The system after growing shares of a preset's budget; once where there is nothing to learn."""
     whole = spec.budget.of(preset)
     valid = dataset.split("valid")
-    for share in SHARES:
-        budget = Budget(max(1, round(whole.amount * share)), whole.unit, whole.paper)
+    amounts = [max(1, round(whole.amount * share)) for share in SHARES] if whole.amount else [0]
+    for amount in dict.fromkeys(amounts):
+        budget = Budget(amount, whole.unit, whole.paper)
         system = spec.build(size=spec.size_of(preset))
         system.fit(dataset.split("train"), valid, budget, seed, NoLog())
         samples = system.sample([prompt.score for prompt in prompts], protocol.steps, seed)
@@ -216,7 +227,7 @@ def trained(
         if system.likelihood.kind != "none":
             logs = system.log_likelihood(valid)
             nats = -float(np.sum(logs)) / sum(piece.length for piece in valid)
-        name = f"{spec.id} {budget.amount} {budget.unit}"
+        name = f"{spec.id} {amount} {budget.unit}" if amount else spec.id
         kind = f"{system.likelihood.kind} {system.likelihood.object}"
         yield Contestant(name, samples, spec.id, nats, kind)
 
@@ -244,8 +255,8 @@ def study(
     preset: PresetName = "quick",
     seed: int = 0,
     on_step: Callable[[str], None] = lambda _: None,
-) -> list[Kept]:
-    """How many orders each aggregate keeps on the data set; the same seed gives the same table."""
+) -> Study:
+    """How many orders each aggregate keeps on the data set; the same seed gives the same study."""
     prompts = sampling.prompts(dataset, protocol)
     compared = sampling.reference(dataset, protocol, prompts)
     human = [prompt.continuation for prompt in prompts]
@@ -259,14 +270,25 @@ def study(
         on_step(f"Training {spec.id}")
         learnt += trained(spec, dataset, prompts, protocol, preset, seed)
     orders += orders_of(learnt)
+    controls, accused = [], {}
+    for spec in registry.systems().values():
+        if spec.kind == "control":
+            on_step(f"Running {spec.id}")
+            (control,) = trained(spec, dataset, prompts, protocol, preset, seed)
+            report = make_report(dataset, protocol, list(control.samples), prompts)
+            controls.append(control)
+            accused[control.name] = report.sentence
+    final = {contestant.system: contestant.name for contestant in learnt}  # the last of each
+    orders += [Order(name, cheat.name, "control") for name in final.values() for cheat in controls]
     metrics = [registry.metric(name)() for name in headline_metrics()]
     for metric in metrics:
         metric.prepare(compared)  # once: judges listen to all true continuations
     rows = []
-    for contestant in [*contestants, *learnt]:
+    for contestant in [*contestants, *learnt, *controls]:
         on_step(f"Scoring {contestant.name}")
         rows.append(_row(contestant, dataset, protocol, metrics))
-    return list(kept(dataset.name, rows, orders))
+    unranked = {name for name, sentence in accused.items() if sentence}
+    return Study(list(kept(dataset.name, rows, orders, unranked)), accused)
 
 
 def _row(
@@ -275,7 +297,7 @@ def _row(
     """The row of a contestant with its headline metrics, which are prepared."""
     row = Row(
         system=contestant.system or contestant.name,
-        kind={"human": "ceiling", "noise": "floor"}.get(contestant.name, "external"),
+        kind=_kind(contestant),
         variant="corrected",
         dataset=dataset.name,
         dataset_version=dataset.version,
@@ -302,10 +324,19 @@ def _row(
     return row
 
 
-def kept(dataset: str, rows: Sequence[Row], orders: Sequence[Order]) -> Iterator[Kept]:
-    """Count the orders that hold, by aggregate and kind."""
+def _kind(contestant: Contestant) -> str:
+    anchors = {"human": "ceiling", "noise": "floor"}
+    if contestant.system:
+        return registry.system(contestant.system).kind
+    return anchors.get(contestant.name, "external")
+
+
+def kept(
+    dataset: str, rows: Sequence[Row], orders: Sequence[Order], unranked: Collection[str] = ()
+) -> Iterator[Kept]:
+    """Count the orders that hold, by aggregate and kind. What is unranked is above nobody."""
     group = Group("order", tuple(rows))
-    skills = skills_of(group, [row for row in rows if not row.is_scale])
+    skills = skills_of(group, [row for row in rows if row.competes])
     counting = skills.counting
     if not counting:
         raise BenchError(f"No headline metric separates human music from noise on {dataset}.")
@@ -317,6 +348,7 @@ def kept(dataset: str, rows: Sequence[Row], orders: Sequence[Order]) -> Iterator
         broken: dict[Kind, list[str]] = defaultdict(list)
         for order in orders:
             gap = values[place[order.better]] - values[place[order.worse]]
+            gap = np.inf if order.worse in unranked else gap
             hits[order.kind].append(float(gap > 0) + 0.5 * float(gap == 0))
             if not gap > 0:
                 broken[order.kind].append(f"{order.better} is not above {order.worse}")
@@ -331,7 +363,7 @@ def agreement(table: Sequence[Kept], aggregate: str) -> float:
     """The share of orders that an aggregate keeps: the mean over data sets of that over kinds."""
     shares: dict[str, list[float]] = defaultdict(list)
     for line in table:
-        if line.aggregate == aggregate:
+        if line.aggregate == aggregate and line.kind in DECIDING:
             shares[line.dataset].append(line.kept / line.orders)
     return float(np.mean([np.mean(each) for each in shares.values()])) if shares else float("nan")
 

@@ -56,7 +56,7 @@ def fill_skills(group: Group, skills: Skills) -> None:
         notes = [f"{name}: {reason}" for name, reason in reasons.items()]
         row.skill_note = "; ".join([*notes, *outs]) if row.evidence.exact else ""
         if row.status == COPIES:
-            row.skill_note = "its samples are not its own"
+            row.skill_note = "the samples are copies"
             continue
         if lacking or not present[place].any():
             continue

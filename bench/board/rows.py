@@ -60,7 +60,7 @@ class Columns(BaseModel):
     skill_form: float | None = None  # its form
     skill_prompt: float | None = None  # does it belong to its prompt?
     skill_other: float | None = None  # by metrics from outside
-    copying: str = ""  # whose notes its samples are, where they are not its own
+    copying: str = ""  # the evidence, where the samples are not the contestant's own
     human_rating: float | None = None  # by blind listeners, 1 to 10
     human_rating_low: float | None = None
     human_rating_high: float | None = None

@@ -21,9 +21,10 @@ def test_order(
     protocol = protocol_of(Options(samples=samples), dataset.bar)
     specs = [registry.system(system) for system in systems] or order.affordable(dataset)
     with errors.status("Making contestants ...") as status:
-        lines = order.study(
+        study = order.study(
             dataset, protocol, specs, seed=seed, on_step=lambda what: status.update(f"{what} ...")
         )
+    lines = study.table
     path = out / order.FILE
     others = order.read_csv(path) if path.exists() else []
     write(path, order.to_csv([line for line in others if line.dataset != name] + lines))
@@ -32,6 +33,9 @@ def test_order(
         if line.aggregate == CHOSEN:
             for broken in line.broken:
                 console.print(f"{line.kind}: {broken}", highlight=False, markup=False)
+    for control, sentence in study.accused.items():
+        verdict = f"unranked, {sentence}" if sentence else "not accused of copying"
+        console.print(f"{control}: {verdict}.", highlight=False, markup=False)
     console.print(f"The table is {path}.", highlight=False)
 
 

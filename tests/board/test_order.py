@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
+from made_up_rows import row
 
 from bench import registry
 from bench.board import order
+from bench.board.rows import headline_metrics
 from bench.check import toy_dataset
 from bench.errors import BenchError
 from bench.music import Score
 from bench.protocol.sampling import Protocol
+from bench.protocol.statistics import RESAMPLES
 
 
 def contestant(name, nats, system="a", kind="exact score"):
@@ -56,13 +59,36 @@ def test_no_prompt_keeps_a_continuation_of_its_own_piece_when_they_are_swapped()
         assert sources[int(piece.pitch[0]) - 50] != sources[place]
 
 
+def made_rows(skills):
+    """Rows with this value by every headline metric."""
+    rows = []
+    for name, value in skills.items():
+        made = row(name, jobs=name, kind={"human": "ceiling", "noise": "floor"}.get(name, "paper"))
+        made.evidence.anchor = {"human": 1, "noise": 0}.get(name)
+        for metric, direction in headline_metrics().items():
+            exact = value if direction == "higher" else 1 - value
+            made.evidence.exact[metric] = exact
+            made.evidence.draws[metric] = np.full(RESAMPLES, exact)
+        rows.append(made)
+    return rows
+
+
 @pytest.fixture(scope="module")
-def table():
-    """The table of a toy data set, with one small network."""
+def table(study):
+    """Its table."""
+    return study.table
+
+
+@pytest.fixture(scope="module")
+def study():
+    """A study on a toy data set, with one small network and two metrics that are quick."""
     dataset = toy_dataset(pieces=40, bars=9, held=True)
     spec = registry.system("onehot-lstm-simple")
     protocol = Protocol(samples=2, steps=64, prompt=16)
-    return order.study(dataset, protocol, [spec], preset="smoke")
+    quick = {name: registry.metric(name) for name in ("structure_gap", "scale_consistency_gap")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "metrics", lambda: quick)
+        return order.study(dataset, protocol, [spec], preset="smoke")
 
 
 def test_the_study_counts_the_same_orders_for_every_aggregate(table):
@@ -73,6 +99,28 @@ def test_the_study_counts_the_same_orders_for_every_aggregate(table):
         assert len(line.broken) >= line.orders - line.kept
     assert all(len(numbers) == 1 for numbers in counts.values())
     assert counts["corruption"].pop() > 30
+
+
+def test_every_control_is_run_and_compared_with_the_trained_network(study):
+    controls = {name for name, spec in registry.systems().items() if spec.kind == "control"}
+    assert set(study.accused) == controls
+    assert {line.orders for line in study.table if line.kind == "control"} == {len(controls)}
+
+
+def test_what_is_unranked_is_above_nobody():
+    rows = made_rows({"human": 1.0, "noise": 0.0, "network": 0.2, "cheat": 0.9})
+    orders = [order.Order("network", "cheat", "control")]
+    for unranked, hits in (((), 0), (("cheat",), 1)):
+        lines = list(order.kept("toy", rows, orders, unranked))
+        assert {(line.kept, line.orders) for line in lines} == {(hits, 1)}
+
+
+def test_controls_do_not_enter_the_agreement():
+    lines = [
+        order.Kept("x", "mean", "corruption", 1, 1),
+        order.Kept("x", "mean", "control", 0, 9),
+    ]
+    assert order.agreement(lines, "mean") == 1
 
 
 def test_a_table_survives_its_file_and_another_file_is_refused(table, tmp_path):
