@@ -84,8 +84,8 @@ def study():
     """A study on a toy data set, with one small network and two metrics that are quick."""
     dataset = toy_dataset(pieces=40, bars=9, held=True)
     spec = registry.system("onehot-lstm-simple")
-    protocol = Protocol(samples=2, steps=64, prompt=16)
-    quick = {name: registry.metric(name) for name in ("structure_gap", "scale_consistency_gap")}
+    protocol = Protocol(samples=8, steps=64, prompt=16)
+    quick = {name: registry.metric(name) for name in ("structure_gap", "polyphony_gap")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "metrics", lambda: quick)
         return order.study(dataset, protocol, [spec], preset="smoke")
