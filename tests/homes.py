@@ -50,7 +50,7 @@ class Home:
         """Run a verb to its end, within this process."""
         return commands.bench(arguments, self.environment, self.path)
 
-    def process(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def process(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run a verb to its end in a process of its own."""
         return subprocess.run(
             self.command(*arguments),

@@ -16,7 +16,7 @@ def installed(tmp_path):
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
     for name in ("bench", "python"):
-        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" $PYTHONDONTWRITEBYTECODE\n')
         (programs / name).chmod(0o755)
     stamp = subprocess.run(
         "cat pyproject.toml constraints.txt | cksum",
@@ -42,7 +42,17 @@ def installed(tmp_path):
         (["test", "-k", "a b"], "python -m pytest -n auto -k a b"),
     ],
 )
-def test_the_script_hands_on_what_it_is_given(installed, arguments, called):
+def test_the_script_hands_on_what_it_is_given(installed, arguments, called, monkeypatch):
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     done = subprocess.run([installed, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == called
     assert done.stderr == ""
+
+
+def test_the_tests_keep_what_they_compile_and_bench_does_as_the_environment_says(
+    installed, monkeypatch
+):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "yes")
+    for arguments, called in ((["test"], "python -m pytest -n auto"), (["plan"], "bench plan yes")):
+        done = subprocess.run([installed, *arguments], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == called

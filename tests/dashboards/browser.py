@@ -64,10 +64,10 @@ def dashboard(runs: Path, board: Path | None = None) -> Iterator[str]:
     port = free_port()
     with tempfile.TemporaryDirectory() as home:
         cache = os.environ.get("BENCH_CACHE_DIR") or str(Path.home() / ".cache" / "musicbench")
-        told = {"HOME": home, "BENCH_CACHE_DIR": cache}
+        variables = {"HOME": home, "BENCH_CACHE_DIR": cache}
         server = subprocess.Popen(
             serve.command("127.0.0.1", port),
-            env={**serve.environment(runs, board), **told},
+            env={**serve.environment(runs, board), **variables},
             cwd=home,
         )
         try:

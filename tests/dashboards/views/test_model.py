@@ -1,8 +1,10 @@
 import pytest
+from lazy import Library
 from made_up_rows import row
 
-from dashboards import parts
 from dashboards.views import model as model_view
+
+parts = Library("dashboards.parts")
 
 
 @pytest.mark.parametrize("name", ["chord-lstm", "chord-lstm+sampler=argmax"])
