@@ -17,6 +17,8 @@ KEYS = HIGHEST - LOWEST + 1  # 88
 GRID = 4  # steps per quarter note unless a data set says otherwise
 VELOCITY = 80  # of notes whose source has none
 
+SMALLEST, LARGEST = -(2**31), 2**31 - 1  # numbers of 32 bits
+
 Ints = NDArray[np.integer[Any]]
 Roll = NDArray[np.bool_]  # (steps, KEYS)
 
@@ -26,11 +28,13 @@ def _whole(name: str, numbers: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(numbers)
     if not array.size:
         return np.zeros(array.shape, dtype=np.int64)
-    limit = np.iinfo(np.int32)
-    if array.dtype.kind not in "iuf" or not ((array >= limit.min) & (array <= limit.max)).all():
+    if array.dtype == np.int32:  # as in every Score: nothing to check
+        return array.astype(np.int64)
+    # A NaN fails too: it compares with nothing.
+    if array.dtype.kind not in "iuf" or not (array.min() >= SMALLEST and array.max() <= LARGEST):
         raise ValueError(f"{name}: must be whole numbers of at most 32 bits")
     whole = array.astype(np.int64)
-    if (whole != array).any():
+    if array.dtype.kind == "f" and (whole != array).any():
         raise ValueError(f"{name}: must be whole numbers")
     return whole
 
@@ -52,9 +56,8 @@ class Score:
 
     def __post_init__(self) -> None:
         for name in ("onset", "duration", "pitch", "velocity"):
-            array = _whole(name, getattr(self, name)).astype(
-                np.int32
-            )  # a copy that nothing else refers to
+            # A copy that nothing else refers to.
+            array = _whole(name, getattr(self, name)).astype(np.int32)
             if array.ndim != 1 or len(array) != len(self.onset):
                 raise ValueError(f"{name}: expected {len(self.onset)} numbers in one row")
             array.flags.writeable = False
@@ -63,7 +66,7 @@ class Score:
             object.__setattr__(self, name, operator.index(getattr(self, name)))
         if self.grid < 1 or self.length < 0:
             raise ValueError(f"grid {self.grid} and length {self.length} must be positive")
-        if self.length > np.iinfo(np.int32).max:
+        if self.length > LARGEST:
             raise ValueError(f"length {self.length} must fit in 32 bits")
         if not len(self.onset):
             return
@@ -83,6 +86,8 @@ class Score:
         for name, wrong, allowed in checks:
             if wrong.any():
                 raise ValueError(f"note {int(np.argmax(wrong))}: {name} must be {allowed}")
+        if len(self) == 1:
+            return
         by_key = np.lexsort((self.onset, self.pitch))
         same_key = self.pitch[by_key][1:] == self.pitch[by_key][:-1]
         overlap = same_key & (self.onset[by_key][1:] < self.end[by_key][:-1])
@@ -113,7 +118,7 @@ class Score:
         velocity = np.full_like(pitch, VELOCITY) if velocity is None else velocity
         velocity = _whole("velocity", velocity)
         duration, velocity = np.maximum(duration, 1), np.clip(velocity, 1, 127)
-        limit = np.iinfo(np.int32).max if length is None else length
+        limit = LARGEST if length is None else length
         keep = (pitch >= LOWEST) & (pitch <= HIGHEST) & (onset >= 0) & (onset < limit)
         onset, duration, pitch, velocity = (a[keep] for a in (onset, duration, pitch, velocity))
         order = np.lexsort((-velocity, -duration, onset, pitch))  # the longest of a unison first
