@@ -35,7 +35,7 @@ class Cell:
         hidden = memory.shape[1]
         gates[:, : 2 * hidden].sigmoid_()
         gates[:, 3 * hidden :].sigmoid_()
-        i, f, g, o = torch.split(gates, hidden, dim=1)
+        i, f, g, o = gates.chunk(4, dim=1)
         memory = torch.addcmul(f * memory, i, g if self.linear else g.tanh_())
         return o * memory.tanh(), memory
 
