@@ -111,7 +111,8 @@ class Learner(Quiet):
             log.progress(step, self.STEPS)
             done, now = step + 1, weights
             log.checkpoint(lambda done=done, now=now: {"step": done, "weights": now})
-            time.sleep(float(os.environ.get("TEST_PACE", "0")))
+            if not state:  # only who waits for the kill has to go slowly
+                time.sleep(float(os.environ.get("TEST_PACE", "0")))
         self.weights = weights
         print(f"learnt from step {begin}", flush=True)
 

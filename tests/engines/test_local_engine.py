@@ -96,7 +96,7 @@ def worker_of(folder):
 
 def kill_while_learning(home, who):
     """Start a Learner, kill its driver or its worker while it trains, and wait for both to end."""
-    home.environment |= {"BENCH_CHECKPOINT_SECONDS": "0", "TEST_PACE": "1"}
+    home.environment |= {"BENCH_CHECKPOINT_SECONDS": "0", "TEST_PACE": "0.5"}
     driver = home.start(*home.arguments("Quiet", "Learner"), "--workers", "2")
     folder = wait_for(lambda: home.runs.exists() and any(home.runs.glob("jobs/Learner*/job.json")))
     folder = folder_of(home, "Learner")
