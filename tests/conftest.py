@@ -83,6 +83,13 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_xdist_auto_num_workers():
+    """One more than xdist takes for `-n auto`: many tests wait for processes that they started."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # xdist's own answer
+    return len(os.sched_getaffinity(0)) + 1 if sys.platform == "linux" else None
+
+
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the long tests too")
 
