@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +9,12 @@ import numpy as np
 
 from bench import registry
 from bench.contract import Budget, Floats
-from bench.files import write, write_json
+from bench.files import read_json, write_json
+from bench.jobs import scores
 from bench.jobs.job import Card, Job
 from bench.jobs.results import FitResult, JobResult, LikelihoodResult, SampleResult
 from bench.jobs.run_folder import JobFolder, RunFolder
+from bench.jobs.scores import MetricScore
 from bench.protocol.copy_report import Comparison, CopyReport, Measure, Passage, samples_hash
 from bench.protocol.sampling import Protocol
 
@@ -58,22 +58,26 @@ def finish(
 
 def write_scores(folder: JobFolder, per_piece: Mapping[str, Floats]) -> None:
     """Leave scores of every installed metric, those of `per_piece` with these values per sample."""
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, **{f"{metric}.per_piece": np.asarray(v, float) for metric, v in per_piece.items()}
-    )
-    write(folder.score_arrays, buffer.getvalue())
     metrics = {}
     for metric, cls in registry.metrics().items():
         values = per_piece.get(metric)
-        metrics[metric] = {
-            "version": cls.version,
-            "value": None if values is None else float(np.nanmean(values)),
-            "reason": "not asked" if values is None else "",
-            "pieces": 0 if values is None else int((~np.isnan(values)).sum()),
-        }
-    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    write_json(folder.scores, {"metrics": metrics, "arrays": digest})
+        metrics[metric] = MetricScore(
+            version=cls.version,
+            value=None if values is None else float(np.nanmean(values)),
+            reason="not asked" if values is None else "",
+            pieces=0 if values is None else int((~np.isnan(values)).sum()),
+        )
+    arrays = {f"{metric}.per_piece": np.asarray(v, float) for metric, v in per_piece.items()}
+    written = folder.read_job()
+    assert written is not None
+    binding = scores.binding_of(written, folder.read_result().sample_hashes)
+    scores.write_scores(folder, binding, metrics, arrays)
+
+
+def seal(folder: JobFolder, **content: Any) -> None:
+    """Change parts of the folder's scores.json, with a digest that fits."""
+    whole = {**read_json(folder.scores), **content}
+    write_json(folder.scores, {**whole, "digest": scores.digest_of(whole)})
 
 
 def write_copying(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +20,7 @@ from bench.board.formats import (
 from bench.board.paper_claims import Answer
 from bench.board.reproduce import PublishedFigure
 from bench.board.rows import Group
+from bench.board.verify import Depth, Verification
 from bench.engines.schedule import Schedule
 from bench.jobs.plan import Planned
 from bench.wording import duration, number
@@ -107,6 +109,44 @@ def print_reproduction(
     for figure in figures:
         beside.add_row(*figure_cells(figure), style=None if figure.ours is not None else "dim")
     console.print(beside)
+
+
+def print_verification(
+    console: Console,
+    errors: Console,
+    result: Verification,
+    depth: Depth,
+    file: Path,
+    source: Path | None,
+) -> None:
+    """One line per problem on `errors`; then what was computed again, and what was not."""
+    for line in result.problems:
+        errors.print(line, style="red", highlight=False)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    if not result.problems:
+        how = f"rebuilt from {source}" if result.rebuilt else "schema and hashes only"
+        say(f"All {result.rows} rows of {file} hold ({how}).")
+    if not result.rebuilt:
+        say("Nothing was scored again: there is no archive beside it. --out RUNS names its jobs.")
+        return
+    chosen = "" if depth.every else f", chosen with --seed {depth.seed}"
+    say(
+        f"Scored again from the samples: {result.metrics} scores of {result.rescored} of"
+        f" {result.rows} rows{chosen}."
+    )
+    if result.rescored < result.rows:
+        say(
+            f"A single forged row among the {result.rows} is found with a chance of"
+            f" {result.chance:.0%}; --all scores every row again."
+        )
+    for what, jobs in sorted(result.as_reported.items()):
+        say(f"As reported: {what} ({jobs} job{'s' if jobs > 1 else ''}).")
+    say(
+        "As reported in all rows: costs, hardware, dates, curves, snapshots and listeners' ratings."
+    )
 
 
 def print_plan(console: Console, planned: Sequence[Planned]) -> None:

@@ -218,7 +218,7 @@ def plan(options: Options) -> list[Planned]:
         if record.is_done(job):
             state = "done"
         elif record.finished:
-            state = "rescore" if record.stale else "snapshots"
+            state = "rescore" if record.outdated else "snapshots"
         else:
             state = record.status.state if record.status else "new"
         seconds, memory, disk = known.get(

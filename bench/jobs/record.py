@@ -8,7 +8,7 @@ from bench.jobs.copying import read_copying
 from bench.jobs.job import Job
 from bench.jobs.results import JobResult
 from bench.jobs.run_folder import JobFolder, JobStatus, RunFolder
-from bench.jobs.scores import Scores, read_scores
+from bench.jobs.scores import Scores, binding_of, read_scores
 from bench.protocol.copy_report import CopyReport
 
 
@@ -35,8 +35,10 @@ class JobRecord:
 
     @cached_property
     def scores(self) -> Scores:
-        """The scores of its samples."""
-        return read_scores(self.folder)
+        """The scores of its samples; none where those on disk are of something else."""
+        if self.job is None:
+            return read_scores(self.folder)
+        return read_scores(self.folder, binding_of(self.job, self.result.sample_hashes))
 
     @cached_property
     def copying(self) -> CopyReport | None:
@@ -51,6 +53,11 @@ class JobRecord:
         return self.scores.stale + ["copying"] * (self.copying is None)
 
     @property
+    def outdated(self) -> list[str]:
+        """What `bench all` measures again: what is stale, and what is not bound to its samples."""
+        return self.scores.outdated + ["copying"] * (self.copying is None)
+
+    @property
     def finished(self) -> bool:
         """Whether the job ended well and its result is there."""
         return self.status is not None and self.status.state == "ok" and self.result.complete
@@ -58,7 +65,9 @@ class JobRecord:
     def is_done(self, job: Job) -> bool:
         """Whether nothing is left to do of the job: its snapshots and present scores are there."""
         return (
-            self.finished and not self.stale and job.snapshots in (0, self.result.snapshots_asked)
+            self.finished
+            and not self.outdated
+            and job.snapshots in (0, self.result.snapshots_asked)
         )
 
     @property

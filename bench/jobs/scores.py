@@ -1,27 +1,33 @@
 """The scores of a job's samples: every metric's value, and what to resample for its interval.
 
 `scores.json` has a value and its version per metric; `scores.npz` the arrays. The first holds the
-SHA-256 of the second: arrays that are not the ones that were written count as no scores at all.
+SHA-256 of the second, what the scores are of (`Binding`), and a hash over all of that: files that do
+not fit each other, or scores of other samples, data or another protocol, count as no scores at all.
+The hashes find damage and careless edits. They do not stop someone who computes them anew: only
+scoring the samples again does, which is what `bench verify` is for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench import registry
-from bench.contract import Floats, Reference
+from bench.contract import Floats, Measurement, Reference
+from bench.errors import BenchError
 from bench.files import read_json, write, write_json
+from bench.jobs.job import Job
 from bench.jobs.run_folder import JobFolder
 from bench.music import Score
 from bench.protocol.measuring import measure
@@ -41,9 +47,21 @@ class MetricScore(BaseModel):
     seconds: float = 0.0
 
 
+class Binding(BaseModel):
+    """What scores are of: they say nothing about anything else."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    samples: str  # SHA-256 over the hashes of the samples' contents, in their order
+    dataset: str  # the fingerprint of the data set
+    protocol: str  # SHA-256 of the protocol
+
+
 class _File(BaseModel):
     metrics: dict[str, MetricScore]
     arrays: str
+    binding: Binding | None = None  # none: a file of an older version
+    digest: str = ""  # over all the rest
 
 
 class Scores:
@@ -53,9 +71,11 @@ class Scores:
         self,
         metrics: Mapping[str, MetricScore] | None = None,
         packed: bytes = b"",
+        bound: bool = False,
     ):
         self.metrics = dict(metrics or {})
         self.packed = packed  # the .npz file
+        self.bound = bound  # whether the file says what the scores are of, and is right
 
     @cached_property
     def arrays(self) -> dict[str, Floats]:
@@ -101,51 +121,121 @@ class Scores:
             if name not in self.metrics or self.metrics[name].version != cls.version
         ]
 
+    @property
+    def outdated(self) -> list[str]:
+        """The installed metrics to score again: the stale ones, or all where nothing is bound."""
+        return self.stale if self.bound else list(registry.metrics())
 
-def read_scores(folder: JobFolder) -> Scores:
-    """The folder's scores. Each of the two files is read once."""
+
+def binding_of(job: Job, hashes: Sequence[str]) -> Binding:
+    """What the scores of a job are of, by the hashes of its samples' contents."""
+    return Binding(
+        samples=_sha256("\n".join(hashes)),
+        dataset=job.dataset_fingerprint,
+        protocol=_sha256(json.dumps(job.protocol.model_dump(mode="json"), sort_keys=True)),
+    )
+
+
+def read_scores(folder: JobFolder, binding: Binding | None = None) -> Scores:
+    """The folder's scores, if they are of what the binding says; each file is read once.
+
+    Without a binding it is that of the folder's job and result. Files of an older version say
+    nothing of what they are of: they can be read (`bound` is false) until the job runs again.
+    """
     try:
-        content = _File.model_validate(read_json(folder.scores) or {})
+        raw = read_json(folder.scores) or {}
+        content = _File.model_validate(raw)
         packed = folder.score_arrays.read_bytes()
     except (ValidationError, OSError):
         return Scores()
     if hashlib.sha256(packed).hexdigest() != content.arrays:
         return Scores()
-    return Scores(content.metrics, packed)
+    if content.binding is None:
+        return Scores(content.metrics, packed)
+    if binding is None and (job := folder.read_job()) is not None:
+        binding = binding_of(job, folder.read_result().sample_hashes)
+    if content.binding != binding or content.digest != digest_of(raw):
+        return Scores()
+    return Scores(content.metrics, packed, bound=True)
+
+
+def write_scores(
+    folder: JobFolder,
+    binding: Binding,
+    metrics: Mapping[str, MetricScore],
+    arrays: Mapping[str, Floats],
+) -> None:
+    """Keep scores and arrays, bound to what they are of."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write(folder.score_arrays, buffer.getvalue())
+    content: dict[str, Any] = {
+        "metrics": {name: score.model_dump(mode="json") for name, score in metrics.items()},
+        "arrays": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "binding": binding.model_dump(),
+    }
+    write_json(folder.scores, content | {"digest": digest_of(content)})
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what `scores.json` holds, the digest itself left out."""
+    rest = {name: value for name, value in content.items() if name != "digest"}
+    return _sha256(json.dumps(rest, sort_keys=True))
 
 
 def score_samples(
     folder: JobFolder, samples: Sequence[Score], reference: Callable[[], Reference]
 ) -> None:
-    """Bring the folder's scores up to date: one value per metric, and what to resample."""
-    scores = read_scores(folder)
-    if not scores.stale:
+    """Bring the folder's scores up to date: one value per metric, and what to resample.
+
+    BenchError where the folder holds no job that this version can read.
+    """
+    job = folder.read_job()
+    if job is None:
+        raise BenchError(f"{folder.job} is no job description: its samples cannot be scored.")
+    binding = binding_of(job, [score.content_hash for score in samples])
+    scores = read_scores(folder, binding)
+    outdated = scores.outdated
+    if not outdated:
         return
     metrics, arrays = dict(scores.metrics), dict(scores.arrays)
     compared = reference()
-    for name in scores.stale:
+    for name in outdated:
         begun = time.monotonic()
         metric = registry.metrics()[name]()
         measured = measure(metric, compared, samples)
-        values = measured.per_piece
-        metrics[name] = MetricScore(
-            version=metric.version,
-            value=measured.value,
-            reason=measured.reason,
-            pieces=len(samples) if values is None else int((~np.isnan(values)).sum()),
-            detail=dict(measured.detail),
-            seconds=time.monotonic() - begun,
-        )
-        for kind, array in (("draws", measured.draws), ("per_piece", values)):
-            arrays.pop(f"{name}.{kind}", None)
-            if array is not None:
-                arrays[f"{name}.{kind}"] = np.asarray(array, dtype=np.float64)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write(folder.score_arrays, buffer.getvalue())
-    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    content = {name: score.model_dump(mode="json") for name, score in metrics.items()}
-    write_json(folder.scores, {"metrics": content, "arrays": digest})
+        metrics[name] = score_of(metric.version, measured, len(samples), time.monotonic() - begun)
+        for key in [key for key in arrays if key.rpartition(".")[0] == name]:
+            del arrays[key]
+        arrays |= arrays_of(name, measured)
+    write_scores(folder, binding, metrics, arrays)
+
+
+def score_of(version: int, measured: Measurement, samples: int, seconds: float) -> MetricScore:
+    """A metric's answer as it is stored."""
+    values = measured.per_piece
+    return MetricScore(
+        version=version,
+        value=measured.value,
+        reason=measured.reason,
+        pieces=samples if values is None else int((~np.isnan(values)).sum()),
+        detail=dict(measured.detail),
+        seconds=seconds,
+    )
+
+
+def arrays_of(name: str, measured: Measurement) -> dict[str, Floats]:
+    """The arrays of a metric's answer, by the names that they are stored under."""
+    kinds = {"draws": measured.draws, "per_piece": measured.per_piece}
+    return {
+        f"{name}.{kind}": np.asarray(array, dtype=np.float64)
+        for kind, array in kinds.items()
+        if array is not None
+    }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _unpacked(packed: bytes) -> dict[str, Floats]:

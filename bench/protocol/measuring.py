@@ -14,10 +14,22 @@ def measure(metric: Metric, compared: Reference, samples: Sequence[Score]) -> Me
     """The metric's result; a metric that raises gives a reason and does not end the job."""
     try:
         metric.prepare(compared)
+    except Exception as error:  # noqa: BLE001 - a user's metric may raise anything
+        return _failed(error)
+    return scored(metric, samples)
+
+
+def scored(metric: Metric, samples: Sequence[Score]) -> Measurement:
+    """The result of a metric that is prepared; a reason where it raises."""
+    try:
         return metric.score(samples)
     except Exception as error:  # noqa: BLE001 - a user's metric may raise anything
-        traceback.print_exc()
-        return Measurement(None, reason=f"the metric failed: {type(error).__name__}: {error}")
+        return _failed(error)
+
+
+def _failed(error: Exception) -> Measurement:
+    traceback.print_exc()
+    return Measurement(None, reason=f"the metric failed: {type(error).__name__}: {error}")
 
 
 def draws_of(measurement: Measurement) -> Floats | None:

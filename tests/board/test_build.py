@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from finished_run import SYSTEMS
-from made_up_jobs import finish, job
+from made_up_jobs import finish, job, seal
 
 from bench.board.build import build, count_stale
 from bench.board.rows import MetricCells, headline_metrics
@@ -143,10 +143,10 @@ def test_finished_seeds_count_where_another_failed(runs):
 
 def test_jobs_with_scores_of_older_metrics_are_counted_and_named_in_their_rows(runs):
     assert count_stale(runs) == 0
-    path = runs.folder(job("markov-chain")).scores
-    scores = read_json(path)
-    scores["metrics"]["polyphony"]["version"] -= 1
-    write_json(path, scores)
+    folder = runs.folder(job("markov-chain"))
+    metrics = read_json(folder.scores)["metrics"]
+    metrics["polyphony"]["version"] -= 1
+    seal(folder, metrics=metrics)
     assert count_stale(runs) == 1
     (row,) = (row for row in build(runs).rows if row.system == "markov-chain")
     assert row.stale == "polyphony"

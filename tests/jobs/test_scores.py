@@ -4,13 +4,15 @@ import io
 import numpy as np
 import pytest
 from finished_run import SYSTEMS
-from made_up_jobs import finish, job
+from made_up_jobs import finish, job, seal
 
 from bench import registry
 from bench.files import read_json, write, write_json
+from bench.jobs.record import JobRecord
 from bench.jobs.run_folder import RunFolder
-from bench.jobs.scores import _unpacked, read_scores
+from bench.jobs.scores import _unpacked, binding_of, read_scores
 from bench.protocol import statistics
+from bench.protocol.sampling import Protocol
 
 GOOD = [system for system in SYSTEMS if system != "Raises"]
 RNG = np.random.default_rng(0)
@@ -43,8 +45,7 @@ def folder(tmp_path):
 def put_arrays(folder, content):
     """These bytes as the folder's arrays, with a hash in its scores that fits."""
     write(folder.score_arrays, content)
-    digest = hashlib.sha256(content).hexdigest()
-    write_json(folder.scores, {**read_json(folder.scores), "arrays": digest})
+    seal(folder, arrays=hashlib.sha256(content).hexdigest())
 
 
 # -- the arrays ------------------------------------------------------------------------------------
@@ -171,10 +172,10 @@ def test_a_foreign_file_with_a_hash_that_fits_leaves_values_without_intervals(fo
 
 
 def test_a_score_of_another_version_and_one_that_is_missing_are_stale(folder):
-    scores = read_json(folder.scores)
-    scores["metrics"]["isl"]["version"] -= 1
-    del scores["metrics"]["polyphony"]
-    write_json(folder.scores, scores)
+    metrics = read_json(folder.scores)["metrics"]
+    metrics["isl"]["version"] -= 1
+    del metrics["polyphony"]
+    seal(folder, metrics=metrics)
     assert set(read_scores(folder).stale) == {"isl", "polyphony"}
 
 
@@ -185,9 +186,9 @@ def test_metrics_of_another_version_are_scored_again_and_nothing_else_is(finishe
     runs = RunFolder(finished.runs)
     folder = next(f for f in runs.folders() if f.path.name.startswith("noise"))
     before = read_scores(folder)
-    scores = read_json(folder.scores)
-    scores["metrics"]["isl"] |= {"version": -1, "value": 3.0}
-    write_json(folder.scores, scores)
+    metrics = read_json(folder.scores)["metrics"]
+    metrics["isl"] |= {"version": -1, "value": 3.0}
+    seal(folder, metrics=metrics)
     again = finished.bench(*finished.arguments(*GOOD), "--seeds", "2")
     assert again.returncode == 0, again.stderr
     assert "1 of 10 jobs to run" in again.stdout
@@ -197,3 +198,63 @@ def test_metrics_of_another_version_are_scored_again_and_nothing_else_is(finishe
     assert after.metrics["isl"].value == before.metrics["isl"].value
     assert after.metrics["polyphony"] == before.metrics["polyphony"]  # its seconds too
     assert after.arrays.keys() == before.arrays.keys()
+
+
+# -- what scores are of ----------------------------------------------------------------------------
+
+
+def test_scores_of_other_samples_are_no_scores(folder):
+    sample = folder.read_result().sample.model_copy(update={"hashes": ("another",)})
+    folder.write_result(folder.read_result().having(sample=sample))
+    assert read_scores(folder).metrics == {}
+    assert read_scores(folder).outdated == list(registry.metrics())
+
+
+@pytest.mark.parametrize(
+    "change", [{"dataset_fingerprint": "g"}, {"protocol": Protocol(samples=4, steps=64, prompt=16)}]
+)
+def test_scores_of_other_data_or_another_protocol_are_no_scores(folder, change):
+    assert read_scores(folder, binding_of(job(), ())).metrics
+    assert read_scores(folder, binding_of(job(**change), ())).metrics == {}
+
+
+def test_an_edited_value_is_no_score(folder):
+    content = read_json(folder.scores)
+    content["metrics"]["polyphony"]["value"] = 0.0
+    write_json(folder.scores, content)
+    assert read_scores(folder).metrics == {}
+
+
+def test_scores_of_an_older_version_that_say_not_what_they_are_of_can_be_read_once_more(folder):
+    content = read_json(folder.scores)
+    write_json(folder.scores, {name: content[name] for name in ("metrics", "arrays")})
+    scores = read_scores(folder)
+    assert scores.metrics.keys() == registry.metrics().keys()
+    assert not scores.bound
+    assert scores.stale == []
+    assert scores.outdated == list(registry.metrics())
+    assert not JobRecord(folder).is_done(job())
+
+
+def test_a_run_scores_again_what_is_bound_to_nothing_or_to_something_else(finished):
+    runs = RunFolder(finished.runs)
+    first, second, *_ = (f for f in runs.folders() if f.path.name.startswith(("noise", "markov")))
+    before = [read_scores(folder) for folder in (first, second)]
+    content = read_json(first.scores)
+    write_json(first.scores, {name: content[name] for name in ("metrics", "arrays")})
+    forged = read_json(second.scores)["metrics"]
+    forged["polyphony"]["value"] = 0.0
+    seal(
+        second,
+        metrics=forged,
+        binding={"samples": "of", "dataset": "something", "protocol": "else"},
+    )
+    again = finished.bench(*finished.arguments(*GOOD), "--seeds", "2")
+    assert again.returncode == 0, again.stderr
+    assert "2 of 10 jobs to run" in again.stdout
+    for folder, scores in zip((first, second), before, strict=True):
+        after = read_scores(folder)
+        assert after.bound
+        assert {n: m.value for n, m in after.metrics.items()} == {
+            n: m.value for n, m in scores.metrics.items()
+        }

@@ -5,14 +5,14 @@ import io
 import numpy as np
 import pytest
 from lazy import Library
-from made_up_jobs import finish, job
+from made_up_jobs import finish, job, seal
 from rich.console import Console
 
 from bench.board.build import build
 from bench.board.rows import headline_metrics, to_csv
 from bench.cli.printing import print_board
-from bench.files import read_json, write_json
-from bench.jobs.run_folder import RunFolder
+from bench.files import read_json
+from bench.jobs.run_folder import JobFolder, RunFolder
 from dashboards.views import board as board_view
 from dashboards.views.job import folders
 
@@ -38,10 +38,11 @@ def runs(tmp_path):
 @pytest.fixture
 def older(runs):
     """The same run, but the Markov chain was scored by an older version of one headline metric."""
-    (path,) = runs.root.glob("jobs/markov-chain.*/scores.json")
-    scores = read_json(path)
-    scores["metrics"]["pca_distance"]["version"] -= 1
-    write_json(path, scores)
+    (path,) = runs.root.glob("jobs/markov-chain.*")
+    folder = JobFolder(path)
+    metrics = read_json(folder.scores)["metrics"]
+    metrics["pca_distance"]["version"] -= 1
+    seal(folder, metrics=metrics)
     return runs
 
 
