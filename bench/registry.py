@@ -201,6 +201,7 @@ class ClaimBlock(_Block):
     expects: Literal["better", "worse", "higher", "lower", "no different", "above"] = "better"
     than: float | None = None  # what the first is to be above, where it is compared to no system
     untestable: str = ""  # why no row can answer it
+    of_silence: bool = False  # samples that are silent or repeat one pitch class answer it too
     note: str = ""  # what to know when reading the answer
 
 

@@ -73,11 +73,13 @@ FIGURE_HEADS = ("system", "figure", "data", "published", "ours", "gap", "of the 
 
 READING = (
     "A claim **holds** or **does not hold** where two systems differ on the same pieces by more"
-    " than chance (5 %, Holm's correction over the whole page). Otherwise it is **not settled**,"
-    " which does not prove that there is no difference. Intervals come from resampling pieces and"
-    " seeds; with one seed they do not include the variation between training runs. Where a system"
-    " spent a small share of the paper's budget, or its network was reduced, the column"
-    " *of the budget* says so."
+    " than chance (5 %, Holm's correction over the whole page), and each was trained three times or"
+    " more. With fewer training runs it holds, or does not hold, **for these runs**: another run"
+    " may differ by more than the interval, which comes from resampling pieces. Otherwise it is"
+    " **not settled**, which does not prove that there is no difference. It is **not testable** where"
+    " the likelihoods are of two kinds, or where the samples are of a sort that the figure cannot"
+    " judge, such as one repeated key. The column *of the budget* has the share of the paper's"
+    " training that was really spent, and names reduced networks."
 )
 
 
@@ -94,7 +96,7 @@ def claim_cells(answer: Answer) -> tuple[str, ...]:
         f"{claim.second} {number(answer.second)}".strip() if answer.second is not None else "",
         gap,
         answer.shares,
-        answer.verdict + (", one seed" if answer.seeds == 1 else ""),
+        answer.verdict,
     )
 
 

@@ -1,9 +1,15 @@
-"""What the papers claim, put to the board: does it hold here, on which data, at what budget?"""
+"""What the papers claim, put to the board: does it hold here, on which data, at what budget?
+
+A verdict needs a figure that both sides have in the same kind, with an interval, and samples that
+the figure can judge. With fewer than SEEDS training runs on a side it holds for these runs only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,14 +18,26 @@ from bench import registry
 from bench.board.compare import direction_of
 from bench.board.reproduce import PRESETS, chosen_paper
 from bench.board.rows import Row, Standing
+from bench.contract import Floats
 from bench.errors import BenchError
 from bench.jobs.run_folder import JobFolder, RunFolder
+from bench.music import MidiError, from_midi
 from bench.protocol import statistics
 from bench.registry import ClaimBlock
 
 Verdict = Literal[
-    "holds", "does not hold", "no difference seen", "not settled", "not testable", "not run"
+    "holds",
+    "holds for these runs",
+    "does not hold",
+    "does not hold for these runs",
+    "no difference seen",
+    "not settled",
+    "not testable",
+    "not run",
 ]
+SEEDS = 3  # training runs on each side that a verdict on systems, not on runs, needs
+DEGENERATE = 0.1  # of the samples: of human excerpts at most 0.3 % are so, on every data set
+CLASSES = 2  # pitch classes that a sample has at least
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,8 @@ def asked(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> list[Answe
     """The claim's answers, not judged yet; a single one with the reason where there are none."""
     if claim.untestable:
         return [Answer(claim, "not testable", note=claim.untestable)]
-    given = list(measured(claim, rows, runs) if claim.than is not None else compared(claim, rows))
+    ask = measured if claim.than is not None else compared
+    given = list(ask(claim, rows, runs))
     names = " and ".join(filter(None, (claim.first, claim.second)))
     return given or [Answer(claim, "not run", note=f"no comparable rows of {names}")]
 
@@ -89,61 +108,121 @@ def dearer(row: Row, other: Row) -> bool:
     return PRESETS.index(row.preset) > PRESETS.index(other.preset)
 
 
-def compared(claim: ClaimBlock, rows: Sequence[Row]) -> Iterator[Answer]:
+def compared(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> Iterator[Answer]:
     """Two systems' figures on the same pieces, with the interval of their difference."""
     for a, b in side_by_side(rows, claim.first, claim.second):
+        # Fixed contestants, which learn nothing, are the same with every seed.
+        trained = [row.seeds for row in (a, b) if not row.is_scale]
         blank = Answer(
             claim,
             "not settled",
             dataset=a.dataset,
             preset=a.preset,
-            seeds=min(a.seeds, b.seeds),
+            seeds=min(trained, default=SEEDS),
             shares=" / ".join(share_of(row) for row in (a, b)),
         )
-        yield from (answer for f in claim.by if (answer := by_figure(blank, f, a, b)))
+        for figure in claim.by:
+            answer = by_figure(blank, figure, a, b)
+            if answer is not None:
+                yield unless_degenerate(answer, a, b, runs)
 
 
 def by_figure(blank: Answer, figure: str, a: Row, b: Row) -> Answer | None:
-    """The answer by one figure; none where the two rows have none that may be compared."""
-    of_likelihood = figure == "nats_per_step"
-    if of_likelihood and a.likelihood_object != b.likelihood_object:
-        return None
+    """The answer by one figure, not judged yet; none where one of the rows does not have it."""
     x, y = a.value(figure), b.value(figure)
     if x is None or y is None:
         return None
-    kinds = sorted({a.likelihood_kind, b.likelihood_kind})
-    note = f"likelihoods: {' and '.join(kinds)}" if of_likelihood and len(kinds) > 1 else ""
-    answer = replace(blank, figure=figure, first=float(x), second=float(y), note=note)
+    answer = replace(blank, figure=figure, first=float(x), second=float(y))
+    if figure == "nats_per_step":
+        ours, theirs = (f"{r.likelihood_kind} of {r.likelihood_object}" for r in (a, b))
+        if ours != theirs:
+            note = f"likelihoods of two kinds are never compared ({ours}, {theirs})"
+            return replace(answer, verdict="not testable", note=note)
     if figure not in a.evidence.draws or figure not in b.evidence.draws:
-        # A figure of the whole set without resamples: its sign is all there is.
-        known = x != y and answer.claim.expects != "no different"
-        sign = judged(replace(answer, p=0.0)) if known else answer
-        return replace(sign, p=None, note=f"{figure} has no interval")
+        return replace(answer, note=f"{figure} has no interval")
     draws = a.evidence.draws[figure] - b.evidence.draws[figure]
     low, high = statistics.interval(draws)
     return replace(answer, low=low, high=high, p=statistics.p_of(x - y, draws))
 
 
+def unless_degenerate(answer: Answer, a: Row, b: Row, runs: RunFolder) -> Answer:
+    """The answer; not testable where it rests on samples that its figure cannot judge.
+
+    A figure that only describes says nothing of music that is silent or repeats one pitch class:
+    its scale consistency, for one, is perfect. A figure with a direction may find such music worse,
+    but where it finds it better, it is blind to what is wrong with it. A claim `of_silence` asks
+    for just such samples.
+    """
+    if answer.p is None or answer.figure == "nats_per_step" or answer.claim.of_silence:
+        return answer
+    direction = direction_of(answer.figure)
+    for row, value, other in ((a, answer.first, answer.second), (b, answer.second, answer.first)):
+        share = degenerate_share(row, runs)
+        if share <= DEGENERATE or value is None or other is None:
+            continue
+        worse = value < other if direction == "higher" else value > other
+        if direction == "none" or not worse:
+            note = (
+                f"{share:.0%} of {row.name}'s samples are silent or of one pitch class, which"
+                f" {answer.figure} cannot judge"
+            )
+            return replace(answer, verdict="not testable", p=None, note=note)
+    return answer
+
+
+def degenerate_share(row: Row, runs: RunFolder) -> float:
+    """The share of a row's samples with fewer than CLASSES pitch classes; 0 without MIDI files."""
+    files = [
+        file for job in row.job_ids for file in (runs.root / "jobs" / job).glob("samples/*.mid")
+    ]
+    return float(np.mean([classes(file) < CLASSES for file in files])) if files else 0.0
+
+
+@lru_cache(maxsize=2**16)
+def classes(file: Path) -> int:
+    """How many pitch classes a MIDI file has; 0 where it cannot be read."""
+    try:
+        return len(np.unique(from_midi(file).pitch % 12))
+    except MidiError:
+        return 0
+
+
 def measured(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> Iterator[Answer]:
-    """What was recorded in training, against the number that the claim names."""
+    """What was recorded in training, against the number that the claim names, by a t-test."""
     for (row,) in side_by_side(rows, claim.first):
         for figure in claim.by:
             folders = [JobFolder(runs.root / "jobs" / job) for job in row.job_ids]
             last = [last_of(folder, figure) for folder in folders]
             values = [value for value in last if value is not None]
-            if values and claim.than is not None:
-                mean = float(np.mean(values))
-                yield Answer(
-                    claim,
-                    "holds" if mean > claim.than + 0.005 else "does not hold",
-                    dataset=row.dataset,
-                    preset=row.preset,
-                    seeds=len(values),
-                    shares=share_of(row),
-                    figure=figure,
-                    first=mean,
-                    second=claim.than,
-                )
+            if not values or claim.than is None:
+                continue
+            answer = Answer(
+                claim,
+                "not settled",
+                dataset=row.dataset,
+                preset=row.preset,
+                seeds=len(values),
+                shares=share_of(row),
+                figure=figure,
+                first=float(np.mean(values)),
+                second=claim.than,
+            )
+            if len(values) < SEEDS:
+                note = f"{figure} needs {SEEDS} training runs for a standard error"
+                yield replace(answer, note=note)
+            else:
+                yield tested(answer, np.array(values), claim.than)
+
+
+def tested(answer: Answer, values: Floats, than: float) -> Answer:
+    """The answer with the interval and the p-value of the values' mean less a number."""
+    from scipy.special import stdtr, stdtrit
+
+    freedom = len(values) - 1
+    gap, error = float(values.mean() - than), float(values.std(ddof=1) / np.sqrt(len(values)))
+    wide = error * float(stdtrit(freedom, (1 + statistics.LEVEL) / 2))
+    p = 2 * float(stdtr(freedom, -abs(gap) / error)) if error > 0 else float(gap == 0)
+    return replace(answer, low=gap - wide, high=gap + wide, p=p)
 
 
 def last_of(folder: JobFolder, figure: str) -> float | None:
@@ -163,19 +242,24 @@ def judged(answer: Answer) -> Answer:
         return answer
     expects = answer.claim.expects
     differs = answer.p < 1 - statistics.LEVEL
-    if expects == "no different":
-        # That no difference shows is no proof that there is none.
-        return replace(answer, verdict="does not hold" if differs else "no difference seen")
     if not differs:
-        return answer
+        # That no difference shows is no proof that there is none.
+        unseen = expects == "no different"
+        return replace(answer, verdict="no difference seen") if unseen else answer
     higher = answer.first > answer.second
-    if expects in ("better", "worse"):
+    if expects == "no different":
+        holds = False
+    elif expects in ("better", "worse"):
         direction = direction_of(answer.figure)
         if direction == "none":
             raise BenchError(
                 f"{answer.figure} is neither better nor worse; expect higher or lower."
             )
-        wanted = (direction == "higher") == (expects == "better")
+        holds = higher == ((direction == "higher") == (expects == "better"))
     else:
-        wanted = expects == "higher"
-    return replace(answer, verdict="holds" if higher == wanted else "does not hold")
+        holds = higher == (expects in ("higher", "above"))
+    if answer.seeds < SEEDS:
+        return replace(
+            answer, verdict="holds for these runs" if holds else "does not hold for these runs"
+        )
+    return replace(answer, verdict="holds" if holds else "does not hold")

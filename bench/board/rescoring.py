@@ -245,9 +245,9 @@ def differences(
         reason = fresh.reason or stored.reason
         return [f"{name}: {shown(stored.value)} stored, {shown(fresh.value)} computed ({reason})"]
     problems = []
-    if stored.value is not None and fresh.value is not None:
-        if not close(stored.value, fresh.value, tolerance):
-            problems.append(f"{name}: {shown(stored.value)} stored, {shown(fresh.value)} computed")
+    value, again = stored.value, fresh.value
+    if value is not None and again is not None and not close(value, again, tolerance):
+        problems.append(f"{name}: {shown(value)} stored, {shown(again)} computed")
     if stored.pieces != fresh.pieces:
         problems.append(f"{name}: {stored.pieces} pieces stored, {fresh.pieces} computed")
     for detail in sorted({*stored.detail, *fresh.detail}):

@@ -187,7 +187,6 @@ def verify(
     out: Annotated[
         Path | None, typer.Option("--out", help="The run folder that each row is rebuilt from.")
     ] = None,
-) -> None:
     all_: Annotated[
         bool, typer.Option("--all", help="Score the samples of every row again.")
     ] = False,

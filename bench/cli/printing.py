@@ -100,7 +100,7 @@ def print_reproduction(
     for head in CLAIM_HEADS:
         claims.add_column(head)
     for answer in answers:
-        settled = answer.verdict in ("holds", "does not hold")
+        settled = answer.verdict.startswith(("holds", "does not hold"))
         claims.add_row(*claim_cells(answer), style=None if settled else "dim")
     console.print(claims)
     beside = Table(title="Their figures beside ours", title_justify="left", header_style="bold")

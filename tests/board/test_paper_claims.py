@@ -2,21 +2,24 @@ import json
 
 import numpy as np
 import pytest
+import scipy.stats
 from made_up_rows import row as made_up_row
 from made_up_rows import spread
 
 from bench import registry
 from bench.board import paper_claims
 from bench.jobs.run_folder import RunFolder
+from bench.music import Score, to_midi
 from bench.registry import ClaimBlock
 
 SPREAD = spread(0, 0.1)
-CURVE_FIGURES = {"leak_ratio", "prompt_copy_rate"}  # that systems note in training
+CURVE_FIGURES = {"leak_ratio"}  # that systems note in training
 
 
-def row(system, nats, preset="quick", dataset="jsb", kind="exact", **metrics):
+def row(system, nats, preset="quick", dataset="jsb", kind="exact", seeds=3, draws=None, **metrics):
     return made_up_row(
         system,
+        seeds=seeds,
         preset=preset,
         dataset=dataset,
         budget_share=0.25,
@@ -26,7 +29,7 @@ def row(system, nats, preset="quick", dataset="jsb", kind="exact", **metrics):
         likelihood_kind=kind,
         likelihood_object="frames",
         metrics=metrics,
-        draws={"nats_per_step": nats + SPREAD * (1 + (system == "b"))},
+        draws={"nats_per_step": nats + SPREAD * (1 + (system == "b")), **(draws or {})},
     )
 
 
@@ -86,18 +89,87 @@ def test_rows_of_different_presets_answer_nothing(monkeypatch, tmp_path):
     assert (given.verdict, given.note) == ("not run", "no comparable rows of a and b")
 
 
-def test_likelihoods_of_two_kinds_are_compared_with_a_word_of_caution(monkeypatch, tmp_path):
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize(
+    ("ours", "verdict"), [(5.0, "holds for these runs"), (7.0, "does not hold for these runs")]
+)
+def test_with_fewer_than_three_runs_on_a_side_a_claim_holds_for_these_runs(
+    monkeypatch, tmp_path, seeds, ours, verdict
+):
+    rows = [row("a", ours, seeds=seeds), row("b", 6.0)]
+    (given,) = answer(monkeypatch, tmp_path, rows)
+    assert (given.verdict, given.seeds) == (verdict, seeds)
+
+
+def test_likelihoods_of_two_kinds_are_never_compared(monkeypatch, tmp_path):
     (given,) = answer(monkeypatch, tmp_path, [row("a", 5.0), row("b", 6.0, kind="estimate")])
-    assert (given.verdict, given.note) == ("holds", "likelihoods: estimate and exact")
+    assert (given.verdict, given.p, given.low) == ("not testable", None, None)
+    assert given.note == (
+        "likelihoods of two kinds are never compared (exact of frames, estimate of frames)"
+    )
 
 
-def test_a_figure_without_resamples_is_answered_by_its_sign_and_says_so(monkeypatch, tmp_path):
+@pytest.mark.parametrize("expects", ["better", "no different"])
+def test_a_figure_without_an_interval_gives_no_verdict(monkeypatch, tmp_path, expects):
     rows = [row("a", 5.0, isl_legacy=-1.0), row("b", 6.0, isl_legacy=-9.0)]
-    (given,) = answer(monkeypatch, tmp_path, rows, by=("isl_legacy",))
-    assert (given.verdict, given.p, given.note) == ("holds", None, "isl_legacy has no interval")
-    by_sign = {"by": ("isl_legacy",), "expects": "no different"}
-    (given,) = answer(monkeypatch, tmp_path, rows, **by_sign)
-    assert given.verdict == "not settled"
+    (given,) = answer(monkeypatch, tmp_path, rows, by=("isl_legacy",), expects=expects)
+    assert given.note == "isl_legacy has no interval"
+    assert (given.verdict, given.p) == ("not settled", None)
+
+
+def samples(tmp_path, system, pitches, count=10):
+    """MIDI files under a row's job: so many of one note, the others of a scale."""
+    folder = tmp_path / "jobs" / f"job-{system}" / "samples"
+    folder.mkdir(parents=True)
+    for number in range(count):
+        own = pitches[number % len(pitches)]
+        steps = np.arange(len(own))
+        score = Score.from_notes(steps, np.ones(len(own), int), np.array(own, int)).pad(16)
+        (folder / f"{number:03d}.mid").write_bytes(to_midi(score))
+
+
+FINE, ONE_PITCH, OCTAVES, SILENT = [60, 62, 64], [60, 60, 60], [48, 60, 72], []
+
+
+@pytest.mark.parametrize("pitches", [ONE_PITCH, OCTAVES, SILENT])
+def test_a_description_of_degenerate_samples_answers_nothing(monkeypatch, tmp_path, pitches):
+    samples(tmp_path, "a", [pitches])
+    samples(tmp_path, "b", [FINE])
+    rows = [
+        row("a", 5.0, on_key=1.0, draws={"on_key": 1 + SPREAD / 50}),
+        row("b", 6.0, on_key=0.5, draws={"on_key": 0.5 + SPREAD / 60}),
+    ]
+    asked = {"by": ("on_key",), "expects": "higher"}
+    (given,) = answer(monkeypatch, tmp_path, rows, **asked)
+    assert (given.verdict, given.p) == ("not testable", None)
+    assert given.note.startswith("100% of a's samples are silent or of one pitch class")
+    (given,) = answer(monkeypatch, tmp_path, rows, **asked, of_silence=True)
+    assert given.verdict == "holds"
+
+
+@pytest.mark.parametrize(("skill", "verdict"), [(0.1, "does not hold"), (0.9, "not testable")])
+def test_degenerate_samples_may_be_worse_but_are_never_better(
+    monkeypatch, tmp_path, skill, verdict
+):
+    samples(tmp_path, "a", [SILENT])
+    samples(tmp_path, "b", [FINE])
+    rows = [
+        row("a", 5.0, draws={"skill": SPREAD / 50}),
+        row("b", 6.0, draws={"skill": SPREAD / 60}),
+    ]
+    rows[0].skill, rows[1].skill = skill, 0.5
+    (given,) = answer(monkeypatch, tmp_path, rows, by=("skill",))
+    assert given.verdict == verdict
+
+
+def test_a_few_poor_samples_are_not_degenerate(monkeypatch, tmp_path):
+    samples(tmp_path, "a", [SILENT, *[FINE] * 9])
+    rows = [
+        row("a", 5.0, on_key=1.0, draws={"on_key": 1 + SPREAD / 50}),
+        row("b", 6.0, on_key=0.5, draws={"on_key": 0.5 + SPREAD / 60}),
+    ]
+    (given,) = answer(monkeypatch, tmp_path, rows, by=("on_key",), expects="higher")
+    assert given.verdict == "holds"
 
 
 def test_many_questions_make_each_answer_more_careful(monkeypatch, tmp_path):
@@ -109,14 +181,47 @@ def test_many_questions_make_each_answer_more_careful(monkeypatch, tmp_path):
     assert (alone.verdict, among.verdict) == ("holds", "not settled")
 
 
-def test_what_a_system_noted_in_training_answers_too(monkeypatch, tmp_path):
-    curves = tmp_path / "jobs" / "job-a" / "metrics.jsonl"
-    curves.parent.mkdir(parents=True)
-    lines = [{"step": 1, "leak_ratio": 1.0}, {"step": 2, "leak_ratio": 7.5}, {"step": 3}]
-    curves.write_text("\n".join(map(json.dumps, lines)) + '\n{"torn')
-    claim = {"second": "", "by": ("leak_ratio",), "expects": "above", "than": 1.0}
-    (given,) = answer(monkeypatch, tmp_path, [row("a", 5.0)], **claim)
-    assert (given.verdict, given.first, given.seeds) == ("holds", 7.5, 1)
+def noted(monkeypatch, tmp_path, values, than=1.0):
+    """The answer by what so many training runs recorded last."""
+    for number, value in enumerate(values):
+        curves = tmp_path / "jobs" / f"run-{number}" / "metrics.jsonl"
+        curves.parent.mkdir(parents=True)
+        lines = [{"step": 1, "leak_ratio": 1.0}, {"step": 2, "leak_ratio": value}, {"step": 3}]
+        curves.write_text("\n".join(map(json.dumps, lines)) + '\n{"torn')
+    a = row("a", 5.0, seeds=len(values))
+    a.jobs = " ".join(f"run-{number}" for number in range(len(values)))
+    claim = {"second": "", "by": ("leak_ratio",), "expects": "above", "than": than}
+    (given,) = answer(monkeypatch, tmp_path, [a], **claim)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([7.5, 7.4, 7.7], "holds"),
+        ([0.5, 0.4, 0.45], "does not hold"),
+        ([1.5, 0.9, 1.2], "not settled"),
+        ([1.2, 1.2, 1.2], "holds"),
+        ([7.5, 7.6], "not settled"),
+        ([7.5], "not settled"),
+    ],
+)
+def test_what_was_recorded_in_training_needs_three_runs_and_a_standard_error(
+    monkeypatch, tmp_path, values, verdict
+):
+    given = noted(monkeypatch, tmp_path, values)
+    assert given.first == pytest.approx(np.mean(values))
+    assert (given.verdict, given.seeds) == (verdict, len(values))
+    assert (given.p is None) == (len(values) < 3)
+
+
+def test_its_interval_is_that_of_a_t_test(monkeypatch, tmp_path):
+    values = [1.5, 0.9, 1.2, 1.4]
+    given = noted(monkeypatch, tmp_path, values)
+    test = scipy.stats.ttest_1samp(values, 1.0)
+    assert given.p == pytest.approx(test.pvalue)
+    ends = test.confidence_interval(0.95)
+    assert (given.low + 1, given.high + 1) == pytest.approx((ends.low, ends.high))
 
 
 def test_every_claim_of_the_suite_can_be_asked_or_says_why_not():
