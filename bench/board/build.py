@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from bench.board.ranking import rank
 from bench.board.ratings import fill_ratings
 from bench.board.rows import COPIES, Board, MetricCells, Row, hash_of, rounded
+from bench.board.spending import share_spent
 from bench.jobs.job import Job
 from bench.jobs.record import JobRecord, records
 from bench.jobs.results import FitResult, LikelihoodResult
@@ -88,7 +89,6 @@ def row_of(records: Sequence[JobRecord]) -> Row:
         size=first.card.size,
         budget=first.budget.amount,
         budget_unit=first.budget.unit,
-        budget_share=rounded(first.budget.share),
         device=first.device,
         dataset_fingerprint=first.dataset_fingerprint[:16],
         failure="; ".join(_failure(record) for record in bad),
@@ -129,6 +129,7 @@ def _fill_provenance(row: Row, records: Sequence[JobRecord]) -> None:
     fits = [result.fit or FitResult() for result in results]
     row.parameters = fits[0].parameters
     row.music_steps = fits[0].music_steps
+    row.budget_share = _mean(share_spent(record) for record in records)
     row.train_seconds = _mean(fit.seconds for fit in fits)
     row.sample_seconds = _mean(result.sample.seconds for result in results if result.sample)
     row.peak_memory_mb = max(result.peak_memory_mb for result in results) or None

@@ -84,7 +84,8 @@ class Columns(BaseModel):
     parameters: int | None = None
     budget: int
     budget_unit: str
-    budget_share: float | None = None  # of the paper's budget; empty: the paper names none
+    # Of the music in the paper's training, what was really seen; empty: the paper names no budget.
+    budget_share: float | None = None
     music_steps: int | None = None  # steps of music seen in training
     train_seconds: float | None = None
     sample_seconds: float | None = None
