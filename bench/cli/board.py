@@ -198,7 +198,7 @@ def verify(
         int | None, typer.Option("--seed", help="Which rows are chosen. [default: by chance]")
     ] = None,
 ) -> None:
-    """Check a leaderboard: hashes, rows rebuilt from jobs, and jobs scored again from samples."""
+    """Check a leaderboard: its hashes, its rows by their jobs, and its jobs by their samples."""
     import secrets
 
     from bench.board import archive as archives

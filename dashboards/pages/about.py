@@ -17,8 +17,8 @@ CITATION = f"""@software{{musicbench,
 st.title("About")
 st.markdown(
     "musicbench trains generators of symbolic music on the same data, lets each continue the same"
-    " prompts, and scores the continuations. Silence and noise are the floor, human music is the"
-    " ceiling, and figures have intervals."
+    " prompts, and scores the continuations. Noise is skill 0 and human music is skill 1;"
+    " figures have intervals where their samples can be resampled."
 )
 
 st.header("How to read the board")
