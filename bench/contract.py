@@ -164,6 +164,8 @@ class Metric(Protocol):
 
     A headline metric may name the `question` that it helps to answer (likely, notes, form, prompt;
     without one: other): each question has a skill of its own, too.
+    A metric may also have `tolerance`, a float: by how much its values may differ between machines,
+    relative to their size, where that is more than the 1e-6 which `bench verify` allows.
     """
 
     name: ClassVar[str]
