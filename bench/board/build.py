@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bench.board.ranking import rank
+from bench.board.ranking import rank_all
 from bench.board.ratings import fill_ratings
-from bench.board.rows import COPIES, Board, MetricCells, Row, hash_of, rounded
+from bench.board.rows import COPIES, Board, Evidence, MetricCells, Row, hash_of, rounded
 from bench.board.spending import share_spent
+from bench.contract import Floats
 from bench.jobs.job import Job
 from bench.jobs.record import JobRecord, records
 from bench.jobs.results import FitResult, LikelihoodResult
@@ -33,8 +34,7 @@ def board_of(records: Sequence[JobRecord]) -> Board:
     # The products are small: on a busy machine threads would wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
         rows = [row_of(jobs) for jobs in _latest(records)]
-        for group in Board(tuple(rows)).groups:
-            rank(group)
+        rank_all(Board(tuple(rows)).groups)
     return Board(tuple(sorted(rows, key=_order)))
 
 
@@ -97,10 +97,28 @@ def row_of(records: Sequence[JobRecord]) -> Row:
     row.evidence.anchor = first.card.anchor
     if good:
         _fill_provenance(row, good)
+        row.evidence.trained = _is_trained(row, good)
+        row.evidence.samples = {_job(r).seed: r.result.sample_hashes for r in good}
+        if len(good) > 1:
+            row.evidence.by_seed = tuple(Evidence() for _ in good)
         _fill_likelihood(row, [r.result.likelihood for r in good if r.result.likelihood])
         _fill_metrics(row, good)
         _fill_copying(row, good)
     return row
+
+
+def _is_trained(row: Row, records: Sequence[JobRecord]) -> bool:
+    """Whether another training run may give another system.
+
+    Not so for what only fixes the scale, for what saved the same files under every seed, and, where
+    there is one seed, for what has neither a budget nor parameters that a seed could draw.
+    """
+    if row.is_scale:
+        return False
+    if len(records) > 1:
+        files = [record.result.fit.files if record.result.fit else {} for record in records]
+        return not files[0] or any(each != files[0] for each in files)
+    return row.budget > 0 or bool(row.parameters)
 
 
 def _state(record: JobRecord) -> str:
@@ -142,7 +160,7 @@ def _fill_provenance(row: Row, records: Sequence[JobRecord]) -> None:
 
 
 def _fill_likelihood(row: Row, seeds: Sequence[LikelihoodResult]) -> None:
-    """Fill in the likelihood, averaged over seeds, its interval from pieces and seeds."""
+    """Fill in the likelihood, averaged over seeds."""
     first = seeds[0]
     row.likelihood_kind = first.kind
     row.likelihood_object = first.object
@@ -153,15 +171,18 @@ def _fill_likelihood(row: Row, seeds: Sequence[LikelihoodResult]) -> None:
     steps, notes = np.array(first.steps, float), np.array(first.notes, float)
     row.likelihood_pieces = len(steps)
     for name, unit in (("nats_per_step", steps), ("bits_per_note", notes * np.log(2))):
-        if not unit.sum():
-            continue
-        draws = statistics.over_seeds([statistics.ratio_draws(values, unit) for values in nats])
-        if name == "nats_per_step":
-            row.evidence.draws[name] = draws
-        low, high = statistics.interval(draws)
-        setattr(row, name, _mean(float(values.sum() / unit.sum()) for values in nats))
-        setattr(row, f"{name}_low", rounded(low))
-        setattr(row, f"{name}_high", rounded(high))
+        if unit.sum():
+            values = [float(each.sum() / unit.sum()) for each in nats]
+            _keep(row, name, values, [statistics.ratio_draws(each, unit) for each in nats])
+            setattr(row, name, _mean(values))
+
+
+def _keep(row: Row, name: str, values: Sequence[float], draws: Sequence[Floats]) -> None:
+    """Keep a figure's values and draws as evidence: those of each seed, and the mean draws."""
+    row.evidence.draws[name] = draws[0] if len(draws) == 1 else np.mean(draws, axis=0)
+    if len(draws) == len(row.evidence.by_seed):
+        for evidence, value, drawn in zip(row.evidence.by_seed, values, draws, strict=True):
+            evidence.exact[name], evidence.draws[name] = value, drawn
 
 
 def _fill_metrics(row: Row, records: Sequence[JobRecord]) -> None:
@@ -170,23 +191,16 @@ def _fill_metrics(row: Row, records: Sequence[JobRecord]) -> None:
     names = sorted(set.intersection(*(set(seed.metrics) for seed in scores)))
     row.metric_versions = " ".join(f"{name}={scores[0].metrics[name].version}" for name in names)
     row.stale = " ".join(sorted({name for record in records for name in record.stale}))
-    exact, draws = row.evidence.exact, {}
+    exact, drawn = row.evidence.exact, [seed.draws for seed in scores]
     for name in names:
         values = [seed.metrics[name].value for seed in scores]
         known = [value for value in values if value is not None]
-        if len(known) < len(values):
-            continue
-        exact[name] = known[0] if len(known) == 1 else float(np.mean(known))
-        drawn = [seed.draws[name] for seed in scores if name in seed.draws]
-        if len(drawn) == len(scores):
-            draws[name] = statistics.over_seeds(drawn)
-    row.evidence.draws |= draws
-    intervals = dict(zip(draws, statistics.intervals(list(draws.values())), strict=True))
-    for name in names:
-        low, high = intervals.get(name, (None, None))
+        if len(known) == len(values):
+            exact[name] = known[0] if len(known) == 1 else float(np.mean(known))
+            if all(name in draws for draws in drawn):
+                _keep(row, name, known, [draws[name] for draws in drawn])
         pieces = float(sum(seed.metrics[name].pieces for seed in scores))
-        value = rounded(exact.get(name))
-        row.metrics[name] = MetricCells(value, rounded(low), rounded(high), pieces)
+        row.metrics[name] = MetricCells(rounded(exact.get(name)), pieces=pieces)
 
 
 def _fill_copying(row: Row, records: Sequence[JobRecord]) -> None:

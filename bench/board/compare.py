@@ -10,6 +10,9 @@ from bench import registry
 from bench.board.rows import Row
 from bench.errors import BenchError, unknown
 from bench.protocol import statistics
+from bench.protocol.statistics import NOTHING
+
+LIKELIHOODS = ("nats_per_step", "bits_per_note")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ def direction_of(figure: str) -> Literal["higher", "lower", "none"]:
     """Whether higher or lower is better; `none` for a mere description."""
     if figure == "skill":
         return "higher"
-    if figure == "nats_per_step":
+    if figure in LIKELIHOODS:
         return "lower"
     known = registry.metrics()
     return known[figure].direction if figure in known else "none"
@@ -63,13 +66,12 @@ def compare(a: Row, b: Row) -> list[Difference]:
     """Every figure that both have, the skill first. The rows must have been built from jobs."""
     figures = [name for name in a.evidence.draws if name in b.evidence.draws]
     if (a.likelihood_kind, a.likelihood_object) != (b.likelihood_kind, b.likelihood_object):
-        figures = [name for name in figures if name != "nats_per_step"]  # of different objects
+        figures = [name for name in figures if name not in LIKELIHOODS]  # of different objects
     figures.sort(key=lambda name: (name != "skill", name != "nats_per_step", name))
     pairs = [(_value(a, name), _value(b, name)) for name in figures]
-    draws = [a.evidence.draws[name] - b.evidence.draws[name] for name in figures]
-    tests = zip(pairs, draws, strict=True)
-    adjusted = statistics.holm([statistics.p_of(x - y, drawn) for (x, y), drawn in tests])
-    ends = statistics.intervals(draws)
+    tests = [difference(a, b, name) for name in figures]
+    adjusted = statistics.holm([p for _, _, p in tests])
+    ends = [(low, high) for low, high, _ in tests]
     differences = []
     for name, (x, y), p, (low, high) in zip(figures, pairs, adjusted, ends, strict=True):
         better = ""
@@ -78,6 +80,19 @@ def compare(a: Row, b: Row) -> list[Difference]:
             better = a.system if first_wins else b.system
         differences.append(Difference(name, x, y, x - y, low, high, p, better))
     return differences
+
+
+def difference(a: Row, b: Row, figure: str) -> tuple[float, float, float]:
+    """Low and high of the first row's figure less the second's, and the p-value of no difference.
+
+    Paired by pieces, and with what other training runs would do to both. The rows must have been
+    built from jobs, with draws of the figure.
+    """
+    gap = _value(a, figure) - _value(b, figure)
+    draws = a.evidence.draws[figure] - b.evidence.draws[figure]
+    parts = [row.evidence.retraining.get(figure, NOTHING) for row in (a, b)]
+    ((low, high),) = statistics.retrained_intervals([gap], [draws], [parts])
+    return low, high, statistics.p_retrained(gap, draws, parts)
 
 
 def _value(row: Row, figure: str) -> float:

@@ -6,70 +6,110 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.board.intervals import fill_intervals
 from bench.board.rows import COPIES, Group, Row, rounded
 from bench.board.skills import (
-    AGGREGATES,
-    CHOSEN,
     OWN_FAMILY,
     Skills,
     answers,
+    combined,
     questions_of,
+    skill_of,
     skills_of,
-    slope,
 )
 from bench.protocol import statistics
+from bench.protocol.statistics import NOTHING
 
 
 def rank(group: Group) -> None:
-    """Fill in the skills and ranks of a group's rows."""
+    """Fill in the skills, intervals and ranks of a group's rows."""
+    rank_all([group])
+
+
+def rank_all(groups: Sequence[Group]) -> None:
+    """Fill in the skills, intervals and ranks of the rows of a board."""
+    for group in groups:
+        fill_skills(group)
+        fill_same_as(group.rows)
+    fill_intervals(groups)
+    for group in groups:
+        fill_ranks(group.rows)
+
+
+def fill_skills(group: Group) -> None:
+    """Fill in each row's skill by every headline metric and by all that count, with its draws."""
     skills = skills_of(group, competitors(group.rows))
-    fill_skills(group, skills)
-    rows = contestants(group.rows)
-    places = statistics.ranks(
-        [row.evidence.draws["skill"] for row in rows], [row.skill or 0.0 for row in rows]
-    )
-    for row, (place, low_place, high_place) in zip(rows, places, strict=True):
-        row.rank, row.rank_low, row.rank_high = place, low_place, high_place
-
-
-def fill_skills(group: Group, skills: Skills) -> None:
-    """Fill in each row's skill by every headline metric, and by all that count."""
     counting = skills.counting
     questions = questions_of([skills.metrics[i] for i in counting])
-    values = skills.values[:, counting]
-    present = ~np.isnan(values)
-    whole = AGGREGATES[CHOSEN](values, questions) if counting else np.zeros(len(group.rows))
-    # (rows, metrics) what a small change of a metric's skill changes of the row's.
-    share = present * slope(np.nan_to_num(values)) / np.maximum(1, present.sum(axis=1))[:, None]
-    outs = [f"{name}: left out, {reason}" for name, reason in skills.left_out.items()]
     for place, row in enumerate(group.rows):
         for column, name in enumerate(skills.metrics):
             value = skills.values[place, column]
             row.set_metric(name, skill=None if np.isnan(value) else rounded(float(value)))
-        reasons = {
-            skills.metrics[i]: skills.missing[place, i]
-            for i in counting
-            if (place, i) in skills.missing
-        }
-        lacking = [name for name, reason in reasons.items() if reason != OWN_FAMILY]
-        row.skill_coverage = f"{int(present[place].sum())}/{len(skills.metrics)}"
-        notes = [f"{name}: {reason}" for name, reason in reasons.items()]
-        row.skill_note = "; ".join([*notes, *outs]) if row.evidence.exact else ""
+        present = [i for i in counting if (place, i) in skills.draws]
+        row.skill_coverage = f"{len(present)}/{len(skills.metrics)}"
+        row.skill_note = _note(skills, place) if row.evidence.exact else ""
+        lacking = set(skills.missing.get((place, i), OWN_FAMILY) for i in counting) - {OWN_FAMILY}
         if row.status == COPIES:
             row.skill_note = "the samples are copies"
+        elif present and not lacking:
+            parts = [(float(skills.values[place, i]), skills.draws[place, i]) for i in present]
+            value, row.evidence.draws["skill"] = combined(parts)
+            row.skill = rounded(value)
+            for question, answer in answers(skills.values[place, counting], questions).items():
+                setattr(row, f"skill_{question}", rounded(answer))
+            _fill_seeds(row, [skills.metrics[i] for i in present], group)
+
+
+def _note(skills: Skills, place: int) -> str:
+    """Why a row lacks a skill by some metrics."""
+    names = [skills.metrics[i] for i in skills.counting if (place, i) in skills.missing]
+    reasons = [f"{n}: {skills.missing[place, skills.metrics.index(n)]}" for n in names]
+    return "; ".join(
+        [*reasons, *(f"{name}: left out, {reason}" for name, reason in skills.left_out.items())]
+    )
+
+
+def _fill_seeds(row: Row, names: Sequence[str], group: Group) -> None:
+    """Keep the skill of each seed as evidence."""
+    floor, ceiling = group.anchor(0), group.anchor(1)
+    for evidence in row.evidence.by_seed:
+        if floor and ceiling and all(name in evidence.draws for name in names):
+            parts = [skill_of(evidence, name, floor, ceiling) for name in names]
+            evidence.exact["skill"], evidence.draws["skill"] = combined(parts)
+
+
+def fill_same_as(rows: Sequence[Row]) -> None:
+    """Name, in rows whose samples equal those of another, the first of these by name.
+
+    Equal under every seed that both have. Rows that only fix the scale are no one's first: who
+    makes what they make is still ranked.
+    """
+    firsts: dict[tuple[int, tuple[str, ...]], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row.variant != "corrected", row.system)):
+        samples = row.evidence.samples
+        if row.is_scale or not any(samples.values()):
             continue
-        if lacking or not present[place].any():
-            continue
-        row.skill = rounded(float(whole[place]))
-        row.evidence.draws["skill"] = whole[place] + sum(
-            share[place, order] * (skills.draws[place, i] - skills.values[place, i])
-            for order, i in enumerate(counting)
-            if present[place, order]
-        )
-        low, high = statistics.interval(row.evidence.draws["skill"])
-        row.skill_low, row.skill_high = rounded(low), rounded(high)
-        for question, answer in answers(values[place], questions).items():
-            setattr(row, f"skill_{question}", rounded(answer))
+        candidates = [first for key in samples.items() for first in firsts.get(key, ())]
+        for first in candidates:
+            theirs = first.evidence.samples
+            if all(samples[seed] == theirs[seed] for seed in samples.keys() & theirs.keys()):
+                row.same_as = first.name
+                break
+        else:
+            for key in samples.items():
+                firsts.setdefault(key, []).append(row)
+
+
+def fill_ranks(rows: Sequence[Row]) -> None:
+    """Fill in the ranks, by skill."""
+    ranked = distinct(rows)
+    places = statistics.ranks(
+        [row.evidence.draws["skill"] for row in ranked],
+        [row.skill or 0.0 for row in ranked],
+        [row.evidence.retraining.get("skill", NOTHING) for row in ranked],
+    )
+    for row, (place, low_place, high_place) in zip(ranked, places, strict=True):
+        row.rank, row.rank_low, row.rank_high = place, low_place, high_place
 
 
 def competitors(rows: Sequence[Row]) -> list[Row]:
@@ -78,15 +118,26 @@ def competitors(rows: Sequence[Row]) -> list[Row]:
 
 
 def contestants(rows: Sequence[Row]) -> list[Row]:
-    """The rows that compete: corrected systems with a skill that do not only fix the scale."""
+    """The rows that compete and have a skill."""
     return [row for row in competitors(rows) if row.skill is not None]
 
 
+def distinct(rows: Sequence[Row]) -> list[Row]:
+    """The contestants whose samples are not those of another one."""
+    return [row for row in contestants(rows) if not row.same_as]
+
+
 def tied(rows: Sequence[Row]) -> tuple[list[Row], list[tuple[int, int]]]:
-    """The ranked rows by skill, and the first and last of each run that cannot be told apart."""
-    ranked = sorted(contestants(rows), key=lambda row: -(row.skill or 0.0))
-    skills = [row.skill or 0.0 for row in ranked]
-    apart = statistics.apart([row.evidence.draws["skill"] for row in ranked], skills)
+    """The ranked rows by skill, and the first and last of each run within which none is separated.
+
+    Not the same as sharing a rank: of three rows in a run, the middle one may be in another, too.
+    """
+    ranked = sorted(distinct(rows), key=lambda row: -(row.skill or 0.0))
+    apart = statistics.apart(
+        [row.evidence.draws["skill"] for row in ranked],
+        [row.skill or 0.0 for row in ranked],
+        [row.evidence.retraining.get("skill", NOTHING) for row in ranked],
+    )
     runs: list[tuple[int, int]] = []
     for first in range(len(ranked)):
         last = first

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench import registry
 from bench.contract import Floats
 from bench.errors import BenchError
+from bench.protocol.statistics import Retraining
 from bench.registry import Size
 
 Cell = str | int | float | bool | None
@@ -27,7 +28,10 @@ SURVEYED = (
     "human_rating", "human_rating_low", "human_rating_high", "believability", "survey",
 )  # fmt: skip
 QUESTIONS = ("likely", "notes", "form", "prompt", "other")
-LATER = ("skill_note", *(f"skill_{question}" for question in QUESTIONS), "copying", *SURVEYED)
+LATER = (
+    "skill_note", *(f"skill_{question}" for question in QUESTIONS), "copying", "spread", "same_as",
+    *SURVEYED,
+)  # fmt: skip
 
 
 class Columns(BaseModel):
@@ -77,6 +81,10 @@ class Columns(BaseModel):
     bits_per_note_low: float | None = None
     bits_per_note_high: float | None = None
     seeds: int  # that ended well
+    # How the intervals know what another training run would do: from its own seeds (and those of
+    # the group), pooled over the group's, assumed where that has none; none: nothing is trained.
+    spread: str = ""
+    same_as: str = ""  # the row of the group whose samples are the same: only that one is ranked
     pieces: int  # samples per seed
     steps: int  # per sample
     prompted: bool
@@ -133,6 +141,12 @@ class Evidence:
     exact: dict[str, float] = field(default_factory=dict)  # values by metric, not rounded
     # Values on each resample, by figure. Rows are compared without them: arrays have no one answer.
     draws: dict[str, Floats] = field(default_factory=dict, compare=False)
+    # Of rows with several seeds the same per seed; `draws` and `exact` are their means.
+    by_seed: tuple[Evidence, ...] = field(default=(), compare=False)
+    # What other training runs would do to each figure, once the board has pooled their spread.
+    retraining: dict[str, Retraining] = field(default_factory=dict)
+    trained: bool = True  # another training run may give another system
+    samples: dict[int, tuple[str, ...]] = field(default_factory=dict)  # their hashes by seed
 
 
 class Standing(NamedTuple):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench import registry
-from bench.board.rows import QUESTIONS, Group, Row, headline_metrics
+from bench.board.rows import QUESTIONS, Evidence, Group, Row, headline_metrics
 from bench.contract import Floats
 from bench.judges.families import family_of
 from bench.protocol import statistics
@@ -65,7 +65,7 @@ def skills_of(group: Group, contestants: Sequence[Row]) -> Skills:
             else:
                 assert floor  # noqa: S101
                 assert ceiling  # noqa: S101
-                skill, drawn = _skill(row, name, floor, ceiling)
+                skill, drawn = skill_of(row.evidence, name, floor, ceiling)
                 values[place, column], draws[place, column] = skill, drawn
         if reason and reason != NO_SCALE:
             left_out[name] = reason
@@ -115,16 +115,16 @@ def _no_scale(name: str, floor: Row | None, ceiling: Row | None) -> str:
     return ""
 
 
-def _skill(row: Row, name: str, floor: Row, ceiling: Row) -> tuple[float, Floats]:
+def skill_of(evidence: Evidence, name: str, floor: Row, ceiling: Row) -> tuple[float, Floats]:
     """A metric's value and its draws on the scale from the floor to the ceiling.
 
     The draws are those of a ratio to first order: they hold what the two rows that make the scale
     owe to chance, so that these themselves are 0 and 1 in every draw.
     """
     gain = ceiling.evidence.exact[name] - floor.evidence.exact[name]
-    skill = (row.evidence.exact[name] - floor.evidence.exact[name]) / gain
+    skill = (evidence.exact[name] - floor.evidence.exact[name]) / gain
     moved, bottom, top = (
-        each.evidence.draws[name] - each.evidence.exact[name] for each in (row, floor, ceiling)
+        each.draws[name] - each.exact[name] for each in (evidence, floor.evidence, ceiling.evidence)
     )
     return skill, skill + (moved - (1 - skill) * bottom - skill * top) / gain
 
@@ -145,12 +145,19 @@ def bounded(skills: Floats) -> Floats:
     return np.asarray(np.where(skills < 0, below / (1 - below), np.minimum(skills, 1.0)))
 
 
-def slope(skills: Floats) -> Floats:
+def slope(skill: float) -> float:
     """How much of a small change of a skill is left in the bounded one.
 
     All of it at the upper bound too: there the change would be lost, and with it the uncertainty.
     """
-    return np.asarray(np.where(skills < 0, 1 / (1 - np.minimum(skills, 0.0)) ** 2, 1.0))
+    return float(1 / (1 - min(skill, 0.0)) ** 2)
+
+
+def combined(parts: Sequence[tuple[float, Floats]]) -> tuple[float, Floats]:
+    """The mean of bounded skills, as `CHOSEN` has it, and its draws to first order."""
+    value = float(np.mean([bounded(np.array(skill)) for skill, _ in parts]))
+    moved = [slope(skill) * (draws - skill) for skill, draws in parts]
+    return value, value + np.mean(moved, axis=0)
 
 
 def _mean(skills: Floats) -> Floats:

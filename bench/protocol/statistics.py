@@ -1,8 +1,15 @@
-"""Intervals, corrections for many comparisons, ranks with ties."""
+"""Intervals, tests, ranks: what chance does to figures, by pieces and by training runs.
+
+A figure varies for two reasons. The *pieces*: other prompts, other samples. Resampling them gives
+draws, the same resamples for every system, so that differences are paired. The *training run*: with
+another seed a system comes out differently. The seeds of a system show how much; since these are
+few, their variance is pooled over systems (`pool`, `retraining`): the moderated t of Smyth (2004).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -12,6 +19,10 @@ from bench.contract import Floats
 
 RESAMPLES = 1000
 LEVEL = 0.95
+PRIOR_SHARE = 0.6  # of the pooled variance that is the typical one
+PRIOR_DF = 3.0  # what the pooled variance weighs against a system's own seeds, see `retraining`
+OUTLIER = 5.0  # times the other systems' mean is the most that one adds to the pool, see `pool`
+ASSUMED_DF = 4.0  # what the assumed ratio weighs against the seeds of a group, see `pool`
 
 
 @cache
@@ -63,17 +74,6 @@ def ratio_draws(numerator: Floats, denominator: Floats) -> Floats:
     return ratio
 
 
-def over_seeds(draws: Sequence[Floats]) -> Floats:
-    """(RESAMPLES,) draws of the mean over seeds, which are resampled too; of one seed its draws."""
-    if len(draws) == 1:
-        return draws[0]
-    table = np.stack(draws)  # (seeds, RESAMPLES)
-    seeds, columns = table.shape
-    chosen = np.random.default_rng(seeds).integers(seeds, size=(seeds, columns))
-    means: Floats = np.take_along_axis(table, chosen, axis=0).mean(axis=0)
-    return means
-
-
 def interval(draws: Floats) -> tuple[float, float]:
     """The bounds of the central LEVEL of the draws."""
     return intervals([draws])[0]
@@ -107,28 +107,192 @@ def p_of(gap: float, draws: Floats) -> float:
     return float(2 * ndtr(-abs(gap) / spread)) if spread > 0 else float(gap == 0)
 
 
-def apart(draws: Sequence[Floats], values: Sequence[float]) -> NDArray[np.bool_]:
-    """(systems, systems) which differ significantly: a paired normal test, Holm over all pairs."""
+@dataclass(frozen=True)
+class Repeats:
+    """What the seeds of a system show of a figure, where there are two or more."""
+
+    seeds: int
+    excess: float  # variance over seeds beyond what their samples explain; may be below 0
+    pieces: float  # variance of one seed's figure over resamples of the pieces
+
+    @classmethod
+    def of(cls, values: Floats, draws: Floats) -> Repeats:
+        """From the figure of each seed, and its draws (seeds, RESAMPLES).
+
+        Seeds differ also because their samples do. Draws are paired over seeds, so what this
+        amounts to is how differently the seeds react to the same resample.
+        """
+        seeds = len(values)
+        samples = (draws - draws.mean(axis=0)).var(axis=1).sum() / (seeds - 1)
+        excess = float(values.var(ddof=1) - samples)
+        return cls(seeds, excess, float(draws.var(axis=1).mean()))
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What another training run would do to a system's figure, the mean over its seeds."""
+
+    variance: float = 0.0  # of the mean; 0: there is nothing to train
+    df: float = np.inf  # how well that is known
+
+
+NOTHING = Retraining()
+
+
+def pool(repeats: Iterable[Repeats], assumed: float) -> float:
+    """The ratio of the variance between training runs to that over pieces, pooled over systems.
+
+    The assumed ratio counts as ASSUMED_DF degrees of freedom: a group of few seeds leans on it. A
+    system whose training broke down under one seed tells little of the others: none counts as more
+    than OUTLIER times the mean of the rest. Never 0: a few seeds may agree by chance.
+    """
+    known = [each for each in repeats if each.pieces > 0]
+    ratios = np.array([assumed, *(each.excess / each.pieces for each in known)])
+    weights = np.array([ASSUMED_DF, *(each.seeds - 1.0 for each in known)])
+    if known:
+        others = ((ratios @ weights) - ratios * weights) / (weights.sum() - weights)
+        ratios[1:] = np.minimum(ratios, OUTLIER * np.maximum(others, assumed / 10))[1:]
+    return max(float(np.average(ratios, weights=weights)), assumed / 10)
+
+
+def retraining(ratio: float, pieces: float, own: Repeats | None = None) -> Retraining:
+    """What training does to a figure, by the pooled ratio and the system's own seeds, if any.
+
+    The variances of a group's systems are taken for a sample of a scaled inverse chi-squared
+    distribution with PRIOR_DF degrees of freedom, whose mean is the pooled one. Thus systems may
+    be of unequal spread: PRIOR_DF of 5 fits variances whose coefficient of variation is 1.4.
+    """
+    prior = ratio * pieces * PRIOR_SHARE * PRIOR_DF
+    if own is None:
+        return Retraining(prior / PRIOR_DF, PRIOR_DF)
+    df = PRIOR_DF + own.seeds - 1
+    variance = (prior + (own.seeds - 1) * max(own.excess, 0.0)) / df
+    return Retraining(variance / own.seeds, df)
+
+
+def together(pieces: Floats | float, parts: Iterable[Retraining]) -> tuple[Floats, Floats]:
+    """Variance and degrees of freedom (Satterthwaite) of a figure, or of a difference of two."""
+    variance = np.asarray(pieces, dtype=np.float64)
+    uncertain = np.zeros_like(variance)
+    for part in parts:
+        variance = variance + part.variance
+        uncertain = uncertain + part.variance**2 / part.df
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = np.where(uncertain > 0, variance**2 / uncertain, np.inf)
+    return variance, df
+
+
+def t_quantile(df: Floats | float) -> Floats:
+    """The bound of the central LEVEL of t; of a normal distribution for infinite df."""
+    from scipy.special import ndtri, stdtrit
+
+    df = np.asarray(df, dtype=np.float64)
+    finite = np.where(np.isfinite(df), df, 1.0)
+    upper = (1 + LEVEL) / 2
+    bounds: Floats = np.where(np.isfinite(df), stdtrit(finite, upper), ndtri(upper))
+    return bounds
+
+
+def retrained_intervals(
+    values: Sequence[float], draws: Sequence[Floats], parts: Sequence[Sequence[Retraining]]
+) -> list[tuple[float, float]]:
+    """`interval` of each figure, widened by what other training runs would do.
+
+    Where nothing was trained it is that of the draws. Else both ends keep what the pieces say of
+    their side: the distance of an end to the value, as a share of the normal one, is its spread.
+    """
+    ends = intervals(draws)
+    normal = float(t_quantile(np.inf))
+    widened = []
+    for value, (low, high), part in zip(values, ends, parts, strict=True):
+        if any(each.variance for each in part):
+            sides = np.array([value - low, high - value]).clip(0.0) / normal
+            variance, df = together(sides**2, part)
+            below, above = t_quantile(df) * np.sqrt(variance)
+            low, high = value - float(below), value + float(above)
+        widened.append((low, high))
+    return widened
+
+
+def p_retrained(gap: float, draws: Floats, parts: Sequence[Retraining]) -> float:
+    """The two-sided p-value of a gap between two systems, by t with their training runs counted."""
+    from scipy.special import ndtr, stdtr
+
+    variance, df = (float(value) for value in together(float(np.var(draws)), parts))
+    if variance <= 0:
+        return float(gap == 0)
+    distance = -abs(gap) / np.sqrt(variance)
+    return float(2 * (stdtr(df, distance) if np.isfinite(df) else ndtr(distance)))
+
+
+def apart(
+    draws: Sequence[Floats], values: Sequence[float], parts: Sequence[Retraining] | None = None
+) -> NDArray[np.bool_]:
+    """(systems, systems) which are *separated*: they differ, at 1 - LEVEL over all pairs together.
+
+    A pair's gap is put on the scale of its own interval. The largest of all that chance makes of
+    equal systems is simulated: the errors of the draws, paired, and of other training runs. Pairs
+    above its 1 - LEVEL bound are separated; the rest is tried again without these (Romano and
+    Wolf 2005). Holm's correction would ignore that pairs share systems, and that with few seeds a
+    t of few degrees of freedom never reaches what 780 pairs ask for.
+    """
     n = len(values)
-    pairs = [(a, b) for a in range(n) for b in range(a + 1, n)]
-    p = [p_of(values[a] - values[b], draws[a] - draws[b]) for a, b in pairs]
-    differ = np.zeros((n, n), dtype=bool)
-    for (a, b), adjusted in zip(pairs, holm(p), strict=True):
-        differ[a, b] = differ[b, a] = adjusted < 1 - LEVEL
-    return differ
+    parts = parts if parts is not None else [NOTHING] * n
+    separated = np.zeros((n, n), dtype=bool)
+    if n < 2:
+        return separated
+    a, b = np.triu_indices(n, 1)
+    errors = np.stack(draws) - np.mean(np.stack(draws), axis=1, keepdims=True)
+    pieces = (errors[a] - errors[b]).var(axis=1)
+    trained = np.array([part.variance for part in parts])
+    dfs = np.array([part.df for part in parts])
+    variance = pieces + trained[a] + trained[b]
+    uncertain = trained[a] ** 2 / dfs[a] + trained[b] ** 2 / dfs[b]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = np.where(uncertain > 0, variance**2 / uncertain, np.inf)
+    scale = t_quantile(df) * np.sqrt(variance)
+    gaps = np.abs(np.array(values)[a] - np.array(values)[b])
+    errors = errors + np.sqrt(trained)[:, None] * _t_noise(n, errors.shape[1], dfs)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gaps = np.where(scale > 0, gaps / scale, np.where(gaps > 0, np.inf, 0.0))
+        chance = np.where(scale[:, None] > 0, np.abs(errors[a] - errors[b]) / scale[:, None], 0.0)
+    open_ = np.ones(len(a), dtype=bool)
+    while open_.any():
+        bound = np.quantile(chance[open_].max(axis=0), LEVEL)
+        above = open_ & (gaps > bound)
+        if not above.any():
+            break
+        open_ &= ~above
+    separated[a[~open_], b[~open_]] = separated[b[~open_], a[~open_]] = True
+    return separated
 
 
-def ranks(draws: Sequence[Floats], values: Sequence[float]) -> list[tuple[int, int, int]]:
+def _t_noise(n: int, columns: int, df: Floats) -> Floats:
+    """(n, columns) of Student's t with df by row, the same whenever it is asked for."""
+    rng = np.random.default_rng([n, columns])
+    normal = rng.normal(size=(n, columns))
+    finite = np.where(np.isfinite(df), df, 1.0)[:, None]
+    spread = np.sqrt(rng.chisquare(finite, size=(n, columns)) / finite)
+    noise: Floats = np.where(np.isfinite(df)[:, None], normal / spread, normal)
+    return noise
+
+
+def ranks(
+    draws: Sequence[Floats], values: Sequence[float], parts: Sequence[Retraining] | None = None
+) -> list[tuple[int, int, int]]:
     """(rank, low, high) of each system, higher values first.
 
-    A rank is one more than the number of systems that are significantly better (`apart`); systems
-    that do not differ significantly may share one. Low and high bound the rank: the system comes
-    after all that are significantly better, and before all that are significantly worse.
+    Low and high are what the tests allow (`apart`): after every system that is surely better,
+    before every one that is surely worse. The rank is low, but never above that of a system of
+    higher value: where a precise system is surely behind the leader and an uncertain one below it
+    is not, the second does not overtake the first for being uncertain. It always lies within low
+    and high: whatever is surely better than a system of higher value has a higher value itself.
     """
     if not len(values):
         return []
-    column, different = np.array(values), apart(draws, values)
+    column, different = np.array(values), apart(draws, values, parts)
     better = (different & (column[None] > column[:, None])).sum(axis=1)
     worse = (different & (column[None] < column[:, None])).sum(axis=1)
     first, last = 1 + better, len(values) - worse
-    return [(int(first[i]), int(first[i]), int(last[i])) for i in range(len(values))]
+    rank = np.array([first[column >= value].max() for value in values])
+    return [(int(rank[i]), int(first[i]), int(last[i])) for i in range(len(values))]

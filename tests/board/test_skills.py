@@ -59,9 +59,17 @@ def test_a_skill_below_0_never_reaches_minus_1_and_above_1_is_1():
 def test_the_slope_is_that_of_the_bounded_skill_and_1_beyond_human_music():
     for value in (-3.0, -0.2, 0.4):
         step = 1e-6
-        change = skills.bounded(np.array([value + step])) - skills.bounded(np.array([value]))
-        assert skills.slope(np.array([value])) == pytest.approx(change / step, rel=1e-3)
-    assert skills.slope(np.array([1.5])) == 1.0
+        change = skills.bounded(np.array(value + step)) - skills.bounded(np.array(value))
+        assert skills.slope(value) == pytest.approx(float(change) / step, rel=1e-3)
+    assert skills.slope(1.5) == 1.0
+
+
+def test_the_skill_of_a_row_is_the_aggregate_that_was_chosen():
+    values = np.array([0.3, -2.0, 1.4, 0.9])
+    combined, draws = skills.combined([(value, np.full(5, value)) for value in values])
+    chosen = skills.AGGREGATES[skills.CHOSEN](values[None], ["a", "b", "b", "c"])
+    assert combined == pytest.approx(chosen[0])
+    assert draws == pytest.approx(np.full(5, combined))
 
 
 def test_metrics_count_alike_and_every_question_has_a_mean_of_its_own(monkeypatch):
