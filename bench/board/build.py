@@ -97,9 +97,10 @@ def row_of(records: Sequence[JobRecord]) -> Row:
     row.evidence.anchor = first.card.anchor
     if good:
         _fill_provenance(row, good)
-        row.evidence.trained = _is_trained(row, good)
+        repeated = _is_repeated(good)
+        row.evidence.trained = _is_trained(row, len(good), repeated)
         row.evidence.samples = {_job(r).seed: r.result.sample_hashes for r in good}
-        if len(good) > 1:
+        if repeated:
             row.evidence.by_seed = tuple(Evidence() for _ in good)
         _fill_likelihood(row, [r.result.likelihood for r in good if r.result.likelihood])
         _fill_metrics(row, good)
@@ -107,18 +108,25 @@ def row_of(records: Sequence[JobRecord]) -> Row:
     return row
 
 
-def _is_trained(row: Row, records: Sequence[JobRecord]) -> bool:
+def _is_repeated(records: Sequence[JobRecord]) -> bool:
+    """Whether there are several training runs: not where every seed saved the very same files."""
+    files = [record.result.fit.files if record.result.fit else {} for record in records]
+    return len(files) > 1 and not (files[0] and all(each == files[0] for each in files))
+
+
+def _is_trained(row: Row, seeds: int, repeated: bool) -> bool:
     """Whether another training run may give another system.
 
-    Not so for what only fixes the scale, for what saved the same files under every seed, and, where
-    there is one seed, for what has neither a budget nor parameters that a seed could draw.
+    Not so for what only fixes the scale; for our own systems that save the same files under every
+    seed; and, with one seed, for baselines without a budget, and without parameters that a seed
+    could draw. Of what others bring we do not know how it was trained: it always counts as trained.
     """
     if row.is_scale:
         return False
-    if len(records) > 1:
-        files = [record.result.fit.files if record.result.fit else {} for record in records]
-        return not files[0] or any(each != files[0] for each in files)
-    return row.budget > 0 or bool(row.parameters)
+    if seeds > 1:
+        return repeated or row.kind == "external"
+    untrained = row.kind in ("baseline", "control") and not row.budget and not row.parameters
+    return not untrained
 
 
 def _state(record: JobRecord) -> str:

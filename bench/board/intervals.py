@@ -97,6 +97,6 @@ def _value(row: Row, name: str) -> float:
 def _spread(row: Row, seeded: bool) -> str:
     if not row.evidence.trained:
         return "none"
-    if row.seeds > 1:
+    if row.evidence.by_seed:
         return "own"
     return "pooled" if seeded else "assumed"

@@ -141,7 +141,7 @@ class Evidence:
     exact: dict[str, float] = field(default_factory=dict)  # values by metric, not rounded
     # Values on each resample, by figure. Rows are compared without them: arrays have no one answer.
     draws: dict[str, Floats] = field(default_factory=dict, compare=False)
-    # Of rows with several seeds the same per seed; `draws` and `exact` are their means.
+    # Of rows with several training runs the same per seed; `draws` and `exact` are their means.
     by_seed: tuple[Evidence, ...] = field(default=(), compare=False)
     # What other training runs would do to each figure, once the board has pooled their spread.
     retraining: dict[str, Retraining] = field(default_factory=dict)

@@ -61,6 +61,7 @@ def plan(options: Options, how: Engine, as_json: bool) -> None:
     printing.print_plan(console, planned)
     expected = forecast(planned, how.places(options, planned))
     console.print(printing.summary(planned, expected), highlight=False)
+    console.print(printing.seeds(planned), highlight=False)
     if not all(job.done for job in planned):
         for line in [
             printing.costs(expected, how.price),
@@ -101,6 +102,7 @@ def run_all(options: Options, how: Engine, as_json: bool) -> None:
     say.print(
         printing.summary(planned, forecast(planned, how.places(options, planned))), highlight=False
     )
+    say.print(printing.seeds(planned), highlight=False)
     for line in printing.warnings(planned, how.limit(options)):
         say.print(line, highlight=False, soft_wrap=True)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -187,6 +188,21 @@ def summary(planned: Sequence[Planned], forecast: Schedule[Planned]) -> str:
     parts.append(f"{memory / 1024:.1f} GB of memory")
     parts.append(f"{sum(job.disk_mb for job in left)} MB of disk")
     return ", ".join(parts) + "."
+
+
+def seeds(planned: Sequence[Planned]) -> str:
+    """How many seeds the systems of a plan have, in one sentence."""
+    of_system: dict[tuple[str, str, str], set[int]] = {}
+    for each in planned:
+        job = each.job
+        of_system.setdefault((job.system, job.variant, job.dataset), set()).add(job.seed)
+    counts = Counter(len(seeds) for seeds in of_system.values())
+    parts = [
+        f"{count} seed{'s' * (count != 1)} of {systems} system{'s' * (systems != 1)}"
+        for count, systems in sorted(counts.items(), reverse=True)
+    ]
+    dear = " (these take longer; --seeds sets as many for all)" if len(counts) > 1 else ""
+    return f"{' and '.join(parts)}{dear}."
 
 
 def warnings(planned: Sequence[Planned], minutes: float) -> list[str]:

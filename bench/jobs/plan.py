@@ -26,6 +26,7 @@ class Preset(BaseModel):
     samples: int
     bars: int  # of each sample
     seeds: int
+    cheap: float | None = None  # seconds: a job that is expected to take longer has one seed
     timeout: float  # minutes per job
     test_pieces: int | None = None  # that give the likelihood; none: all
 
@@ -43,14 +44,16 @@ PRESETS: dict[PresetName, Preset] = {
         about="the default without a GPU: at most 15 minutes on 2 cores; large networks are reduced",
         samples=64,
         bars=8,
-        seeds=1,
+        seeds=3,
+        cheap=10,
         timeout=30,
     ),
     "standard": Preset(
-        about="the default with a GPU: 3 seeds, every network at full size",
+        about="the default with a GPU: every network at full size",
         samples=128,
         bars=8,
         seeds=3,
+        cheap=20 * 60,
         timeout=120,
     ),
     "paper": Preset(
@@ -61,6 +64,8 @@ PRESETS: dict[PresetName, Preset] = {
         timeout=24 * 60,
     ),
 }
+
+FEW_SEEDS = 1  # of a job that is not cheap
 
 SCORING_SECONDS = 5.0  # of samples that are there, with a few metrics
 STARTING_SECONDS = 1.5  # the process itself, and loading the data
@@ -144,6 +149,19 @@ def expected_seconds(spec: SystemSpec, preset: PresetName, device: str) -> float
     return spec.cost.seconds.get(preset, spec.cost.seconds.get("quick", 60.0))
 
 
+def seeds_of(spec: SystemSpec, options: Options) -> int:
+    """How many seeds a system gets: those asked for, or the preset's where that is cheap.
+
+    What its catalogue expects decides, not how long a finished job took: a run that is continued
+    has the same jobs.
+    """
+    if options.seeds:
+        return options.seeds
+    preset = PRESETS[options.preset]
+    seconds = expected_seconds(spec, options.preset, options.device)
+    return preset.seeds if preset.cheap is None or seconds <= preset.cheap else FEW_SEEDS
+
+
 def card_of(spec: SystemSpec, preset: PresetName, device: str) -> Card:
     """What rows say of a system."""
     size = spec.size_of(preset)
@@ -201,7 +219,7 @@ def jobs_of(options: Options) -> list[Job]:
                         tensorboard=options.tensorboard,
                         card=card_of(spec, options.preset, options.device),
                     )
-                    for seed in range(options.seeds or PRESETS[options.preset].seeds)
+                    for seed in range(seeds_of(spec, options))
                 ]
     if not jobs:
         raise BenchError("Nothing to run: no system of that name, variant and data set.")

@@ -19,8 +19,9 @@ from bench.contract import Floats
 
 RESAMPLES = 1000
 LEVEL = 0.95
-PRIOR_SHARE = 0.6  # of the pooled variance that is the typical one
-PRIOR_DF = 3.0  # what the pooled variance weighs against a system's own seeds, see `retraining`
+# How unequal the systems of a group are, see `retraining`; both by tests/seed_study.py.
+PRIOR_DF, PRIOR_SHARE = 3.0, 0.6
+ASSUMED_SYSTEMS = 12  # that the assumed ratios were learned from
 OUTLIER = 5.0  # times the other systems' mean is the most that one adds to the pool, see `pool`
 ASSUMED_DF = 4.0  # what the assumed ratio weighs against the seeds of a group, see `pool`
 
@@ -144,7 +145,8 @@ def pool(repeats: Iterable[Repeats], assumed: float) -> float:
 
     The assumed ratio counts as ASSUMED_DF degrees of freedom: a group of few seeds leans on it. A
     system whose training broke down under one seed tells little of the others: none counts as more
-    than OUTLIER times the mean of the rest. Never 0: a few seeds may agree by chance.
+    than OUTLIER times the mean of the rest. Never 0: a few seeds may agree by chance. The mean of a
+    few skewed values is mostly too low, by about its standard error, which is added.
     """
     known = [each for each in repeats if each.pieces > 0]
     ratios = np.array([assumed, *(each.excess / each.pieces for each in known)])
@@ -152,15 +154,18 @@ def pool(repeats: Iterable[Repeats], assumed: float) -> float:
     if known:
         others = ((ratios @ weights) - ratios * weights) / (weights.sum() - weights)
         ratios[1:] = np.minimum(ratios, OUTLIER * np.maximum(others, assumed / 10))[1:]
-    return max(float(np.average(ratios, weights=weights)), assumed / 10)
+    systems = len(known) + 2 if known else ASSUMED_SYSTEMS
+    mean = max(float(np.average(ratios, weights=weights)), assumed / 10)
+    return mean * (1 + 1 / np.sqrt(systems))
 
 
 def retraining(ratio: float, pieces: float, own: Repeats | None = None) -> Retraining:
     """What training does to a figure, by the pooled ratio and the system's own seeds, if any.
 
     The variances of a group's systems are taken for a sample of a scaled inverse chi-squared
-    distribution with PRIOR_DF degrees of freedom, whose mean is the pooled one. Thus systems may
-    be of unequal spread: PRIOR_DF of 5 fits variances whose coefficient of variation is 1.4.
+    distribution with PRIOR_DF degrees of freedom. A typical system has PRIOR_SHARE of the mean: few
+    with a large spread make the mean. So one with a single seed gets a t of PRIOR_DF; own seeds
+    add their degrees of freedom, and their variance by these.
     """
     prior = ratio * pieces * PRIOR_SHARE * PRIOR_DF
     if own is None:

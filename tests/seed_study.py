@@ -1,11 +1,14 @@
 """How often intervals cover, and how often equal systems are separated, where the truth is known.
 
-`python tests/protocol/seed_study.py` prints the table of docs/protocol.md.
+`python tests/seed_study.py` prints the table of docs/protocol.md.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -21,7 +24,6 @@ class World:
     shared: float  # standard deviation over pieces that all samples of a piece share
     own: float  # and that of each sample
     spreads: tuple[float, float]  # of systems over training runs: log-uniform within these
-    noise: str = "normal"  # or heavy: training runs follow t with 3 degrees of freedom
 
     @property
     def ratio(self) -> float:
@@ -44,8 +46,6 @@ def figures(world: World, means, seeds, rng):
     results = []
     for mean, spread, count in zip(means, spreads, seeds, strict=True):
         runs = rng.normal(size=count)
-        if world.noise == "heavy":
-            runs = rng.standard_t(3, size=count) / np.sqrt(3)
         samples = rng.normal(scale=world.own, size=(count, world.pieces))
         pieces = mean + spread * runs[:, None] + difficulty + samples
         drawn = statistics.mean_draws_of_each({str(i): row for i, row in enumerate(pieces)})
@@ -115,71 +115,52 @@ def separations(world: World, means, seeds, assumed=None, repeats=100, seed=0):
     return false / repeats, float(np.mean(power)) if power else np.nan
 
 
-def main() -> None:
-    import sys
-    import time
+WORLDS = {"skill": SKILL, "likelihood": LIKELIHOOD}
 
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    equal_spread = World(64, 0.10, 0.145, (0.07, 0.07))
-    small = World(64, 0.10, 0.145, (0.010, 0.010))
-    heavy = World(64, 0.10, 0.145, (0.010, 0.165), "heavy")
-    for name, world, assumed in (
-        ("skill", SKILL, None),
-        ("skill, assumed 3x too low", SKILL, SKILL.ratio / 3),
-        ("equal", equal_spread, None),
-        ("small", small, None),
-        ("small, assumed of skill", small, SKILL.ratio),
-        ("heavy", heavy, None),
-        ("likelihood", LIKELIHOOD, None),
-    ):
-        for label, seeds in (
-            ("1", [1] * 20),
-            ("3", [3] * 20),
-            ("5", [5] * 20),
-            ("1+3", [1] * 12 + [3] * 8),
-            ("1+3, 3", [1] * 9 + [3] * 3),
-        ):
-            table = coverage(world, seeds, assumed, repeats=repeats)
-            print(
-                name,
-                label,
-                {
-                    k: (round(v[0], 3), [round(x, 2) for x in v[1]], round(v[2], 3))
-                    for k, v in table.items()
-                },
-                flush=True,
-            )
-    for name, world in (
-        ("skill", SKILL),
-        ("equal", equal_spread),
-        ("heavy", heavy),
-        ("likelihood", LIKELIHOOD),
-    ):
+
+def mixed(n: int) -> list[int]:
+    """Half of the systems with one seed, half with three."""
+    return [1] * (n - n // 2) + [3] * (n // 2)
+
+
+def partly(n: int) -> list[float]:
+    """Half of the systems are equal, the others up to 1 better; shuffled."""
+    means = np.concatenate([np.zeros(n - n // 2), np.linspace(0.1, 1.0, n // 2)])
+    return list(np.random.default_rng(n).permutation(means))
+
+
+def coverage_lines(repeats: int) -> Iterator[str]:
+    """The table of coverage."""
+    yield "| figure | seeds | coverage | by spread: least, middle, most |"
+    yield "| --- | --- | --- | --- |"
+    for name, world in WORLDS.items():
+        for seeds in ([1] * 20, [3] * 20, [5] * 20, mixed(20)):
+            for count, (share, thirds, _) in coverage(world, seeds, repeats=repeats).items():
+                label = (
+                    f"{count}" if len(set(seeds)) == 1 else f"{count}, beside systems with 1 and 3"
+                )
+                by_third = ", ".join(f"{third:.0%}" for third in thirds)
+                yield f"| {name} | {label} | {share:.1%} | {by_third} |"
+
+
+def separation_lines(repeats: int) -> Iterator[str]:
+    """The table of false separations."""
+    yield "| figure | systems | seeds | false, all equal | false, half equal | pairs separated |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name, world in WORLDS.items():
         for n in (10, 20, 40):
-            for label, seeds in (
-                ("1", [1] * n),
-                ("3", [3] * n),
-                ("5", [5] * n),
-                ("1+3", [1] * (n // 2) + [3] * (n - n // 2)),
-            ):
-                begun = time.monotonic()
-                partly = np.concatenate([np.zeros(n // 2), np.linspace(0.1, 1.0, n - n // 2)])
-                a = separations(world, np.zeros(n), seeds, repeats=repeats)
-                b = separations(
-                    world, partly[np.random.default_rng(0).permutation(n)], seeds, repeats=repeats
-                )
-                print(
-                    name,
-                    n,
-                    label,
-                    "false:",
-                    a[0],
-                    b[0],
-                    "power",
-                    round(b[1], 3),
-                    f"{time.monotonic() - begun:.1f}s",
-                    flush=True,
-                )
+            for label, seeds in (("1", [1] * n), ("3", [3] * n), ("1 or 3", mixed(n))):
+                number = repeats * 10 // n
+                equal, _ = separations(world, [0.0] * n, seeds, repeats=number)
+                some, power = separations(world, partly(n), seeds, repeats=number)
+                yield f"| {name} | {n} | {label} | {equal:.1%} | {some:.1%} | {power:.0%} |"
+
+
+def main() -> None:
+    """Print both tables; the arguments are how many boards to simulate for each."""
+    boards = [int(number) for number in sys.argv[1:]] or [400, 600]
+    for line in chain(coverage_lines(boards[0]), [""], separation_lines(boards[1])):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
