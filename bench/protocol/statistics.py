@@ -156,7 +156,7 @@ def pool(repeats: Iterable[Repeats], assumed: float) -> float:
         ratios[1:] = np.minimum(ratios, OUTLIER * np.maximum(others, assumed / 10))[1:]
     systems = len(known) + 2 if known else ASSUMED_SYSTEMS
     mean = max(float(np.average(ratios, weights=weights)), assumed / 10)
-    return mean * (1 + 1 / np.sqrt(systems))
+    return mean * (1 + systems**-0.5)
 
 
 def retraining(ratio: float, pieces: float, own: Repeats | None = None) -> Retraining:

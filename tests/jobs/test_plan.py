@@ -7,10 +7,10 @@ import pytest
 from made_up_jobs import finish, job
 
 from bench import registry
-from bench.cli.printing import costs, warnings
+from bench.cli.printing import costs, seeds, warnings
 from bench.engines.schedule import Place, forecast, refuse_impossible
 from bench.errors import BenchError
-from bench.jobs.plan import Planned, expected_seconds, measured
+from bench.jobs.plan import Options, Planned, expected_seconds, measured, seeds_of
 from bench.jobs.results import FitResult, JobResult, LikelihoodResult, SampleResult
 from bench.jobs.run_folder import RunFolder
 from bench.protocol.sampling import Protocol
@@ -135,3 +135,37 @@ def test_times_on_a_gpu_are_called_a_guess_until_one_was_measured():
     guessed = planned(60, device="cuda")
     assert "is a guess" in " ".join(warnings([guessed], 120))
     assert warnings([replace(guessed, measured=True)], 120) == []
+
+
+def counted(preset, device="cpu", **options):
+    """How many seeds each system of the suite gets."""
+    asked = Options(preset=preset, data=("toy",), device=device, **options)
+    return {spec.id: seeds_of(spec, asked) for spec in registry.systems().values()}
+
+
+def test_what_is_cheap_has_three_seeds_and_what_is_dear_has_one():
+    quick, standard = counted("quick"), counted("standard")
+    assert (quick["markov-chain"], quick["onehot-lstm-simple"], quick["gpt-remi"]) == (3, 3, 1)
+    assert (standard["rnn-nade"], standard["tonicnet"]) == (3, 1)
+    assert set(counted("standard", "cuda").values()) == {3}
+    assert set(counted("paper").values()) == {3}
+    assert set(counted("smoke").values()) == {1}
+
+
+def test_seeds_that_were_asked_for_are_what_every_system_gets():
+    assert set(counted("quick", seeds=5).values()) == {5}
+
+
+def test_three_seeds_of_what_is_cheap_take_a_twentieth_of_the_time_of_one_seed_of_all():
+    specs = registry.systems().values()
+    once = sum(expected_seconds(spec, "quick", "cpu") for spec in specs)
+    number = counted("quick")
+    total = sum(number[spec.id] * expected_seconds(spec, "quick", "cpu") for spec in specs)
+    assert 1 < total / once < 1.06
+
+
+def test_a_plan_says_how_many_seeds_its_systems_have():
+    plan = [planned(1, system="cheap", seed=seed) for seed in range(3)]
+    assert seeds(plan) == "3 seeds of 1 system."
+    plan += [planned(1, system="dear"), planned(1, system="dearer")]
+    assert seeds(plan).startswith("3 seeds of 1 system and 1 seed of 2 systems (these take longer")
