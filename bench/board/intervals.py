@@ -16,6 +16,7 @@ from bench.protocol.statistics import NOTHING, Repeats
 # themselves from 2 (isl) to 17 (pca_distance).
 ASSUMED = {"skill": 4.3, "nats_per_step": 3.5, "bits_per_note": 3.5}
 ASSUMED_OF_METRICS = 6.0
+LEAST = 0.01  # of the median variance over pieces of a group's rows
 
 
 def fill_intervals(groups: Sequence[Group]) -> None:
@@ -33,8 +34,9 @@ def fill_intervals(groups: Sequence[Group]) -> None:
         seeded = [row for row in group.rows if repeats[id(row)]]
         seeded = seeded or [row for row in of_data[group.rows[0].dataset] if repeats[id(row)]]
         pooled = _pooled(repeats[id(row)] for row in seeded)
+        least = _least(group.rows)
         for row in group.rows:
-            _fill(row, repeats[id(row)], pooled)
+            _fill(row, repeats[id(row)], pooled, least)
             row.spread = _spread(row, bool(seeded)) if row.evidence.draws else ""
 
 
@@ -61,7 +63,25 @@ def _pooled(repeats: Iterable[dict[str, Repeats]]) -> dict[str, list[Repeats]]:
     return by_figure
 
 
-def _fill(row: Row, own: dict[str, Repeats], pooled: dict[str, list[Repeats]]) -> None:
+def _least(rows: Sequence[Row]) -> dict[str, float]:
+    """The least variance over pieces that a figure of a trained row is taken to have.
+
+    A figure that no resample moves, such as a share that is 0 of every sample, may still be another
+    after another training run.
+    """
+    variances: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for name, draws in row.evidence.draws.items():
+            variances[name].append(float(draws.var()))
+    return {name: LEAST * float(np.median(each)) for name, each in variances.items()}
+
+
+def _fill(
+    row: Row,
+    own: dict[str, Repeats],
+    pooled: dict[str, list[Repeats]],
+    least: dict[str, float],
+) -> None:
     """Fill in what other training runs would do to each figure of the row, and its interval."""
     evidence = row.evidence
     names = list(evidence.draws)
@@ -72,7 +92,8 @@ def _fill(row: Row, own: dict[str, Repeats], pooled: dict[str, list[Repeats]]) -
         assumed = ASSUMED.get(name, ASSUMED_OF_METRICS)
         ratio = statistics.pool(pooled.get(name, ()), assumed)
         repeat = own.get(name)
-        pieces = repeat.pieces if repeat else float(np.var(evidence.draws[name]))
+        pieces = repeat.pieces if repeat else float(evidence.draws[name].var())
+        pieces = max(pieces, least[name])
         evidence.retraining[name] = statistics.retraining(ratio, pieces, repeat)
     values = [_value(row, name) for name in names]
     ends = statistics.retrained_intervals(

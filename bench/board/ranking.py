@@ -48,7 +48,7 @@ def fill_skills(group: Group) -> None:
         present = [i for i in counting if (place, i) in skills.draws]
         row.skill_coverage = f"{len(present)}/{len(skills.metrics)}"
         row.skill_note = _note(skills, place) if row.evidence.exact else ""
-        lacking = set(skills.missing.get((place, i), OWN_FAMILY) for i in counting) - {OWN_FAMILY}
+        lacking = {skills.missing.get((place, i), OWN_FAMILY) for i in counting} - {OWN_FAMILY}
         if row.status == COPIES:
             row.skill_note = "the samples are copies"
         elif present and not lacking:

@@ -97,7 +97,7 @@ def skill_forest(shown: Shown) -> Iterator[Drawing]:
 
 
 def critical_differences(shown: Shown) -> Iterator[Drawing]:
-    """Systems by skill; a bar joins those that cannot be told apart."""
+    """Systems by skill; a bar joins those of which no two are separated."""
     rows, bars = tied(shown.group.rows)
     if len(rows) < 2:
         return
@@ -111,7 +111,7 @@ def critical_differences(shown: Shown) -> Iterator[Drawing]:
     ax.set_yticks([])
     ax.margins(x=0.25)
     ax.set_xlabel("skill")
-    caption = "A bar joins systems that cannot be told apart at 5 % (paired, Holm over all pairs)."
+    caption = "A bar joins systems of which no two are separated (at 5 % over all pairs, paired)."
     yield drawn("critical-differences", caption, canvas)
 
 

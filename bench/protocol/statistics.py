@@ -19,9 +19,7 @@ from bench.contract import Floats
 
 RESAMPLES = 1000
 LEVEL = 0.95
-# How unequal the systems of a group are, see `retraining`; both by tests/seed_study.py.
-PRIOR_DF, PRIOR_SHARE = 3.0, 0.6
-ASSUMED_SYSTEMS = 12  # that the assumed ratios were learned from
+PRIOR_DF = 3.5  # what the pooled variance weighs against a system's own seeds, see `retraining`
 OUTLIER = 5.0  # times the other systems' mean is the most that one adds to the pool, see `pool`
 ASSUMED_DF = 4.0  # what the assumed ratio weighs against the seeds of a group, see `pool`
 
@@ -154,25 +152,24 @@ def pool(repeats: Iterable[Repeats], assumed: float) -> float:
     if known:
         others = ((ratios @ weights) - ratios * weights) / (weights.sum() - weights)
         ratios[1:] = np.minimum(ratios, OUTLIER * np.maximum(others, assumed / 10))[1:]
-    systems = len(known) + 2 if known else ASSUMED_SYSTEMS
-    mean = max(float(np.average(ratios, weights=weights)), assumed / 10)
-    return mean * (1 + systems**-0.5)
+        ratios *= 1 + (len(known) + 2) ** -0.5
+    return max(float(np.average(ratios, weights=weights)), assumed / 10)
 
 
 def retraining(ratio: float, pieces: float, own: Repeats | None = None) -> Retraining:
     """What training does to a figure, by the pooled ratio and the system's own seeds, if any.
 
-    The variances of a group's systems are taken for a sample of a scaled inverse chi-squared
-    distribution with PRIOR_DF degrees of freedom. A typical system has PRIOR_SHARE of the mean: few
-    with a large spread make the mean. So one with a single seed gets a t of PRIOR_DF; own seeds
-    add their degrees of freedom, and their variance by these.
+    The pooled variance counts as PRIOR_DF degrees of freedom: a system with one seed gets a t of so
+    many, since systems are of unequal spread; own seeds add their degrees of freedom, and their
+    variance by these. tests/seed_study.py is why it is 3.5: with more, too many intervals miss.
     """
-    prior = ratio * pieces * PRIOR_SHARE * PRIOR_DF
+    df = PRIOR_DF
+    total = ratio * pieces * PRIOR_DF
     if own is None:
-        return Retraining(prior / PRIOR_DF, PRIOR_DF)
-    df = PRIOR_DF + own.seeds - 1
-    variance = (prior + (own.seeds - 1) * max(own.excess, 0.0)) / df
-    return Retraining(variance / own.seeds, df)
+        return Retraining(total / df, df)
+    df += own.seeds - 1
+    total += (own.seeds - 1) * max(own.excess, 0.0)
+    return Retraining(total / df / own.seeds, df)
 
 
 def together(pieces: Floats | float, parts: Iterable[Retraining]) -> tuple[Floats, Floats]:

@@ -194,6 +194,14 @@ FIXED = [
         "figure",
     ),
     Column("seeds", "Seeds", "Runs that ended well.", cell("seeds"), "whole"),
+    Column(
+        "spread",
+        "Spread",
+        "Where its intervals know the spread over training runs from: own seeds, pooled over the"
+        " group's systems, assumed; none: nothing is trained.",
+        cell("spread"),
+    ),
+    Column("same_as", "Same as", "A row with the same samples, which is ranked.", cell("same_as")),
     Column("status", "Status", "ok; partial: some seeds failed; or how it failed.", cell("status")),
     Column("date", "Date", "When its last job ended.", cell("date")),
     Column("commit", "Commit", "The code that made it.", cell("commit")),

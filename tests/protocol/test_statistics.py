@@ -121,7 +121,7 @@ def test_seeds_that_differ_only_by_their_samples_have_no_excess():
 
 
 def test_without_any_seeds_the_assumed_ratio_counts_and_many_seeds_outweigh_it():
-    assert statistics.pool([], 4.0) == pytest.approx(4.0 * (1 + 12**-0.5))
+    assert statistics.pool([], 4.0) == 4.0
     many = statistics.pool([repeats(5, 1.0)] * 40, 4.0)
     assert many == pytest.approx(1.0, abs=0.3)
 
@@ -133,7 +133,7 @@ def test_a_system_whose_training_broke_down_hardly_moves_the_others():
 
 def test_seeds_that_agree_by_chance_never_make_a_spread_of_nothing():
     ratio = statistics.pool([repeats(3, -0.5)] * 10, 4.0)
-    assert ratio > 0.4
+    assert ratio >= 0.4
     assert statistics.retraining(ratio, 1.0, repeats(3, -0.5)).variance > 0
 
 
