@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from bench import data, registry
 from bench.contract import Budget, Floats, Measurement, Metric, Reference, System
+from bench.contract import NoLog as NoLog
 from bench.data.dataset import Dataset
 from bench.errors import BenchError, unknown
 from bench.music import HIGHEST, LOWEST, Score
@@ -47,23 +48,6 @@ class Finding:
 
 class BrokenPromise(Exception):
     """Raised by a check: what the promise asks for, what was seen instead, and what to do."""
-
-
-class NoLog:
-    """A Log that keeps nothing."""
-
-    def record(self, step: int, **values: float) -> None:
-        """Ignore the point."""
-
-    def progress(self, done: int, total: int, music_steps: int = 0) -> None:
-        """Ignore the progress."""
-
-    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Keep no checkpoint."""
-
-    def resume(self) -> Mapping[str, Any] | None:
-        """Nothing to resume from."""
-        return None
 
 
 def toy_dataset(pieces: int = 14, bars: int = 5, *, held: bool = False) -> Dataset:

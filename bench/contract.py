@@ -71,6 +71,23 @@ class Log(Protocol):
         """
 
 
+class NoLog:
+    """A Log that keeps nothing."""
+
+    def record(self, step: int, **values: float) -> None:
+        """Ignore the point."""
+
+    def progress(self, done: int, total: int, music_steps: int = 0) -> None:
+        """Ignore the progress."""
+
+    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Keep no checkpoint."""
+
+    def resume(self) -> Mapping[str, Any] | None:
+        """Nothing to resume from."""
+        return None
+
+
 @runtime_checkable
 class System(Protocol):
     """A system that generates music.

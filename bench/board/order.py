@@ -22,8 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from bench import registry
 from bench.board.rows import Group, Row, headline_metrics
 from bench.board.skills import AGGREGATES, questions_of, skills_of
-from bench.check import NoLog
-from bench.contract import Budget, Floats, Metric
+from bench.contract import Budget, Floats, Metric, NoLog
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
 from bench.music import HIGHEST, LOWEST, Score, concatenate
