@@ -76,7 +76,8 @@ class Decisions:
 
 def decisions(pieces: Sequence[Score], bar: int, notes: int) -> Decisions:
     """The decisions that make the pieces, each seen with so many last notes."""
-    parts = [_of_piece(number, piece, bar, notes) for number, piece in enumerate(pieces)]
+    some = pieces or [Score.silence(0)]  # a piece of no length has no decisions
+    parts = [_of_piece(number, piece, bar, notes) for number, piece in enumerate(some)]
     return Decisions(**{name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
 
 

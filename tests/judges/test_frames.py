@@ -38,6 +38,15 @@ def test_nats_are_those_of_the_whole_less_those_of_the_prompt(judge):
     assert judge.nats(prompts, after) == pytest.approx(logs(prompts) - logs(whole), rel=1e-4)
 
 
+def test_the_nats_of_bars_add_up_and_do_not_depend_on_later_bars(judge):
+    prompts, after = pieces()
+    bars = judge.bar_nats(prompts, after)
+    assert bars.shape == (len(after), 4)
+    assert bars.sum(axis=1) == pytest.approx(judge.nats(prompts, after))
+    short = judge.bar_nats(prompts, [p.slice(0, 32) for p in after])
+    assert short == pytest.approx(bars[:, :2], rel=1e-4)
+
+
 def test_a_piece_s_nats_do_not_depend_on_the_others(judge):
     prompts, after = pieces()
     alone = [float(judge.nats([p], [a])[0]) for p, a in zip(prompts, after, strict=True)]

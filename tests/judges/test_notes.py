@@ -16,6 +16,7 @@ def judge(again=True, seed=0):
         made.network = made.build()
         for weight in made.network.parameters():
             torch.nn.init.normal_(weight, std=0.3)
+    made.network.eval()
     return made
 
 
@@ -96,6 +97,17 @@ def test_a_continuation_s_nats_are_those_of_the_whole_less_those_of_the_prompt()
     whole = nats(made, concatenate([prompt, after]))
     conditional = float(made.nats([prompt], [after])[0])
     assert conditional == pytest.approx(whole - nats(made, prompt), rel=1e-5)
+
+
+def test_the_nats_of_bars_add_up_and_do_not_depend_on_later_bars():
+    made = judge()
+    prompt, after = piece(1, BAR, 6), piece(2)
+    other = concatenate([after.slice(0, 2 * BAR), piece(3).slice(2 * BAR, 4 * BAR)])
+    bars = made.bar_nats([prompt, prompt], [after, other])
+    assert bars.shape == (2, 4)
+    assert bars.sum(axis=1) == pytest.approx(made.nats([prompt, prompt], [after, other]))
+    assert bars[0, 0] == pytest.approx(bars[1, 0], rel=1e-5)
+    assert bars[0, 3] != pytest.approx(bars[1, 3], rel=1e-3)
 
 
 def test_a_piece_s_nats_do_not_depend_on_the_others():
