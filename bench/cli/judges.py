@@ -98,7 +98,10 @@ def verify(
         wrong += bool(fault)
         typer.echo(f"{name_of(record):<16} {record.family:<12} {words}")
     if wrong:
-        raise BenchError(f"{wrong} judges are not what they should be.")
+        raise BenchError(
+            f"Judges that differ from their records: {wrong}. Reinstall musicbench, or train those"
+            " of the cache folder again (bench judges train)."
+        )
 
 
 def chosen(named: list[str] | None) -> list[Any]:
