@@ -172,8 +172,11 @@ def open_judge(folder: Path, record: Record) -> Judge:
 
 
 def _restored(record: Record, content: bytes) -> Judge:
+    from bench.training import loop
+
     judge = _new(record.family, record.grid, record.bar, **record.settings)
-    judge.restore(_unpack(content))
+    with loop.on_one_core():
+        judge.restore(_unpack(content))
     return judge
 
 

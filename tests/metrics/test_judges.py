@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -128,20 +130,22 @@ def test_noise_is_farther_than_other_music(cls, toy, tmp_path, monkeypatch):
     assert 0 < metric.score([*real[1:], real[0]]).value < metric.score(noise).value <= 2
 
 
-def test_a_job_s_threads_and_device_do_not_change_a_value(toy, monkeypatch):
+def test_a_job_s_threads_and_device_do_not_change_a_value(toy, monkeypatch, tmp_path):
     import torch
 
     compared, real = toy
-    store.judge_of("feed-forward", compared.train, compared.grid, compared.bar)
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
     samples = [concatenate([p.slice(0, 16)] * 4) for p in real]
 
     def value():
         metric = JudgeNotes()
-        metric.prepare(compared)
+        metric.prepare(replace(compared))
         return metric.score(samples).value
 
     alone, threads = value(), torch.get_num_threads()
     torch.set_num_threads(2)
+    monkeypatch.setenv("BENCH_DEVICE", "cuda")  # where there is none, it could not be used
+    monkeypatch.setattr(store, "_open", type(store._open)())
     try:
         assert value() == alone
     finally:
