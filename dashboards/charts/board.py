@@ -107,7 +107,7 @@ def forest(rows: Sequence[Row]) -> Layers | None:
 
 
 def ties(names: Sequence[str], bars: Sequence[tuple[int, int]]) -> Layers:
-    """The ranked systems from the top; a bar joins those that cannot be told apart."""
+    """The ranked systems from the top; a bar joins those of which no two are separated."""
     spans = pd.DataFrame(
         [(i, names[first], names[last]) for i, (first, last) in enumerate(bars)],
         columns=["bar", "first", "last"],

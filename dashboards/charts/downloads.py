@@ -75,7 +75,7 @@ def curves(points: Sequence[CurvePoint], title: str) -> Any:
 
 
 def ties(names: Sequence[str], bars: Sequence[tuple[int, int]], title: str) -> Any:
-    """Ranked systems with a bar over those that cannot be told apart, as a figure."""
+    """Ranked systems with a bar over those of which no two are separated."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3 + 0.15 * len(bars), 0.8 + 0.22 * len(names)), layout="constrained")

@@ -214,7 +214,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
         *("rank", "rank_range", "system", "kind", "skill", "skill_range"),
         *("likely", "notes", "form", "prompt", "nats", "frames"),
         *("isl", "pca_distance", "scale_consistency", "polyphony"),
-        *("paper", "parameters", "train", "device", "status"),
+        *("paper", "parameters", "train", "seeds", "device", "status"),
     ),
     "Skill by metric": ("rank", "system", "kind", "skill", "coverage", "*headline", "skill_note"),
     "Loss": (

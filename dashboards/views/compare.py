@@ -1,4 +1,4 @@
-"""What takes the job folders behind the rows: paired differences, and who cannot be told apart."""
+"""What takes the job folders behind the rows: paired differences, and who is not separated."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from dashboards.views.job import folders_of, job_of
 def rebuilt(rows: Sequence[Row], folders: Mapping[str, JobFolder]) -> dict[str, Row]:
     """The rows built anew from their jobs, with the draws behind them, by contestant.
 
-    Give all rows of the group: its floor and ceiling make the scale, and its contestants decide which
-    metrics count. Rows whose jobs are not there are left out.
+    Give all rows of the group: its floor and ceiling make the scale, its contestants decide which
+    metrics count, and those with several seeds show what another training run would do. Rows whose
+    jobs are not there are left out.
     """
     wanted = [folder for row in rows for folder in folders_of(row, folders)]
     records = [JobRecord(folder) for folder in wanted if job_of(folder)]
@@ -29,7 +30,7 @@ def rebuilt(rows: Sequence[Row], folders: Mapping[str, JobFolder]) -> dict[str, 
 def ties(
     rows: Sequence[Row], folders: Mapping[str, JobFolder]
 ) -> tuple[list[str], list[tuple[int, int]]]:
-    """The ranked rows by skill, and the first and last of each run that cannot be told apart."""
+    """The ranked rows by skill, and the first and last of each run of which no two are separated."""
     jobs = {row.name: folders_of(row, folders) for row in rows}
     digests = tuple(digest_of(folder.score_arrays) for each in jobs.values() for folder in each)
     return _ties(tuple(jobs), digests, rows, folders)
