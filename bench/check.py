@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import data, registry
-from bench.contract import Budget, Floats, Measurement, Metric, Reference, System
-from bench.contract import NoLog as NoLog
+from bench.contract import Budget, Floats, Measurement, Metric, NoLog, Reference, System
 from bench.data.dataset import Dataset
 from bench.errors import BenchError, unknown
 from bench.music import HIGHEST, LOWEST, Score

@@ -97,7 +97,7 @@ def coverage(world: World, seeds, assumed=None, repeats=200, seed=0):
 def separations(world: World, means, seeds, assumed=None, repeats=100, seed=0):
     """(share of boards with a false separation, share of the different pairs that are separated).
 
-    Different means: apart in truth. Ranks are checked on the way: no inversions, within bounds.
+    Different means: apart in truth.
     """
     rng = np.random.default_rng(seed)
     means = np.array(means, dtype=float)

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from bench import registry
-from bench.board.compare import direction_of
+from bench.board.compare import difference, direction_of
 from bench.board.reproduce import PRESETS, chosen_paper
 from bench.board.rows import Row, Standing
 from bench.contract import Floats
@@ -140,9 +140,8 @@ def by_figure(blank: Answer, figure: str, a: Row, b: Row) -> Answer | None:
             return replace(answer, verdict="not testable", note=note)
     if figure not in a.evidence.draws or figure not in b.evidence.draws:
         return replace(answer, note=f"{figure} has no interval")
-    draws = a.evidence.draws[figure] - b.evidence.draws[figure]
-    low, high = statistics.interval(draws)
-    return replace(answer, low=low, high=high, p=statistics.p_of(x - y, draws))
+    low, high, p = difference(a, b, figure)
+    return replace(answer, low=low, high=high, p=p)
 
 
 def unless_degenerate(answer: Answer, a: Row, b: Row, runs: RunFolder) -> Answer:

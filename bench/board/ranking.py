@@ -117,14 +117,17 @@ def competitors(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.competes]
 
 
+def distinct(rows: Sequence[Row]) -> list[Row]:
+    """The contestants whose samples are not those of another one, by name.
+
+    By name, so that the simulation behind `statistics.apart` is the same wherever it is asked for.
+    """
+    return sorted((row for row in contestants(rows) if not row.same_as), key=lambda row: row.system)
+
+
 def contestants(rows: Sequence[Row]) -> list[Row]:
     """The rows that compete and have a skill."""
     return [row for row in competitors(rows) if row.skill is not None]
-
-
-def distinct(rows: Sequence[Row]) -> list[Row]:
-    """The contestants whose samples are not those of another one."""
-    return [row for row in contestants(rows) if not row.same_as]
 
 
 def tied(rows: Sequence[Row]) -> tuple[list[Row], list[tuple[int, int]]]:
@@ -132,12 +135,14 @@ def tied(rows: Sequence[Row]) -> tuple[list[Row], list[tuple[int, int]]]:
 
     Not the same as sharing a rank: of three rows in a run, the middle one may be in another, too.
     """
-    ranked = sorted(distinct(rows), key=lambda row: -(row.skill or 0.0))
+    named = distinct(rows)
+    by_skill = sorted(range(len(named)), key=lambda place: -(named[place].skill or 0.0))
     apart = statistics.apart(
-        [row.evidence.draws["skill"] for row in ranked],
-        [row.skill or 0.0 for row in ranked],
-        [row.evidence.retraining.get("skill", NOTHING) for row in ranked],
-    )
+        [row.evidence.draws["skill"] for row in named],
+        [row.skill or 0.0 for row in named],
+        [row.evidence.retraining.get("skill", NOTHING) for row in named],
+    )[np.ix_(by_skill, by_skill)]
+    ranked = [named[place] for place in by_skill]
     runs: list[tuple[int, int]] = []
     for first in range(len(ranked)):
         last = first

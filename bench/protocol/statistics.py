@@ -244,7 +244,8 @@ def apart(
     if n < 2:
         return separated
     a, b = np.triu_indices(n, 1)
-    errors = np.stack(draws) - np.mean(np.stack(draws), axis=1, keepdims=True)
+    errors = np.stack(draws)
+    errors = errors - errors.mean(axis=1, keepdims=True)
     pieces = (errors[a] - errors[b]).var(axis=1)
     trained = np.array([part.variance for part in parts])
     dfs = np.array([part.df for part in parts])
@@ -285,8 +286,8 @@ def ranks(
     """(rank, low, high) of each system, higher values first.
 
     Low and high are what the tests allow (`apart`): after every system that is surely better,
-    before every one that is surely worse. The rank is low, but never above that of a system of
-    higher value: where a precise system is surely behind the leader and an uncertain one below it
+    before every one that is surely worse. The rank is low, but never better than that of a system
+    of higher value: where a precise system is surely behind the leader and an uncertain one below it
     is not, the second does not overtake the first for being uncertain. It always lies within low
     and high: whatever is surely better than a system of higher value has a higher value itself.
     """
