@@ -175,7 +175,7 @@ class CopyReport(_Part):
             if comparison.reference == "itself":
                 return f"{share} repeat the prompt or their own earlier bars"
             source = "its other samples" if comparison.reference == "other samples" else "pieces"
-            return f"{share} are copies of {source}{example}"
+            return f"{share} contain bars that are copied from {source}{example}"
         share += " of its notes"
         if comparison.reference == "itself":
             return f"{share} repeat the prompt or its own earlier bars"

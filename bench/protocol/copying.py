@@ -68,42 +68,11 @@ QUANTILE = 0.999  # the share of sets that stay below a threshold
 MARGIN = 0.2  # of the distance from the human mean to exact copies
 SPLICE_MARGIN = 0.08  # above human, of the share that is lost when bars are taken together
 SPLICE_SLACK = 0.1  # a share that is further below the human mean is no sign of a splice
-COPIED = 0.9  # from this share on, a sample counts as a copy
-COPIED_MARGIN = 0.1  # share of samples, above human
+COPIED = 0.9  # a sample with four bars of this share counts as a copy
+COPIED_MARGIN = 0.15  # share of samples, above human
 SPARSE = 0.6  # of the notes of human excerpts: below, human melodies are the measure too
 DISGUISED_SAMPLES = 16  # that are looked at in each disguise
 PASSAGES = 8  # per comparison, in a report
-
-# -- measures ---------------------------------------------------------------------------------------
-
-
-def measure_values(shares: Floats, reference: Reference) -> dict[str, Floats]:
-    """(samples,) of each measure, from the shares (samples, stretches) for one reference.
-
-    A splice of bars from many pieces is explained bar by bar, but not in longer stretches. So the
-    share that is lost when bars are taken together is larger than in music that goes on.
-    """
-    values = {name: shares[:, column] for column, name in enumerate(STRETCH_NAMES)}
-    if reference == "data set":
-        values[SINGLE_BARS] = values[BAR] - values[PAIR]
-        values[BAR_PAIRS] = values[PAIR] - values[FOUR_BARS]
-    if reference == "itself":
-        copied = values[BAR]
-        del values[WHOLE]  # nothing comes before the whole
-    else:
-        copied = np.maximum(values[FOUR_BARS], values[WHOLE])
-    values[COPIED_SAMPLES] = (copied >= COPIED).astype(np.float64)
-    return values
-
-
-def threshold_of(measure: str, human: float, reached: float) -> float:
-    """The largest value that is not accused: what human sets reach by chance, or human + margin."""
-    if measure in SPLICES:
-        return max(reached, human + SPLICE_MARGIN)
-    if measure == COPIED_SAMPLES:
-        return max(reached, human + COPIED_MARGIN)
-    return max(reached, human + MARGIN * (1 - human))
-
 
 # -- disguises --------------------------------------------------------------------------------------
 
@@ -129,6 +98,41 @@ def reference_of(name: str) -> Reference:
     """The reference of a comparison; samples in a disguise are compared with the data set."""
     references: dict[str, Reference] = {"itself": "itself", "other samples": "other samples"}
     return references.get(name, "data set")
+
+
+# -- measures ---------------------------------------------------------------------------------------
+
+
+def measure_values(matches: Matches, name: str) -> dict[str, Floats]:
+    """(samples,) of each measure, from the matches with the reference, or in the disguise, `name`.
+
+    A splice of bars from many pieces is explained bar by bar, but not in longer stretches. So the
+    share that is lost when bars are taken together is larger than in music that goes on.
+    """
+    values = {stretch: matches.share[:, column] for column, stretch in enumerate(STRETCH_NAMES)}
+    if name in DISGUISES:  # few samples are looked at: only the plainest evidence counts
+        return {WHOLE: values[WHOLE]}
+    if name == "data set":
+        values[SINGLE_BARS] = values[BAR] - values[PAIR]
+        values[BAR_PAIRS] = values[PAIR] - values[FOUR_BARS]
+    if name == "itself":  # four bars that return are form: all bars must
+        copied = values[BAR]
+        del values[WHOLE]  # nothing comes before the whole
+    else:
+        copied = matches.peak[:, STRETCH_NAMES.index(FOUR_BARS)]
+    if name == "other samples":  # a single bar is easily like one of another sample
+        del values[BAR]
+    values[COPIED_SAMPLES] = (copied >= COPIED).astype(np.float64)
+    return values
+
+
+def threshold_of(measure: str, human: float, reached: float) -> float:
+    """The largest value that is not accused: what human sets reach by chance, or human + margin."""
+    if measure in SPLICES:
+        return max(reached, human + SPLICE_MARGIN)
+    if measure == COPIED_SAMPLES:
+        return max(reached, human + COPIED_MARGIN)
+    return max(reached, human + MARGIN * (1 - human))
 
 
 # -- the data set -----------------------------------------------------------------------------------
@@ -236,9 +240,9 @@ def held_out(
 
 @dataclass(frozen=True)
 class Baseline:
-    """The shares of held-out human music, excerpt by excerpt."""
+    """The measures of held-out human music, excerpt by excerpt."""
 
-    shares: dict[str, Floats]  # (excerpts, stretches) by reference or disguise
+    values: dict[str, dict[str, Floats]]  # (excerpts,) by reference or disguise, then by measure
     pieces: dict[str, Ints]  # (excerpts,) the number of the piece that each is from
     notes: float  # of an excerpt, the mean
     fewest: Floats  # (stretches,) notes that a stretch counts as, at least
@@ -250,13 +254,13 @@ def measure_human(
     splits: Sequence[str] = ("valid", "test"),
     change: Callable[[Score], Score] = lambda music: music,
 ) -> Baseline:
-    """The shares of held-out human music, after a `change` of it."""
+    """The measures of held-out human music, after a `change` of it."""
     library = library_of(dataset)
     excerpts = held_out(dataset, protocol, splits)
     names = [excerpt.piece for excerpt in excerpts]
     number = np.unique(np.array(names, dtype=np.str_), return_inverse=True)[1]
     fewest = notes_per_stretch([excerpt.music for excerpt in excerpts], dataset.bar) / 4
-    shares: dict[str, list[Floats]] = {}
+    values: dict[str, list[dict[str, Floats]]] = {}
     pieces: dict[str, list[Ints]] = {}
     # In groups, so that each is compared with as many others as a contestant's samples are.
     groups = max(1, round(len(excerpts) / protocol.samples))
@@ -273,10 +277,13 @@ def measure_human(
             2 * DISGUISED_SAMPLES,
         )
         for name, (matches, which) in matches_by_name.items():
-            shares.setdefault(name, []).append(matches.share)
+            values.setdefault(name, []).append(measure_values(matches, name))
             pieces.setdefault(name, []).append(number[rows][which])
     return Baseline(
-        shares={name: np.concatenate(parts) for name, parts in shares.items()},
+        values={
+            name: {each: np.concatenate([part[each] for part in parts]) for each in parts[0]}
+            for name, parts in values.items()
+        },
         pieces={name: np.concatenate(parts) for name, parts in pieces.items()},
         notes=float(np.mean([len(e.music) for e in excerpts])) if excerpts else 0.0,
         fewest=fewest,
@@ -330,8 +337,7 @@ def set_means(pieces: Ints, values: Floats, samples: int, count: int, seed: int 
 def limits_table(human: Baseline, samples: int, count: int) -> Table:
     """The limits for a contestant with so many samples, whose prompts are from `count` pieces."""
     table: Table = {}
-    for name, shares in human.shares.items():
-        by_measure = measure_values(shares, reference_of(name))
+    for name, by_measure in human.values.items():
         values = np.stack(list(by_measure.values()), axis=1)
         size = min(samples, DISGUISED_SAMPLES) if name in DISGUISES else samples
         means = set_means(human.pieces[name], values, size, count)
@@ -383,30 +389,26 @@ def cached_limits(dataset: Dataset, protocol: Protocol, count: int) -> Limits:
 # -- the verdict ------------------------------------------------------------------------------------
 
 
-def compare(shares: Floats, name: str, tables: Sequence[Table]) -> Comparison:
-    """The means of the samples' shares (samples, stretches) beside their limits.
+def compare(values: Mapping[str, Floats], name: str, tables: Sequence[Table]) -> Comparison:
+    """The means of the samples' `values` (samples,), by measure, beside their limits.
 
     `name` is a reference or a disguise. Of several tables, each threshold is the highest.
     """
-    reference, disguise = reference_of(name), name if name in DISGUISES else ""
     limits = tables[0][name]
-    values = {
-        measure: float(each.mean()) for measure, each in measure_values(shares, reference).items()
-    }
+    means = {measure: float(each.mean()) for measure, each in values.items()}
     measures = []
-    for measure, value in values.items():
+    for measure, value in means.items():
         threshold = max(table[name][measure].threshold for table in tables)
         copies = value > threshold
         if measure in SPLICES:
             share = SPLICES[measure]
-            copies &= values[share] >= limits[share].human - SPLICE_SLACK
-        if disguise:  # few samples are looked at: only the plainest evidence counts
-            copies &= measure == WHOLE
+            copies &= means[share] >= limits[share].human - SPLICE_SLACK
         human = limits[measure].human
         measures.append(
             Measure(name=measure, value=value, human=human, threshold=threshold, copies=copies)
         )
-    return Comparison(reference=reference, disguise=disguise, measures=tuple(measures))
+    disguise = name if name in DISGUISES else ""
+    return Comparison(reference=reference_of(name), disguise=disguise, measures=tuple(measures))
 
 
 def make_report(
@@ -450,15 +452,15 @@ def make_report(
     )
     sparse = np.mean([len(sample) for sample in samples]) < SPARSE * limits.notes
     tables = [limits.full, limits.melodies] if sparse else [limits.full]
-    plain = matches_by_name["data set"][0].share
+    plain = matches_by_name["data set"][0].share[:, STRETCH_NAMES.index(WHOLE)]
     comparisons = []
     passages: list[Passage] = []
     for name, (matches, which) in matches_by_name.items():
-        shares = matches.share
+        values = measure_values(matches, name)
         if name in DISGUISES:
             # Simple music is explained in any disguise: only a gain over the plain notes counts.
-            shares = np.where(shares > plain[which], shares, 0)
-        comparison = compare(shares, name, tables)
+            values[WHOLE] = np.where(values[WHOLE] > plain[which], values[WHOLE], 0)
+        comparison = compare(values, name, tables)
         comparisons.append(comparison)
         if comparison.copies:
             passages += _passages(comparison, matches, which.tolist(), dataset, samples, prompts)

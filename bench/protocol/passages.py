@@ -48,6 +48,7 @@ class Matches:
     """
 
     share: Floats  # (pieces, stretches)
+    peak: Floats  # (pieces, stretches) the largest share of a stretch, see `Library.match`
     bar: Ints  # (pieces, stretches) the first bar of the stretch, from 0
     shift: Ints  # (pieces, stretches) from the piece's step to that of the source
     semitones: Ints  # (pieces, stretches) by which the piece is higher than the source
@@ -61,7 +62,7 @@ class Matches:
         """No note explained."""
         shape = (pieces, len(STRETCHES))
         empty = (np.zeros(shape, dtype=np.int64) for _ in range(5))
-        return cls(np.zeros(shape), *empty)
+        return cls(np.zeros(shape), np.zeros(shape), *empty)
 
 
 def bars_of(piece: Score, bar: int) -> int:
@@ -195,8 +196,8 @@ class Library:
     ) -> Matches:
         """The share of each piece that passages of the library explain.
 
-        A stretch with less than `fewest` (stretches,) notes counts as one of so many: a few notes
-        occur anywhere. `forbidden` (pieces, library's pieces): pairs that are not compared.
+        A stretch with less than `fewest` (stretches,) notes counts as one of so many, for a peak as
+        one of twice as many: a few notes occur anywhere. `forbidden` (pieces, library's pieces): pairs that are not compared.
         """
         notes = Notes(pieces, np.zeros(len(pieces), dtype=np.int64))
         if not len(notes.onset) or not len(self.index):
@@ -376,6 +377,7 @@ class Placements:
             notes = (notes_before[:, size:] - notes_before[:, :-size])[pieces]
             least = max(1.0, 0.0 if fewest is None else float(fewest[column]))
             share = top / np.maximum(notes, least)
+            matches.peak[pieces, column] = (top / np.maximum(notes, 2 * least)).max(axis=1)
             by_bar = np.zeros((len(pieces), bars))
             for place in range(size):
                 part = by_bar[:, place : place + share.shape[1]]

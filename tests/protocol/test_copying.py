@@ -15,6 +15,7 @@ from bench.music import Score, concatenate
 from bench.protocol import copy_report, copying
 from bench.protocol.copy_report import VERSION, CopyReport
 from bench.protocol.copying import (
+    DISGUISED_SAMPLES,
     DISGUISES,
     cached_limits,
     compare,
@@ -27,7 +28,7 @@ from bench.protocol.copying import (
     set_means,
 )
 from bench.protocol.corruptions import added_notes, dropped_notes
-from bench.protocol.passages import STRETCH_NAMES, melody
+from bench.protocol.passages import STRETCH_NAMES, Matches, melody
 from bench.protocol.sampling import Prompt, Protocol, prompts
 
 SAMPLES = 24
@@ -98,6 +99,10 @@ COPIES = {
     ],
     "their melodies": lambda: [melody(e) for e in excerpts()],
     "half of the samples": lambda: excerpts()[: SAMPLES // 2] + strangers()[SAMPLES // 2 :],
+    "half of each sample": lambda: [
+        concatenate([e.slice(0, 4 * BAR), s.slice(0, 4 * BAR)])
+        for e, s in zip(excerpts(), strangers(), strict=True)
+    ],
     "backwards": lambda: [DISGUISES["backwards"](e) for e in excerpts()],
     "upside down": lambda: [DISGUISES["upside down"](e) for e in excerpts()],
 }
@@ -284,11 +289,16 @@ def test_sets_take_whole_pieces():
     assert set_means(pieces, values, 40, 40).mean() == pytest.approx(4.5, abs=0.05)
 
 
-def test_a_patch_needs_bars_that_are_found_and_pairs_that_are_not():
-    shares = np.array([[1.0, 0.6, 0.4, 0.3]])
-    assert measure_values(shares, "data set")["single bars"][0] == pytest.approx(0.4)
-    assert "single bars" not in measure_values(shares, "itself")
-    assert "whole" not in measure_values(shares, "itself")
+def test_measures_of_each_reference():
+    matches = Matches.none(1)
+    matches.share[0] = 1.0, 0.6, 0.4, 0.3
+    matches.peak[0] = 1.0, 1.0, 0.95, 0.3
+    values = measure_values(matches, "data set")
+    assert values["single bars"][0] == pytest.approx(0.4)
+    assert values["copied samples"][0] == 1
+    assert "single bars" not in measure_values(matches, "itself")
+    assert "whole" not in measure_values(matches, "itself")
+    assert list(measure_values(matches, "backwards")) == ["whole"]
     assert reference_of("backwards") == "data set"
     assert reference_of("itself") == "itself"
 
@@ -303,12 +313,13 @@ def rate_of_false_alarms(dataset, protocol, number, seed=0):
         rng = np.random.default_rng(seed)
         for _ in range(number):
             accused = False
-            for name, shares in human.shares.items():
+            for name, values in human.values.items():
                 pieces = human.pieces[name]
-                size = min(len(pieces), protocol.samples)
+                size = DISGUISED_SAMPLES if name in DISGUISES else protocol.samples
                 chosen = rng.choice(np.unique(pieces), size)
                 rows = [int(rng.choice(np.flatnonzero(pieces == piece))) for piece in chosen]
-                accused |= compare(shares[rows], name, [table]).copies
+                drawn_values = {measure: each[rows] for measure, each in values.items()}
+                accused |= compare(drawn_values, name, [table]).copies
             alarms.append(accused)
     return float(np.mean(alarms))
 
