@@ -10,9 +10,7 @@ from bench.board.rows import MetricCells, headline_metrics
 from bench.files import read_json, write_json
 from bench.jobs.run_folder import RunFolder
 
-FILES = (
-    "job.json", "status.json", "result.json", "scores.json", "scores.npz", "copying.json"
-)  # fmt: skip
+FILES = ("job.json", "status.json", "result.json", "scores.json", "scores.npz", "copying.json")
 
 
 @pytest.fixture

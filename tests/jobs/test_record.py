@@ -40,7 +40,7 @@ def test_each_file_is_read_once_however_often_it_is_asked_for(done, monkeypatch)
         assert record.seconds > 0
         assert record.scores.draws.keys() == record.scores.per_piece.keys() == {"polyphony"}
         assert record.result.complete
-    files = ("job.json", "status.json", "result.json", "scores.json", "scores.npz")
+    files = ("job.json", "status.json", "result.json", "scores.json", "scores.npz", "copying.json")
     assert sorted(reads) == sorted(files)
 
 
