@@ -112,9 +112,9 @@ def test_a_loop_is_the_prompt_over_and_over():
 def test_notes_of_the_scale_are_in_the_prompts_key_and_as_dense_as_training_notes(quiet):
     samples = fitted(ScaleNotes(), quiet).sample(PROMPTS, 40 * BAR, 0)
     for prompt, sample in zip(PROMPTS, samples, strict=True):
-        found = key(prompt)
-        steps = (0, 2, 4, 5, 7, 9, 11) if found.mode == "major" else (0, 2, 3, 5, 7, 8, 10)
-        assert set((sample.pitch - found.tonic) % 12) <= set(steps)
+        prompt_key = key(prompt)
+        steps = (0, 2, 4, 5, 7, 9, 11) if prompt_key.mode == "major" else (0, 2, 3, 5, 7, 8, 10)
+        assert set((sample.pitch - prompt_key.tonic) % 12) <= set(steps)
     density = sum(map(len, TRAIN)) / sum(piece.length for piece in TRAIN)
     made = sum(map(len, samples)) / sum(sample.length for sample in samples)
     assert 0.75 * density < made <= 1.1 * density  # unisons and overlaps are merged

@@ -54,7 +54,7 @@ def given(dataset):
 
 
 @pytest.fixture
-def judged(dataset, cache, given):
+def report_on(dataset, cache, given):
     return lambda samples, **more: make_report(dataset, PROTOCOL, samples, given, **more)
 
 
@@ -109,16 +109,16 @@ COPIES = {
 
 
 @pytest.mark.parametrize("how", COPIES)
-def test_training_music_is_accused_however_it_is_changed(judged, how):
-    report = judged(COPIES[how]())
+def test_training_music_is_accused_however_it_is_changed(report_on, how):
+    report = report_on(COPIES[how]())
     assert report.verdict == "copies", report
     assert report.clearest.reference == "data set"
     assert "training piece song" in report.sentence
 
 
-def test_the_evidence_names_the_piece_the_bars_and_the_key(judged):
+def test_the_evidence_names_the_piece_the_bars_and_the_key(report_on):
     copies = [shifted(song(n % 24).slice(3 * BAR, 11 * BAR), 2) for n in range(SAMPLES)]
-    report = judged(copies)
+    report = report_on(copies)
     passage = next(each for each in report.passages if each.sample == 5)
     assert (passage.source, passage.split) == ("song05", "train")
     assert (passage.bars, passage.source_bars, passage.source_offset) == ((1, 8), (4, 11), 0)
@@ -127,24 +127,24 @@ def test_the_evidence_names_the_piece_the_bars_and_the_key(judged):
     assert "(bars 4 to 11, 2 semitones up) and others" in report.sentence
 
 
-def test_the_true_continuations_are_a_copy_unless_they_are_the_human_row(judged, given):
+def test_the_true_continuations_are_a_copy_unless_they_are_the_human_row(report_on, given):
     truth = [prompt.continuation for prompt in given]
-    report = judged(truth)
+    report = report_on(truth)
     assert report.verdict == "copies"
     assert "validation piece" in report.sentence
-    assert judged(truth, human=True).verdict == "own"
+    assert report_on(truth, human=True).verdict == "own"
 
 
-def test_test_pieces_are_not_there_to_be_copied_either(judged):
-    report = judged([song(34 + n % 10).slice(0, 8 * BAR) for n in range(SAMPLES)])
+def test_test_pieces_are_not_there_to_be_copied_either(report_on):
+    report = report_on([song(34 + n % 10).slice(0, 8 * BAR) for n in range(SAMPLES)])
     assert "test piece" in report.sentence
 
 
-def test_loops_are_accused_of_repeating_themselves(judged, given):
+def test_loops_are_accused_of_repeating_themselves(report_on, given):
     for report in (
-        judged([concatenate([prompt.score] * 8) for prompt in given]),
-        judged([concatenate([bar] * 8) for bar in (s.slice(0, BAR) for s in strangers())]),
-        judged(
+        report_on([concatenate([prompt.score] * 8) for prompt in given]),
+        report_on([concatenate([bar] * 8) for bar in (s.slice(0, BAR) for s in strangers())]),
+        report_on(
             [
                 changed(concatenate([prompt.score] * 8), 0.15, random(n))
                 for n, prompt in enumerate(given)
@@ -159,19 +159,19 @@ def test_loops_are_accused_of_repeating_themselves(judged, given):
         }
 
 
-def test_one_piece_for_all_is_accused_even_if_it_is_nobodys(judged):
+def test_one_piece_for_all_is_accused_even_if_it_is_nobodys(report_on):
     stranger = strangers()[0]
     for samples in (
         [stranger] * SAMPLES,
         [shifted(stranger, n % 5) for n in range(SAMPLES)],
         [changed(stranger, 0.15, random(n)) for n in range(SAMPLES)],
     ):
-        report = judged(samples)
+        report = report_on(samples)
         assert report.clearest.reference == "other samples"
         assert "of its notes are those of its other samples, such as sample" in report.sentence
 
 
-def test_who_copies_nothing_is_not_accused(judged):
+def test_who_copies_nothing_is_not_accused(report_on):
     rng = random()
     noise = [
         Score.from_notes(
@@ -184,13 +184,13 @@ def test_who_copies_nothing_is_not_accused(judged):
         for _ in range(SAMPLES)
     ]
     for samples in (strangers(), noise, few, [melody(s) for s in strangers()]):
-        report = judged(samples)
+        report = report_on(samples)
         assert report.verdict == "own", report.sentence
         assert report.sentence == ""
         assert report.passages == ()
 
 
-def test_hostile_samples_are_looked_at(judged):
+def test_hostile_samples_are_looked_at(report_on):
     rng = random()
     one = Score.from_notes([7], [1], [60], length=128)
     many = Score.from_notes(
@@ -199,16 +199,16 @@ def test_hostile_samples_are_looked_at(judged):
         rng.integers(21, 109, 2000),
         length=128,
     )
-    assert judged([Score.silence(128)] * SAMPLES).verdict == "own"
-    assert judged([one] * SAMPLES).verdict == "own"
+    assert report_on([Score.silence(128)] * SAMPLES).verdict == "own"
+    assert report_on([one] * SAMPLES).verdict == "own"
     mixed = [Score.silence(128), one, many, *strangers()[3:]]
-    assert judged(mixed).verdict == "own"
-    assert judged([many] * SAMPLES).verdict == "copies"
+    assert report_on(mixed).verdict == "own"
+    assert report_on([many] * SAMPLES).verdict == "copies"
 
 
-def test_a_report_goes_through_json_and_is_bound_to_what_it_is_of(judged, dataset):
+def test_a_report_goes_through_json_and_is_bound_to_what_it_is_of(report_on, dataset):
     samples = excerpts()
-    report = judged(samples)
+    report = report_on(samples)
     again = CopyReport.model_validate(json.loads(json.dumps(report.model_dump(mode="json"))))
     assert again == report
     assert again.sentence == report.sentence
@@ -222,8 +222,8 @@ def test_a_report_goes_through_json_and_is_bound_to_what_it_is_of(judged, datase
     assert not old.is_of(hashes, dataset.fingerprint, PROTOCOL)
 
 
-def test_the_same_samples_give_the_same_report(judged):
-    assert judged(spliced(1)) == judged(spliced(1))
+def test_the_same_samples_give_the_same_report(report_on):
+    assert report_on(spliced(1)) == report_on(spliced(1))
 
 
 def test_too_little_held_out_music_says_so(cache):
@@ -268,9 +268,9 @@ def test_a_cache_that_cannot_be_written_costs_time_only(dataset, monkeypatch, tm
 
 
 def test_excerpts_are_of_held_out_pieces_each_with_the_bar_before_it(dataset):
-    found = held_out(dataset, PROTOCOL)
-    assert {excerpt.piece for excerpt in found} == {*dataset.valid, *dataset.test}
-    for excerpt in found:
+    excerpts_held_out = held_out(dataset, PROTOCOL)
+    assert {excerpt.piece for excerpt in excerpts_held_out} == {*dataset.valid, *dataset.test}
+    for excerpt in excerpts_held_out:
         piece = dataset.pieces[excerpt.piece]
         both = concatenate([excerpt.prompt, excerpt.music])
         places = [

@@ -35,13 +35,13 @@ def tune(notes, length=16):
 
 def test_an_excerpt_is_explained_whole_at_every_length_and_named(library):
     excerpt = song(3).slice(2 * BAR, 10 * BAR)
-    found = library.match([excerpt])
-    assert (found.share == 1).all()
-    step = found.bar[0, WHOLE] * BAR + found.shift[0, WHOLE]
+    matches = library.match([excerpt])
+    assert (matches.share == 1).all()
+    step = matches.bar[0, WHOLE] * BAR + matches.shift[0, WHOLE]
     assert library.piece_at(step) == 3
     assert step - library.start[3] == 2 * BAR
-    assert found.semitones[0, WHOLE] == 0
-    assert found.matched[0, WHOLE] == found.notes[0, WHOLE] == len(struck(excerpt)[0])
+    assert matches.semitones[0, WHOLE] == 0
+    assert matches.matched[0, WHOLE] == matches.notes[0, WHOLE] == len(struck(excerpt)[0])
 
 
 def test_other_music_is_explained_less_the_longer_the_stretch(library):
@@ -54,10 +54,10 @@ def test_other_music_is_explained_less_the_longer_the_stretch(library):
 @settings(deadline=None, max_examples=20)
 def test_the_key_and_the_place_do_not_matter(library, semitones, number, start):
     excerpt = song(number).slice(start, start + 8 * BAR)
-    found = library.match([excerpt.transpose(semitones)])
-    assert found.share == pytest.approx(1)
-    assert found.semitones[0, WHOLE] == semitones
-    assert library.piece_at(start + found.shift[0, WHOLE] - start + BAR) == number
+    matches = library.match([excerpt.transpose(semitones)])
+    assert matches.share == pytest.approx(1)
+    assert matches.semitones[0, WHOLE] == semitones
+    assert library.piece_at(start + matches.shift[0, WHOLE] - start + BAR) == number
 
 
 @given(st.integers(1, 40))
@@ -128,9 +128,9 @@ def test_splitting_repeating_and_shortening_notes_hides_nothing(library):
 
 
 def test_a_melody_alone_is_found_in_its_piece(library):
-    found = library.match([melody(song(6)).slice(BAR, 9 * BAR)])
-    assert found.share[0, WHOLE] > 0.95
-    assert library.piece_at(found.shift[0, WHOLE] + BAR) == 6
+    matches = library.match([melody(song(6)).slice(BAR, 9 * BAR)])
+    assert matches.share[0, WHOLE] > 0.95
+    assert library.piece_at(matches.shift[0, WHOLE] + BAR) == 6
 
 
 def test_what_is_forbidden_is_not_compared(library):
@@ -150,7 +150,7 @@ def test_a_stretch_of_few_notes_counts_for_more(library):
 @settings(deadline=None, max_examples=60)
 def test_no_share_is_more_than_the_best_of_all_placements(sources, notes):
     piece, library = tune(notes), Library([tune(n) for n in sources], 4)
-    found = library.match([piece])
+    matches = library.match([piece])
     onset, pitch = struck(piece)
     best = 0
     for source in (tune(n) for n in sources):
@@ -164,15 +164,15 @@ def test_no_share_is_more_than_the_best_of_all_placements(sources, notes):
                         hits += bool(there[at, key] or (first and sounds[at, key]))
                 best = max(best, hits)
     # A placement may also reach into the next piece.
-    assert found.matched[0, WHOLE] <= best * min(2, len(sources))
-    assert found.share[0, WHOLE] <= 1
+    assert matches.matched[0, WHOLE] <= best * min(2, len(sources))
+    assert matches.share[0, WHOLE] <= 1
 
 
 @given(FEW, FEW)
 @settings(deadline=None, max_examples=60)
 def test_repetitions_are_those_of_the_definition(before, notes):
     prompt, piece = tune([(at % 4, key) for at, key in before], 4), tune(notes)
-    found = repetitions([prompt], [piece], 4)
+    matches = repetitions([prompt], [piece], 4)
     past = {(at - 4, key) for at, key in zip(prompt.onset, prompt.pitch, strict=True)}
     past |= set(zip(piece.onset, piece.pitch, strict=True))
     for column, size in enumerate((1, 2, 4)):
@@ -195,16 +195,16 @@ def test_repetitions_are_those_of_the_definition(before, notes):
             shares.append(best)
             weights.append(weight)
         expected = np.average(shares, weights=weights) if weights else 0.0
-        assert found.share[0, column] == pytest.approx(expected)
-    assert found.share[0, WHOLE] == 0
+        assert matches.share[0, column] == pytest.approx(expected)
+    assert matches.share[0, WHOLE] == 0
 
 
 def test_a_loop_repeats_its_prompt_and_goes_on_with_it_in_any_key():
     bar = song(2).slice(0, BAR)
     loop = concatenate([bar] * 8)
     rising = concatenate([bar.transpose(number) for number in range(1, 9)])
-    found = repetitions([bar, bar], [loop, rising], BAR)
-    assert found.share[:, :WHOLE] == pytest.approx(1)
+    matches = repetitions([bar, bar], [loop, rising], BAR)
+    assert matches.share[:, :WHOLE] == pytest.approx(1)
     own = repetitions([Score.silence(BAR)], [loop], BAR).share[0, 0]
     assert own == pytest.approx(7 / 8)
 
@@ -220,12 +220,12 @@ def test_empty_pieces_single_notes_and_thousands_of_notes_are_looked_at(library)
     one = Score.from_notes([5], [3], [60], length=128)
     pieces = [Score.silence(128), one, many, Score.silence(0)]
     prompts = [Score.silence(0), one.slice(0, 16), many.slice(0, 16), Score.silence(16)]
-    for found in (library.match(pieces), repetitions(prompts, pieces, BAR)):
-        assert np.isfinite(found.share).all()
-        assert (found.share >= 0).all()
-        assert (found.share <= 1).all()
-        assert (found.matched <= found.notes).all()
-        assert not found.share[[0, 3]].any()
+    for matches in (library.match(pieces), repetitions(prompts, pieces, BAR)):
+        assert np.isfinite(matches.share).all()
+        assert (matches.share >= 0).all()
+        assert (matches.share <= 1).all()
+        assert (matches.matched <= matches.notes).all()
+        assert not matches.share[[0, 3]].any()
     assert not library.match([]).share.size
     assert not Library([], BAR).match(pieces).share.any()
     assert not Library([Score.silence(0)], BAR).match(pieces).share.any()
