@@ -6,6 +6,7 @@ A run takes them along with `--controls`, to show where they end. They hold no r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +19,7 @@ from bench.music import HIGHEST, LOWEST, Score, concatenate
 from bench.music.key import key
 from bench.seeds import generators
 from bench.training import saved
+from bench.training.settings import Configured
 
 NOTE = ("onset", "duration", "pitch", "velocity")
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
@@ -28,7 +30,7 @@ def bar_of(prompt: Score) -> int:
     return prompt.length or 4 * prompt.grid
 
 
-class TrainingExcerpt:
+class TrainingExcerpt(Configured):
     """Excerpts of training pieces as continuations.
 
     `begin`: where an excerpt begins: at a `random` place, after the bar that is `nearest` to the
@@ -37,23 +39,18 @@ class TrainingExcerpt:
     another place.
     """
 
+    @dataclass(frozen=True)
+    class Settings:
+        """Where excerpts are from, and how they are changed."""
+
+        begin: Literal["random", "nearest", "one"] = "random"
+        key: bool = False
+        changed: float = 0.0
+        spliced: bool = False
+
+    settings: Settings
     likelihood = Likelihood("none", reason="it plays training pieces: nothing is estimated")
     pieces: list[Score]
-
-    def __init__(
-        self,
-        *,
-        begin: Literal["random", "nearest", "one"] = "random",
-        key: bool = False,
-        changed: float = 0.0,
-        spliced: bool = False,
-    ) -> None:
-        if begin not in ("random", "nearest", "one"):
-            raise BenchError(f"begin = '{begin}': choose random, nearest or one.")
-        self.settings: dict[str, Any] = {
-            "begin": begin, "key": key, "changed": changed, "spliced": spliced,
-        }  # fmt: skip
-        self.begin, self.key, self.changed, self.spliced = begin, key, changed, spliced
 
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
@@ -68,19 +65,19 @@ class TrainingExcerpt:
         shared = self.excerpt(steps, np.random.default_rng(seed))
         samples = []
         for prompt, rng in zip(prompts, generators(prompts, seed), strict=True):
-            if self.begin == "one":
+            if self.settings.begin == "one":
                 music = shared
-            elif self.begin == "nearest" and prompt.length:
+            elif self.settings.begin == "nearest" and prompt.length:
                 music = self.after_nearest(prompt, steps)
-            elif self.spliced:
+            elif self.settings.spliced:
                 bar = bar_of(prompt)
                 bars = [self.excerpt(bar, rng, bar) for _ in range(-(-steps // bar))]
                 music = concatenate(bars).slice(0, steps)
             else:
                 music = self.excerpt(steps, rng)
-            if self.key:
+            if self.settings.key:
                 music = shifted(music, int(rng.integers(-6, 7)))
-            samples.append(changed(music, self.changed, rng))
+            samples.append(changed(music, self.settings.changed, rng))
         return samples
 
     def excerpt(self, steps: int, rng: np.random.Generator, every: int = 1) -> Score:
@@ -111,7 +108,7 @@ class TrainingExcerpt:
 
     def save(self, folder: Path) -> None:
         """Write settings and pieces."""
-        save_pieces(folder, self.settings, self.pieces)
+        save_pieces(folder, asdict(self.settings), self.pieces)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -122,7 +119,7 @@ class TrainingExcerpt:
         return system
 
 
-class PromptLoop:
+class PromptLoop(Configured):
     """The prompt over and over."""
 
     likelihood = Likelihood("none", reason="it repeats the prompt: nothing is estimated")
@@ -156,7 +153,7 @@ class PromptLoop:
         return cls()
 
 
-class ScaleNotes:
+class ScaleNotes(Configured):
     """Random notes of the prompt's scale, as dense and as long as training notes; not a copy."""
 
     likelihood = Likelihood(

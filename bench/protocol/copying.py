@@ -66,6 +66,7 @@ FEWEST_EXCERPTS = 16  # with fewer the verdict is unknown
 DRAWS = 4000  # sets of human excerpts
 QUANTILE = 0.999  # the share of sets that stay below a threshold
 MARGIN = 0.2  # of the distance from the human mean to exact copies
+LEAST_MARGIN = 0.05  # above the human mean, however near that is to exact copies
 SPLICE_MARGIN = 0.08  # above human, of the share that is lost when bars are taken together
 SPLICE_SLACK = 0.1  # a share that is further below the human mean is no sign of a splice
 COPIED = 0.9  # a sample with four bars of this share counts as a copy
@@ -132,7 +133,7 @@ def threshold_of(measure: str, human: float, reached: float) -> float:
         return max(reached, human + SPLICE_MARGIN)
     if measure == COPIED_SAMPLES:
         return max(reached, human + COPIED_MARGIN)
-    return max(reached, human + MARGIN * (1 - human))
+    return max(reached, human + max(LEAST_MARGIN, MARGIN * (1 - human)))
 
 
 # -- the data set -----------------------------------------------------------------------------------
