@@ -231,7 +231,7 @@ def last_of(folder: JobFolder, figure: str) -> float | None:
 
 def share_of(row: Row) -> str:
     """What a row spent of the paper's budget, in words."""
-    share = "none named" if row.budget_share is None else f"{row.budget_share:.1%}"
+    share = "none named" if row.budget_share is None else f"{row.budget_share:.2%}"
     return share if row.size == "full" else f"{share}, {row.size}"
 
 

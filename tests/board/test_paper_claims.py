@@ -65,7 +65,7 @@ def test_a_claim_holds_or_not_only_where_two_systems_differ_beyond_chance(
     assert given.verdict == verdict
     assert (given.first, given.second) == (ours, theirs)
     assert given.low < ours - theirs < given.high
-    assert given.shares == "25.0%, reduced / 25.0%, reduced"
+    assert given.shares == "25.00%, reduced / 25.00%, reduced"
 
 
 def test_the_dearest_preset_answers_and_each_data_set_for_itself(monkeypatch, tmp_path):
