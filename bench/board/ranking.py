@@ -81,13 +81,14 @@ def _fill_seeds(row: Row, names: Sequence[str], group: Group) -> None:
 def fill_same_as(rows: Sequence[Row]) -> None:
     """Name, in rows whose samples equal those of another, the first of these by name.
 
-    Equal under every seed that both have. Rows that only fix the scale are no one's first: who
-    makes what they make is still ranked.
+    Equal under every seed that both have. Rows that only fix the scale, controls and copies are no
+    one's first: who makes what they make is judged alone.
     """
     firsts: dict[tuple[int, tuple[str, ...]], list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row.variant != "corrected", row.system)):
         samples = row.evidence.samples
-        if row.is_scale or not any(samples.values()):
+        aside = row.is_scale or row.kind == "control" or row.status == COPIES
+        if aside or not any(samples.values()):
             continue
         candidates = [first for key in samples.items() for first in firsts.get(key, ())]
         for first in candidates:

@@ -114,6 +114,7 @@ def test_a_cheat_stands_behind_those_with_a_skill_and_is_read_again_from_a_file(
 def test_a_report_that_cannot_be_trusted_leaves_the_row_stale(runs, board, spoil):
     spoil(enter(runs, "cheat", 0.9, copies=True))
     row = rows_of(board())["cheat"]
-    assert (row.status, row.copying, row.stale) == ("ok", "", "copying")
+    assert (row.status, row.copying) == ("ok", "")
+    assert "copying" in row.stale.split()
     assert rows_of(board())["honest"].stale == ""
     assert count_stale(runs) == 1
