@@ -172,4 +172,7 @@ class JudgeNotes(JudgeGap):
     measures: ClassVar[str] = _MEASURES.format(
         judge="a small feed-forward network over the last 16 notes, relative to each other"
     )
-    blind_to: ClassVar[str] = "Most of what lies more than 16 notes back. " + _BLIND
+    blind_to: ClassVar[str] = (
+        "Most of what lies more than 16 notes back. Where pieces strike a key again while it"
+        " sounds, systems of frames, which cannot, are farther away. " + _BLIND
+    )
