@@ -19,6 +19,7 @@ from bench.jobs.samples import read_samples
 from bench.jobs.scores import MetricScore, arrays_of, score_of
 from bench.music import MidiError, Score
 from bench.protocol import likelihood, sampling
+from bench.protocol.copying import make_report
 from bench.protocol.measuring import measure, scored
 
 TOLERANCE = 1e-6  # of a metric that states no other: what summing in another order changes
@@ -101,6 +102,7 @@ class Checker:
         if job.card.kind != "ceiling":
             checked.problems += stolen(samples, material)
         self._scores(record, material, samples, checked)
+        _check_copying(record, job, material, samples, checked)
         if record.result.likelihood is not None:
             self._likelihood(record, job, material, record.result.likelihood, checked)
         return checked
@@ -193,6 +195,23 @@ class Checker:
         if job.device != "cpu":
             return f"it was computed on {job.device}"
         return ""
+
+
+def _check_copying(
+    record: JobRecord, job: Job, material: Material, samples: Sequence[Score], checked: Checked
+) -> None:
+    """Look again for copying: the stored report must say the same."""
+    stored = record.copying
+    if stored is None:
+        checked.as_reported.append("copying: there is no report by this version of the detector")
+        return
+    human = job.card.kind == "ceiling"
+    fresh = make_report(material.dataset, job.protocol, samples, material.prompts, human=human)
+    if (stored.verdict, stored.sentence) != (fresh.verdict, fresh.sentence):
+        checked.problems.append(
+            f"copying: the report says '{stored.sentence or stored.verdict}', the samples say"
+            f" '{fresh.sentence or fresh.verdict}'"
+        )
 
 
 def samples_of(record: JobRecord, material: Material) -> list[Score]:

@@ -17,6 +17,7 @@ from dashboards.charts import model as model_charts
 from dashboards.charts.downloads import figure_downloads
 from dashboards.views import board as board_view
 from dashboards.views import columns, sources, surveys
+from dashboards.views import copying as copying_view
 from dashboards.views import embedding as embedding_view
 from dashboards.views import job as job_view
 from dashboards.views import map as map_view
@@ -76,6 +77,36 @@ def failures(row: Row, jobs: list[JobFolder]) -> None:
 def clip_of(label: str, prompt: Score | None, score: Score | None) -> music_view.Clip | None:
     """A sample behind its prompt; none where it is gone."""
     return None if score is None else music_view.continued(label, prompt, score)
+
+
+def show_copying(row: Row, jobs: list[JobFolder]) -> None:
+    """The evidence where the samples are copies: each passage beside its source."""
+    accused = copying_view.report_of(jobs)
+    if accused is None:
+        if row.copying:
+            st.warning(f"The samples are copies: {row.copying}.", icon=":material/content_copy:")
+        return
+    folder, report = accused
+    st.warning(f"The samples are copies: {report.sentence}.", icon=":material/content_copy:")
+    job, made = job_view.job_of(folder), sources.samples(folder)
+    if job is None or made is None or folder.path.name in surveys.embargoed():
+        return
+    dataset = sources.dataset(job.dataset, job.dataset_fingerprint)
+    pairs = copying_view.pairs(
+        report,
+        made.scores,
+        sources.prompts(job.dataset, job.protocol, job.dataset_fingerprint),
+        dataset.pieces if dataset else {},
+    )
+    with st.expander(f"Listen to {counted(len(pairs), 'passage')} and where they come from"):
+        for number, pair in enumerate(pairs):
+            st.caption(f"{pair.matched}.")
+            place = pair.passage.place
+            clips = [
+                (clip_of(pair.label, None, pair.sample), f"{pair.label}: the file is gone."),
+                (clip_of(place, None, pair.source), f"{place}: not on this machine."),
+            ]
+            play.side_by_side(clips, f"copy-{number}")
 
 
 @st.fragment
@@ -365,6 +396,7 @@ headline(row)
 folders = job_view.folders(sources.runs())
 jobs = job_view.folders_of(row, folders)
 failures(row, jobs)
+show_copying(row, jobs)
 part = st.segmented_control(
     "What to show",
     PARTS,

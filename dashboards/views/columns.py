@@ -201,6 +201,12 @@ FIXED = [
         " group's systems, assumed; none: nothing is trained.",
         cell("spread"),
     ),
+    Column(
+        "copying",
+        "Copies",
+        "What it copies, where its samples are not its own.",
+        cell("copying"),
+    ),
     Column("same_as", "Same as", "A row with the same samples, which is ranked.", cell("same_as")),
     Column("status", "Status", "ok; partial: some seeds failed; or how it failed.", cell("status")),
     Column("date", "Date", "When its last job ended.", cell("date")),
@@ -216,7 +222,10 @@ VIEWS: dict[str, tuple[str, ...]] = {
         *("isl", "pca_distance", "scale_consistency", "polyphony"),
         *("paper", "parameters", "train", "seeds", "device", "status"),
     ),
-    "Skill by metric": ("rank", "system", "kind", "skill", "coverage", "*headline", "skill_note"),
+    "Skill by metric": (
+        *("rank", "system", "kind", "skill", "coverage", "*headline", "skill_note"),
+        *("copying", "same_as"),
+    ),
     "Loss": (
         *("system", "tag", "nats", "nats_range", "frames", "frames_range"),
         *("bits", "bits_range", "loss_note", "paper"),

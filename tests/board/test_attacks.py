@@ -1,4 +1,4 @@
-"""Six ways to forge a row, each on a run folder and on an archive published from it."""
+"""Seven ways to forge a row, each on a run folder and on an archive published from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.board import archive as archives
 from bench.board.build import build
 from bench.board.rows import to_csv
 from bench.board.verify import Depth, verification
-from bench.files import read_json, write
+from bench.files import read_json, write, write_json
 from bench.jobs import scores
 from bench.jobs.run_folder import RunFolder
 from bench.jobs.samples import read_samples, write_samples
@@ -94,6 +94,17 @@ def test_forged_values_in_scores_with_every_hash_computed_anew_are_found(attacke
         assert {line.split(": ")[1] for line in problems} >= {"polyphony_gap", "two_sample"}
         assert all("(random-chords on toy)" in line for line in problems)
         assert all("stored" in line for line in problems)
+
+
+def test_a_forged_report_on_copying_is_found(attacked):
+    folder = attacked.job("random-chords")
+    report = read_json(folder.copying)
+    forged = "own" if report["verdict"] != "own" else "unknown"
+    write_json(folder.copying, report | {"verdict": forged})
+    for problems in attacked.problems():
+        (line,) = problems
+        assert "(random-chords on toy)" in line
+        assert f"copying: the report says '{forged}'" in line
 
 
 def test_swapped_samples_with_their_hashes_are_found(attacked):
