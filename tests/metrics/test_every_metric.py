@@ -17,12 +17,15 @@ ENTRIES = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["entry-p
 CLASSES = {name: registry.load_object(path) for name, path in ENTRIES["musicbench.metrics"].items()}
 OWN = {name: cls for name, cls in CLASSES.items() if not name.startswith("muspy_")}
 HEADLINES = [
-    "isl",
+    "feature_kde",
+    "judge_attention",
+    "judge_notes",
+    "judge_recurrent",
     "pca_distance",
     "polyphony_gap",
+    "prompt_fit_gap",
     "scale_consistency_gap",
     "structure_gap",
-    "two_sample",
 ]
 
 
