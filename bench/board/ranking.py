@@ -9,6 +9,7 @@ import numpy as np
 from bench.board.intervals import fill_intervals
 from bench.board.rows import COPIES, Group, Row, rounded
 from bench.board.skills import (
+    LEFT_OUT,
     OWN_FAMILY,
     Skills,
     answers,
@@ -65,7 +66,7 @@ def _note(skills: Skills, place: int) -> str:
     names = [skills.metrics[i] for i in skills.counting if (place, i) in skills.missing]
     reasons = [f"{n}: {skills.missing[place, skills.metrics.index(n)]}" for n in names]
     return "; ".join(
-        [*reasons, *(f"{name}: left out, {reason}" for name, reason in skills.left_out.items())]
+        [*reasons, *(f"{name}: {LEFT_OUT}, {reason}" for name, reason in skills.left_out.items())]
     )
 
 

@@ -21,6 +21,7 @@ from bench.protocol import statistics
 NO_SCALE = "no floor or no ceiling to measure by"
 NO_VALUE = "no value"
 OWN_FAMILY = "a judge of its own family"
+LEFT_OUT = "left out"  # of the whole group
 
 NEAR = 0.02  # of the floor or the ceiling: a metric that puts a contestant there says no more of it
 CROWDED = 1 / 3  # of the contestants there: the metric does not separate them

@@ -20,13 +20,14 @@ from bench.board.formats import (
 )
 from bench.board.paper_claims import Answer
 from bench.board.reproduce import PublishedFigure
-from bench.board.rows import Group
+from bench.board.rows import QUESTIONS, Group
+from bench.board.skills import LEFT_OUT
 from bench.board.verify import Depth, Verification
 from bench.engines.schedule import Schedule
 from bench.jobs.plan import Planned
 from bench.wording import duration, number
 
-WIDE = 150  # columns of a terminal that shows the metrics too
+WIDE = 130  # columns of a terminal that shows the questions of the skill too
 
 
 def print_board(
@@ -37,22 +38,22 @@ def print_board(
 ) -> None:
     """The board on a terminal, one table per data set, preset and protocol.
 
-    A narrow terminal has no room for the metrics behind the skill. Metrics that `lost` a property
-    required of them are grey, with a star.
+    A narrow terminal has no room for the questions behind the skill. Headline metrics that `lost` a
+    property required of them are named below.
     """
     wide = console.width >= WIDE
-    shown = headline if wide else ()
     for group in groups:
+        asked = [question for question in QUESTIONS if _answered(group, question)]
+        shown = [f"skill_{question}" for question in asked] if wide else []
         table = Table(
             title=group.heading, title_justify="left", title_style="bold", header_style="bold"
         )
         for place, head in enumerate(heads(shown)):
             left = place in (1, 2, len(shown) + 6)
             table.add_column(
-                f"{head} *" if head in lost else head,
+                head.removeprefix("skill_"),
                 justify="left" if left else "right",
                 no_wrap=place in (0, 1),
-                style="bright_black" if head in lost else None,
             )
         for row in group.rows:
             style = "dim" if row.is_scale else "red" if row.failure or row.copying else None
@@ -62,13 +63,19 @@ def print_board(
         console.print("`bench board --format csv` has every figure; `bench dashboard` shows them.")
     if doubtful := [name for name in headline if name in lost]:
         console.print(
-            f"* {', '.join(doubtful)} lost a property required of a metric (`bench validate`): trust"
-            " it, and the skill that holds it, less.",
+            f"{', '.join(doubtful)} lost a property required of a metric (`bench validate`): trust it,"
+            " and the skill that holds it, less.",
             highlight=False,
         )
     rows = [row for group in groups for row in group.rows]
-    for note in dict.fromkeys(row.skill_note for row in rows if row.skill_note):
+    for note in dict.fromkeys(
+        row.skill_note for row in rows if row.skill_note and row.skill is None
+    ):
         console.print(f"No skill where {note}.", highlight=False)
+    for group in groups:
+        notes = [note for row in group.rows for note in row.skill_note.split("; ")]
+        for note in dict.fromkeys(note for note in notes if LEFT_OUT in note):
+            console.print(f"{group.title}: {note}.", highlight=False)
     for row in rows:
         if row.failure:
             console.print(f"[red]{row.system}[/] on {row.dataset}: {row.failure}", highlight=False)
@@ -76,6 +83,11 @@ def print_board(
             console.print(
                 f"[red]{row.system}[/] on {row.dataset} copies: {row.copying}.", highlight=False
             )
+
+
+def _answered(group: Group, question: str) -> bool:
+    """Whether any row has a skill by the question."""
+    return any(getattr(row, f"skill_{question}") is not None for row in group.rows)
 
 
 def print_differences(

@@ -92,7 +92,7 @@ def shown(rows, headline, lost=(), width=200):
     return console.file.getvalue()
 
 
-def test_metrics_that_lost_a_required_property_are_starred_and_grey(tmp_path):
+def test_headline_metrics_that_lost_a_required_property_are_named(tmp_path):
     rows = [row(name, metrics={"gap": value}) for name, value in (("a", 20.0), ("b", 10.0))]
     (tmp_path / validity.FILE).write_text(
         validity.to_csv(
@@ -105,20 +105,29 @@ def test_metrics_that_lost_a_required_property_are_starred_and_grey(tmp_path):
     lost = validity.lost(tmp_path / "leaderboard.csv")
     assert lost == {"gap"}
     assert validity.lost(tmp_path / "elsewhere" / "leaderboard.csv") == set()
-    marked = shown(rows, ["gap", "other"], lost)
-    assert "gap *" in marked
-    assert "other *" not in marked
-    assert "\x1b[90m" in marked
-    assert "* gap lost a property required of a metric" in marked
-    assert "*" not in shown(rows, ["gap", "other"], set())
+    assert "gap lost a property required of a metric" in shown(rows, ["gap", "other"], lost)
+    assert "lost" not in shown(rows, ["gap", "other"], set())
 
 
-def test_a_narrow_terminal_leaves_out_the_metrics_and_says_where_they_are():
-    rows = [row("a", metrics={"gap": 20.0})]
-    assert "gap" in shown(rows, ["gap"])
+def test_a_wide_terminal_shows_the_questions_and_a_narrow_one_says_where_they_are():
+    rows = [row("a", skill=0.4, skill_likely=0.3, skill_form=0.5), row("b")]
+    wide = shown(rows, ["gap"])
+    assert "likely" in wide
+    assert "form" in wide
+    assert "prompt" not in wide  # no row has an answer
     narrow = shown(rows, ["gap"], width=100)
-    assert "gap" not in narrow
+    assert "likely" not in narrow
     assert "`bench board --format csv` has every figure" in narrow
+
+
+def test_a_metric_that_is_left_out_is_named_once_and_skills_are_not_said_to_be_missing():
+    note = "isl: left out, 9 of 9 contestants are at its floor"
+    rows = [row(n, skill=s, skill_note=f"judge: a judge of its own family; {note}")
+            for n, s in (("a", 0.0), ("b", 0.3))]  # fmt: skip
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown(rows, []))
+    assert text.count(f"{note}.") == 1
+    assert "No skill" not in text
+    assert "own family" not in text
 
 
 def test_below_the_tables_stand_the_reasons_for_failures_copies_and_missing_skills():
