@@ -222,7 +222,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
         *("isl", "pca_distance", "scale_consistency", "polyphony"),
         *("paper", "parameters", "train", "seeds", "device", "status"),
     ),
-    "Skill by metric": (
+    "Metrics": (
         *("rank", "system", "kind", "skill", "coverage", "*headline", "skill_note"),
         *("copying", "same_as"),
     ),
@@ -246,7 +246,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
 }
 VIEW_WORDS = {
     "Overall": "How close to human music each system comes, by skill.",
-    "Skill by metric": "What the skill is made of: every headline metric, and its skill.",
+    "Metrics": "What the skill is made of: every headline metric, and its skill.",
     "Loss": "How well each system predicts music it never saw. Lower is better; only figures"
     " in one column compare.",
     "Listeners": "The ratings of blind listeners.",

@@ -35,7 +35,7 @@ def test_every_view_shows_columns_that_exist():
         keys = columns.of_view(view, found, ["scale_consistency_gap"], sizes=True)
         assert set(keys) <= set(found)
         assert len(set(keys)) == len(keys)
-    usual = columns.of_view("Skill by metric", found, ["scale_consistency_gap"], sizes=False)
+    usual = columns.of_view("Metrics", found, ["scale_consistency_gap"], sizes=False)
     assert "scale_consistency_gap.skill" in usual
 
 
