@@ -248,7 +248,10 @@ def validate(
         typer.Option("--systems", help="With --order: what is trained. [default: what is quick]"),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=8, help="With --order: samples per contestant.")
+        int | None, typer.Option("--samples", min=4, help="With --order: samples per contestant.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=8, help="With --order: steps of each sample.")
     ] = None,
     out: Out = OUT,
 ) -> None:
@@ -263,9 +266,10 @@ def validate(
     from bench.protocol import validity
 
     if order:
-        from bench.cli.order import test_order
+        from bench.cli.order import study_order
+        from bench.jobs.plan import Options
 
-        test_order(data, several(systems), samples, seed, out)
+        study_order(data, several(systems), Options(samples=samples, steps=steps), seed, out)
         return
     chosen = {name: registry.metric(name) for name in several(metrics) or registry.metrics()}
     dataset = datasets.load(data)

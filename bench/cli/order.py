@@ -13,12 +13,10 @@ from bench.files import write
 from bench.jobs.plan import Options, protocol_of
 
 
-def test_order(
-    name: str, systems: Sequence[str], samples: int | None, seed: int, out: Path
-) -> None:
+def study_order(name: str, systems: Sequence[str], options: Options, seed: int, out: Path) -> None:
     """Make the table for one data set, print it, and keep it beside those of other data sets."""
     dataset = data.load(name)
-    protocol = protocol_of(Options(samples=samples), dataset.bar)
+    protocol = protocol_of(options, dataset.bar)
     specs = [registry.system(system) for system in systems] or order.affordable(dataset)
     with errors.status("Making contestants ...") as status:
         study = order.study(

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from made_up_rows import row
 
-from bench import registry
+from bench import data, registry
 from bench.board import order
 from bench.board.rows import headline_metrics
+from bench.board.skills import CHOSEN
 from bench.check import toy_dataset
 from bench.errors import BenchError
 from bench.music import Score
@@ -141,3 +142,16 @@ def test_agreement_is_the_mean_over_data_sets_of_the_mean_over_kinds():
     ]
     assert order.agreement(lines, "mean") == pytest.approx(((0.5 + 1) / 2 + 0.25) / 2)
     assert order.agreement(lines, "grouped") == 1
+
+
+@pytest.mark.slow
+def test_on_real_music_every_copy_is_accused_and_most_orders_are_kept():
+    if not data.describe("jsb").where:
+        pytest.skip("jsb is in no folder: set BENCH_DATA_DIR")
+    protocol = Protocol(samples=24, steps=32, prompt=4)
+    spec = registry.system("onehot-lstm-simple")
+    study = order.study(data.load("jsb"), protocol, [spec])
+    assert {name for name, sentence in study.accused.items() if not sentence} == {"control-scale"}
+    assert order.agreement(study.table, CHOSEN) > 0.9
+    kept = {line.kind: line.kept / line.orders for line in study.table if line.aggregate == CHOSEN}
+    assert kept["corruption"] > 0.95

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from finished_run import SYSTEMS
@@ -11,6 +12,7 @@ from made_up_rows import row
 from rich.console import Console
 from typer.testing import CliRunner
 
+from bench.board import order
 from bench.board.rows import Board, read_csv
 from bench.cli import printing
 from bench.cli.main import app
@@ -141,3 +143,24 @@ def test_below_the_tables_stand_the_reasons_for_failures_copies_and_missing_skil
     assert text.count("No skill where isl: no value.") == 1
     assert "c on toy: seed 0: the loss is wrong" in text
     assert "d on toy copies: 97 % of its notes are those of pieces." in text
+
+
+def test_the_order_is_tested_on_a_data_set_and_the_table_kept_beside_those_of_others(home):
+    made = ("--systems", "markov-chain", "--samples", "4", "--steps", "32")
+    study = ("validate", "--order", "--data", "toy", *made)
+    ran = home.bench(*study)
+    assert ran.returncode == 0, ran.stderr
+    assert "bounded (the board's)" in ran.stdout
+    assert "control-excerpt: " in ran.stdout
+    path = home.path / "runs" / order.FILE
+    first = order.read_csv(path)
+    other = [replace(line, dataset="another") for line in first]
+    path.write_text(order.to_csv([*other, *first]))
+    home.bench(*study)
+    assert order.read_csv(path) == [*other, *first]
+
+
+def test_an_unknown_system_is_refused_before_anything_is_made(home):
+    ran = home.bench("validate", "--order", "--data", "toy", "--systems", "nobody")
+    assert ran.returncode == 2
+    assert "nobody" in ran.stderr
