@@ -71,8 +71,12 @@ class JudgeGap:
         self._judge = judge_for(reference, self.judge)
         self._real = np.zeros((0, 0))
         if not isinstance(self._judge, str) and reference.continuations:
-            self._real = surprise(
-                self._judge, reference.prompts, reference.continuations, reference.bar
+            judge, pieces = self._judge, reference.continuations
+            self._real = store.remembered(
+                judge,
+                reference.prompts,
+                pieces,
+                lambda: surprise(judge, reference.prompts, pieces, reference.bar),
             )
 
     def score(self, samples: Sequence[Score]) -> Measurement:

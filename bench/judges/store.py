@@ -8,12 +8,14 @@ processor with one version of PyTorch.
 from __future__ import annotations
 
 import hashlib
+import io
 import platform
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench import registry
+from bench.contract import Floats
 from bench.data import folders
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
@@ -208,6 +211,32 @@ def trained_here() -> list[tuple[Path, Record]]:
 def cache(trained_on: str) -> Path:
     """The folder of the judges that were trained here on such pieces."""
     return folders.cache_dir() / "judges" / trained_on[:16]
+
+
+def remembered(
+    judge: Judge, prompts: Sequence[Score], pieces: Sequence[Score], compute: Callable[[], Floats]
+) -> Floats:
+    """What the judge makes of these pieces, computed once on this machine and then kept.
+
+    For the true continuations, which every job of a data set and protocol compares with.
+    """
+    digest = hashlib.sha256(f"{judge.family} {judge.version} {metadata.version('torch')}\n".encode())
+    for name, array in sorted(judge.arrays().items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    for piece in (*prompts, *pieces):
+        digest.update(f"{piece.length} {piece.content_hash}\n".encode())
+    path = folders.cache_dir() / "judges" / "heard" / f"{digest.hexdigest()[:32]}.npy"
+    with suppress(OSError, ValueError, EOFError):  # not kept yet, or damaged
+        kept = np.load(path, allow_pickle=False)
+        if kept.dtype == np.float64 and kept.ndim == 2 and len(kept) == len(pieces):
+            return np.asarray(kept)
+    nats = compute()
+    buffer = io.BytesIO()
+    np.save(buffer, nats, allow_pickle=False)
+    with suppress(OSError):  # a cache that cannot be written is no reason to fail
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, buffer.getvalue())
+    return nats
 
 
 # -- opening --------------------------------------------------------------------------------------

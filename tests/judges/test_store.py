@@ -217,3 +217,51 @@ def test_a_shipped_judge_can_be_rebuilt():
         pytest.skip("jsb is not here")
     wrong, words = store.rebuilt(folder, record, data.load("jsb"))
     assert wrong == "", words
+
+
+class Counted:
+    """A stand-in for a judge that says how often it was asked."""
+
+    family, version = "attention", 1
+
+    def __init__(self, weight=1.0):
+        self.weight, self.asked = weight, 0
+
+    def arrays(self):
+        return {"weight": np.array([self.weight])}
+
+    def listen(self):
+        self.asked += 1
+        return np.arange(6.0).reshape(2, 3) * self.weight
+
+
+def heard(judge, pieces):
+    return store.remembered(judge, pieces, pieces, judge.listen)
+
+
+def test_what_a_judge_makes_of_true_continuations_is_computed_once(tmp_path):
+    pieces = toy_dataset().split("valid")[:2]
+    judge = Counted()
+    first = heard(judge, pieces)
+    assert np.array_equal(first, heard(judge, pieces))
+    assert judge.asked == 1
+    assert not np.array_equal(first, heard(Counted(2.0), pieces))  # another judge
+    assert heard(judge, pieces[::-1]) is not None
+    assert judge.asked == 2  # other music
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00v\x00{}"])
+def test_a_damaged_memory_is_computed_again(tmp_path, content):
+    pieces = toy_dataset().split("valid")[:2]
+    judge = Counted()
+    first = heard(judge, pieces)
+    (path,) = (tmp_path / "cache" / "judges" / "heard").glob("*.npy")
+    path.write_bytes(content)
+    assert np.array_equal(first, heard(judge, pieces))
+    assert judge.asked == 2
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    judge = Counted()
+    assert heard(judge, toy_dataset().split("valid")[:2]).shape == (2, 3)

@@ -23,12 +23,18 @@ def piece(level, steps=STEPS):
 class Pitched:
     """A stand-in for a judge: as surprised by a piece's bars as their notes are high."""
 
+    family, version = "attention", 0
+
+    def arrays(self):
+        return {}
+
     def bar_nats(self, prompts, continuations):
         return np.array([[16.0 * (p.pitch[0] - 20)] * 2 for p in continuations])
 
 
 @pytest.fixture
-def pitched(monkeypatch):
+def pitched(monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(judges, "judge_for", lambda *_: Pitched())
 
 
