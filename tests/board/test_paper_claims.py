@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-import scipy.stats
+from lazy import stats
 from made_up_rows import row as made_up_row
 from made_up_rows import spread
 
@@ -218,7 +218,7 @@ def test_what_was_recorded_in_training_needs_three_runs_and_a_standard_error(
 def test_its_interval_is_that_of_a_t_test(monkeypatch, tmp_path):
     values = [1.5, 0.9, 1.2, 1.4]
     given = noted(monkeypatch, tmp_path, values)
-    test = scipy.stats.ttest_1samp(values, 1.0)
+    test = stats.ttest_1samp(values, 1.0)
     assert given.p == pytest.approx(test.pvalue)
     ends = test.confidence_interval(0.95)
     assert (given.low + 1, given.high + 1) == pytest.approx((ends.low, ends.high))
