@@ -220,7 +220,9 @@ def remembered(
 
     For the true continuations, which every job of a data set and protocol compares with.
     """
-    digest = hashlib.sha256(f"{judge.family} {judge.version} {metadata.version('torch')}\n".encode())
+    digest = hashlib.sha256(
+        f"{judge.family} {judge.version} {metadata.version('torch')}\n".encode()
+    )
     for name, array in sorted(judge.arrays().items()):
         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
     for piece in (*prompts, *pieces):
