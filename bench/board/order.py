@@ -25,10 +25,10 @@ from bench.board.skills import AGGREGATES, questions_of, skills_of
 from bench.contract import Budget, Floats, Metric, NoLog
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
-from bench.music import HIGHEST, LOWEST, Score, concatenate
-from bench.protocol import sampling
+from bench.music import Score, concatenate
+from bench.protocol import corruptions, sampling
 from bench.protocol.copying import make_report
-from bench.protocol.corruptions import LADDERS, Material, noise, rebuilt
+from bench.protocol.corruptions import LADDERS, Material, noise
 from bench.protocol.measuring import draws_of
 from bench.protocol.sampling import Protocol
 from bench.registry import PresetName, SystemSpec
@@ -89,67 +89,6 @@ class Kept:
 # -- contestants made from human music ----------------------------------------------------------------
 
 
-def swapped(pieces: Sequence[Score], sources: Sequence[str]) -> list[Score]:
-    """Each prompt gets the continuation of another piece's."""
-    count = len(pieces)
-    shift = next(
-        (
-            k
-            for k in range(count // 2, count)
-            if all(sources[i] != sources[(i + k) % count] for i in range(count))
-        ),
-        count // 2,
-    )
-    return [pieces[(i + shift) % count] for i in range(count)]
-
-
-def halves_exchanged(pieces: Sequence[Score], sources: Sequence[str]) -> list[Score]:
-    """The second half from the continuation of another prompt."""
-    others = swapped(pieces, sources)
-    return [
-        concatenate([mine.slice(0, middle), other.slice(middle, mine.length)])
-        for mine, other in zip(pieces, others, strict=True)
-        for middle in [mine.length // 2]
-    ]
-
-
-def bars_shuffled(piece: Score, bar: int, rng: np.random.Generator) -> Score:
-    """The piece's own bars in a random order."""
-    bars = [piece.slice(start, start + bar) for start in range(0, piece.length, bar)]
-    return concatenate([bars[i] for i in rng.permutation(len(bars))])
-
-
-def backwards(piece: Score) -> Score:
-    """From the end to the beginning."""
-    return rebuilt(piece, onset=piece.length - piece.end)
-
-
-def upside_down(piece: Score) -> Score:
-    """Intervals up become intervals down, around the piece's middle pitch."""
-    if not len(piece):
-        return piece
-    turned = int(piece.pitch.min()) + int(piece.pitch.max()) - piece.pitch
-    return rebuilt(piece, pitch=turned)
-
-
-def random_key(piece: Score, rng: np.random.Generator) -> Score:
-    """Moved by 1 to 6 semitones up or down."""
-    moved = piece.pitch + int(rng.integers(1, 7)) * int(rng.choice([-1, 1]))
-    return rebuilt(piece, pitch=np.clip(moved, LOWEST, HIGHEST))
-
-
-def random_octaves(piece: Score, rng: np.random.Generator) -> Score:
-    """Every note in an octave of its own."""
-    moved = piece.pitch + 12 * rng.integers(-2, 3, len(piece))
-    return rebuilt(piece, pitch=np.where((moved < LOWEST) | (moved > HIGHEST), piece.pitch, moved))
-
-
-def first_half_twice(piece: Score) -> Score:
-    """The first half, and again."""
-    half = piece.slice(0, piece.length // 2)
-    return concatenate([half, half]).pad(piece.length)
-
-
 def made_worse(
     human: Sequence[Score], prompts: Sequence[sampling.Prompt], music: Material, seed: int
 ) -> Iterator[tuple[list[str], Contestant]]:
@@ -172,14 +111,14 @@ def made_worse(
             better = name
     key, order, octaves = rng("random key"), rng("order of bars"), rng("random octaves")
     changed: dict[str, list[Score]] = {
-        "continuation of another prompt": swapped(human, sources),
-        "second half of another": halves_exchanged(human, sources),
-        "random key": [random_key(piece, key) for piece in human],
-        "bars in random order": [bars_shuffled(piece, bar, order) for piece in human],
-        "backwards": [backwards(piece) for piece in human],
-        "upside down": [upside_down(piece) for piece in human],
-        "random octaves": [random_octaves(piece, octaves) for piece in human],
-        "first half twice": [first_half_twice(piece) for piece in human],
+        "continuation of another prompt": corruptions.swapped(human, sources),
+        "second half of another": corruptions.halves_exchanged(human, sources),
+        "random key": [corruptions.random_key(piece, key) for piece in human],
+        "bars in random order": [corruptions.bars_shuffled(piece, bar, order) for piece in human],
+        "backwards": [corruptions.backwards(piece) for piece in human],
+        "upside down": [corruptions.upside_down(piece) for piece in human],
+        "random octaves": [corruptions.random_octaves(piece, octaves) for piece in human],
+        "first half twice": [corruptions.first_half_twice(piece) for piece in human],
         "prompt over and over": [
             concatenate([prompt.score] * -(-piece.length // bar)).slice(0, piece.length)
             for prompt, piece in zip(prompts, human, strict=True)

@@ -15,7 +15,7 @@ import numpy as np
 from bench import registry
 from bench.board.rows import QUESTIONS, Evidence, Group, Row, headline_metrics
 from bench.contract import Floats
-from bench.judges.families import family_of
+from bench.judges.families import family_of, judges_for
 from bench.protocol import statistics
 
 NO_SCALE = "no floor or no ceiling to measure by"
@@ -81,7 +81,7 @@ def skills_of(group: Group, contestants: Sequence[Row]) -> Skills:
 def may_judge(metric: str, row: Row) -> bool:
     """Whether the metric may count for the row: a judge does not score its own family."""
     judge = getattr(registry.metrics()[metric], "judge", "")
-    return not judge or judge != family_of(row.system)
+    return not judge or judge in judges_for(family_of(row.system))
 
 
 def questions_of(metrics: Sequence[str]) -> list[str]:

@@ -32,9 +32,3 @@ def family_of(system: str) -> str:
     except BenchError:
         return ""  # an entrant from outside, or an older run's: every judge may score it
     return spec.family or (family_of(spec.wraps) if spec.wraps else "")
-
-
-def foreign_metrics(system: str) -> list[str]:
-    """The installed metrics of judges that may score the system: what to average over."""
-    judges = judges_for(family_of(system))
-    return [name for name, cls in registry.metrics().items() if getattr(cls, "judge", "") in judges]

@@ -142,6 +142,70 @@ def training_copies(material: Material, share: float, rng: np.random.Generator) 
     return [*copies, *material.real[copied:]]
 
 
+# -- what ladders do not have: relations to the prompt, to the key, to the direction of time --------------
+
+
+def swapped(pieces: Sequence[Score], sources: Sequence[str]) -> list[Score]:
+    """Each prompt gets the continuation of another piece's."""
+    count = len(pieces)
+    shift = next(
+        (
+            k
+            for k in range(count // 2, count)
+            if all(sources[i] != sources[(i + k) % count] for i in range(count))
+        ),
+        count // 2,
+    )
+    return [pieces[(i + shift) % count] for i in range(count)]
+
+
+def halves_exchanged(pieces: Sequence[Score], sources: Sequence[str]) -> list[Score]:
+    """The second half from the continuation of another prompt."""
+    others = swapped(pieces, sources)
+    return [
+        concatenate([mine.slice(0, middle), other.slice(middle, mine.length)])
+        for mine, other in zip(pieces, others, strict=True)
+        for middle in [mine.length // 2]
+    ]
+
+
+def bars_shuffled(piece: Score, bar: int, rng: np.random.Generator) -> Score:
+    """The piece's own bars in a random order."""
+    bars = [piece.slice(start, start + bar) for start in range(0, piece.length, bar)]
+    return concatenate([bars[i] for i in rng.permutation(len(bars))])
+
+
+def backwards(piece: Score) -> Score:
+    """From the end to the beginning."""
+    return rebuilt(piece, onset=piece.length - piece.end)
+
+
+def upside_down(piece: Score) -> Score:
+    """Intervals up become intervals down, around the piece's middle pitch."""
+    if not len(piece):
+        return piece
+    turned = int(piece.pitch.min()) + int(piece.pitch.max()) - piece.pitch
+    return rebuilt(piece, pitch=turned)
+
+
+def random_key(piece: Score, rng: np.random.Generator) -> Score:
+    """Moved by 1 to 6 semitones up or down."""
+    moved = piece.pitch + int(rng.integers(1, 7)) * int(rng.choice([-1, 1]))
+    return rebuilt(piece, pitch=np.clip(moved, LOWEST, HIGHEST))
+
+
+def random_octaves(piece: Score, rng: np.random.Generator) -> Score:
+    """Every note in an octave of its own."""
+    moved = piece.pitch + 12 * rng.integers(-2, 3, len(piece))
+    return rebuilt(piece, pitch=np.where((moved < LOWEST) | (moved > HIGHEST), piece.pitch, moved))
+
+
+def first_half_twice(piece: Score) -> Score:
+    """The first half, and again."""
+    half = piece.slice(0, piece.length // 2)
+    return concatenate([half, half]).pad(piece.length)
+
+
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 LADDERS = (
     Ladder("pitch jitter", SHARES, each(pitch_jitter)),

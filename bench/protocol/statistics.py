@@ -98,14 +98,6 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in result]
 
 
-def p_of(gap: float, draws: Floats) -> float:
-    """The two-sided p-value of a gap, by a normal distribution with the draws' spread."""
-    from scipy.special import ndtr  # scipy.stats would take ten times as long to import
-
-    spread = float(np.std(draws))
-    return float(2 * ndtr(-abs(gap) / spread)) if spread > 0 else float(gap == 0)
-
-
 @dataclass(frozen=True)
 class Repeats:
     """What the seeds of a system show of a figure, where there are two or more."""

@@ -9,6 +9,7 @@ from bench.board.skills import CHOSEN
 from bench.check import toy_dataset
 from bench.errors import BenchError
 from bench.music import Score
+from bench.protocol import corruptions
 from bench.protocol.sampling import Protocol
 from bench.protocol.statistics import RESAMPLES
 
@@ -40,22 +41,22 @@ def test_likelihoods_of_two_kinds_or_of_none_make_no_order():
 
 def test_corrupted_continuations_are_as_long_and_the_reversible_ones_are_reversible():
     piece = Score.from_notes([0, 3, 8], [3, 5, 8], [60, 64, 67], length=16)
-    assert order.backwards(order.backwards(piece)) == piece
-    assert order.upside_down(order.upside_down(piece)) == piece
-    assert order.upside_down(piece).pitch.tolist() == [67, 63, 60]
+    assert corruptions.backwards(corruptions.backwards(piece)) == piece
+    assert corruptions.upside_down(corruptions.upside_down(piece)) == piece
+    assert corruptions.upside_down(piece).pitch.tolist() == [67, 63, 60]
     rng = np.random.default_rng(0)
     for made in (
-        order.backwards(piece), order.random_key(piece, rng), order.random_octaves(piece, rng),
-        order.first_half_twice(piece), order.bars_shuffled(piece, 4, rng),
+        corruptions.backwards(piece), corruptions.random_key(piece, rng), corruptions.random_octaves(piece, rng),
+        corruptions.first_half_twice(piece), corruptions.bars_shuffled(piece, 4, rng),
     ):  # fmt: skip
         assert made.length == piece.length
-    assert len(order.random_octaves(piece, rng)) == len(piece)
+    assert len(corruptions.random_octaves(piece, rng)) == len(piece)
 
 
 def test_no_prompt_keeps_a_continuation_of_its_own_piece_when_they_are_swapped():
     pieces = [Score.from_notes([0], [4], [50 + i], length=4) for i in range(6)]
     sources = ["a", "b", "c", "a", "b", "c"]
-    swapped = order.swapped(pieces, sources)
+    swapped = corruptions.swapped(pieces, sources)
     for place, piece in enumerate(swapped):
         assert sources[int(piece.pitch[0]) - 50] != sources[place]
 

@@ -2,7 +2,7 @@ import pytest
 
 from bench import registry
 from bench.jobs.plan import Options, jobs_of
-from bench.judges.families import FAMILIES, family_of, foreign_metrics, judges_for
+from bench.judges.families import FAMILIES, family_of, judges_for
 
 
 def test_no_judge_scores_its_own_family():
@@ -11,11 +11,16 @@ def test_no_judge_scores_its_own_family():
         assert len(judges_for(family)) == len(FAMILIES) - 1
 
 
+def test_every_family_has_the_metric_of_its_judge():
+    judges = [getattr(cls, "judge", "") for cls in registry.metrics().values()]
+    assert sorted(filter(None, judges)) == sorted(FAMILIES)
+
+
 def test_what_has_no_family_is_scored_by_all():
     assert judges_for("") == FAMILIES
     for name in ("human", "noise", "markov-chain", "somebody-s-entry"):
         assert family_of(name) == ""
-        assert len(foreign_metrics(name)) == len(FAMILIES)
+        assert len(judges_for(family_of(name))) == len(FAMILIES)
 
 
 def test_every_network_of_the_catalogues_has_a_family():
@@ -42,7 +47,7 @@ def test_every_network_of_the_catalogues_has_a_family():
 )
 def test_a_system_s_family_is_that_of_its_network(system, family):
     assert family_of(system) == family
-    assert len(foreign_metrics(system)) == len(FAMILIES) - 1
+    assert len(judges_for(family_of(system))) == len(FAMILIES) - 1
 
 
 def test_a_family_is_no_part_of_a_job(monkeypatch):
