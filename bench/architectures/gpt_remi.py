@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -22,12 +22,14 @@ from torch import Tensor, nn
 from bench import training
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings import remi
-from bench.music import Score
+from bench.music import KEYS, Score
 from bench.training import distributed, remi_pieces, saved, token_model
 from bench.training.attention import Cache, ContextNetwork, attend
 from bench.training.settings import Configured
+from bench.training.text import Examples, Text
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 class Layer(nn.Module):
@@ -96,9 +98,9 @@ class GPTNetwork(ContextNetwork):
         normed: Tensor = self.norm(x)
         return normed
 
-    def loss(self, windows: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is padding."""
-        return token_model.surprise(self.out, self(windows[:, :-1].clamp(min=0)), windows[:, 1:])
+    def loss(self, examples: Examples) -> Tensor:
+        """Mean -log p of what follows, among the tokens that may follow."""
+        return examples.surprise(self.out, self(examples.inputs))
 
 
 def angles(places: Tensor, size: int) -> Tensor:
@@ -158,22 +160,20 @@ class GPTRemi(Configured):
         s = self.settings
         with training.seeded(seed):
             self.network = self.build().to(training.device())
-        tokens = [remi.encode(score) for score in train]
-        held_out = token_model.windows(
-            [remi.encode(score) for score in valid], remi.BEGINNING, s.context
-        )
+        text = remi_pieces.text(train)
+        held_out = [score for score in valid if score.length]
+        per_step = token_model.tokens_per_step(train, text.size)
 
         def loss(step: int) -> Tensor:
             rng = np.random.default_rng([seed, step])
-            rows = token_model.random_windows(tokens, remi.BEGINNING, s.context, s.batch, rng)
-            for row in rows:
-                transpose(row, int(rng.integers(-s.transpose, s.transpose + 1)))
-            return self.network.loss(token_model.tensor(distributed.part(rows)))
+            rows = token_model.random_windows(text.pieces, 0, s.context, s.batch, rng)
+            shifts = rng.integers(-s.transpose, s.transpose + 1, s.batch)
+            return self.network.loss(transposed(text, *map(distributed.part, (rows, shifts))))
 
         def validate() -> float:
-            return token_model.mean_loss(self.network, held_out, s.batch)
+            return token_model.nats_per_step(self, held_out)
 
-        segments = sum(-(-len(sequence) // s.context) for sequence in tokens)
+        segments = sum(-(-len(places) // s.context) for places in text.pieces)
         per_pass = training.batches_per_pass(segments, s.batch)
         steps = training.updates(budget, per_pass)
         weights = [w for w in self.network.parameters() if w.dim() == 2]
@@ -194,10 +194,11 @@ class GPTRemi(Configured):
             log=log,
             schedule=lambda step: cosine(step, steps, s.warm_up),
             clip=s.clip,
-            validate=validate if len(held_out) and steps >= per_pass else None,
+            validate=validate if held_out and steps >= per_pass else None,
             every=per_pass,
             patience=s.patience,
-            music_steps=token_model.music_steps(train, tokens, s.batch * s.context),
+            music_steps=round(s.batch * s.context / per_step),
+            per_step=per_step,
         )
 
     # -- likelihood ---------------------------------------------------------------------------
@@ -228,12 +229,43 @@ class GPTRemi(Configured):
         return system
 
 
-def transpose(tokens: Ints, semitones: int) -> None:
-    """Shift the pitches among the tokens in place, unless one would leave the keyboard."""
+def transposed(text: Text, rows: Ints, shifts: Ints) -> Examples:
+    """Windows of places (windows, time + 1), each shifted by some semitones.
+
+    A window stays as it is where a pitch would leave the keyboard.
+    """
+    tokens = text.tokens_at(rows)
     pitches = remi.KINDS[np.maximum(tokens, 0)] == remi.IS_PITCH
-    shifted = tokens[pitches] + semitones
-    if ((shifted >= remi.PITCH) & (shifted < remi.VELOCITY)).all():
-        tokens[pitches] = shifted
+    shifted = np.where(pitches, tokens + shifts[:, None], remi.PITCH)
+    inside = ((shifted >= remi.PITCH) & (shifted < remi.VELOCITY)).all(axis=1)
+    shifts = np.where(inside, shifts, 0)
+    tokens = tokens + shifts[:, None] * pitches
+    examples = text.examples(rows, tokens)
+    if examples.legal is None:
+        return examples
+    held = rows[:, 1:] >= 0
+    legal = shifted_rules(
+        examples.legal.cpu().numpy(),
+        remi.KINDS[tokens[:, :-1][held]],
+        np.broadcast_to(shifts[:, None], held.shape)[held],
+    )
+    return replace(examples, legal=token_model.tensor(legal))
+
+
+def shifted_rules(legal: Bools, before: Ints, shifts: Ints) -> Bools:
+    """(places, tokens) which tokens may follow if the piece is shifted by some semitones.
+
+    `before` are the kinds of the tokens before. Keys that come from beyond the keyboard are silent:
+    from above they may be struck in any chord, from below only as its first note.
+    """
+    key = np.arange(KEYS) - shifts[:, None]  # where each key was before
+    known = np.take_along_axis(legal[:, remi.PITCH : remi.VELOCITY], key.clip(0, KEYS - 1), axis=1)
+    first, more = before == remi.IS_POSITION, before == remi.IS_DURATION
+    shifted = legal.copy()
+    shifted[:, remi.PITCH : remi.VELOCITY] = np.where(
+        key < 0, first[:, None], np.where(key >= KEYS, (first | more)[:, None], known)
+    )
+    return shifted
 
 
 def cosine(step: int, steps: int, warm_up: int) -> float:

@@ -32,11 +32,14 @@ from bench.encodings.midi_messages import (
 from bench.music import Score
 from bench.seeds import generators
 from bench.training import saved, token_model
+from bench.training.large_softmax import rows_at_once
 from bench.training.settings import Configured
+from bench.training.text import Examples, Text
 
 SURE = 30.0  # the logit of the escape where no known message may follow
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 State = tuple[Tensor, Tensor]  # (layers, batch, hidden) each
 
 
@@ -60,10 +63,10 @@ class MessageNetwork(nn.Module):
         hidden, state = self.lstm(self.embed(tokens), state)
         return hidden, state
 
-    def loss(self, windows: Tensor) -> Tensor:
-        """Mean cross-entropy of the words 1.. of windows (batch, time + 1); -1 is padding."""
-        hidden, _ = self(windows[:, :-1].clamp(min=0))
-        return token_model.surprise(self.project, hidden, windows[:, 1:])
+    def loss(self, examples: Examples) -> Tensor:
+        """Mean -log p of what follows, among the words that may follow, and the escape."""
+        hidden, _ = self(examples.inputs)
+        return examples.surprise(self.project, hidden)
 
     def out(self, hidden: Tensor) -> Tensor:
         """(..., hidden) -> (..., words) logits of the known words."""
@@ -90,6 +93,22 @@ class MessageNetwork(nn.Module):
     def keep(self, state: State, rows: Tensor) -> State:
         """The state of these sequences only."""
         return state[0][:, rows].contiguous(), state[1][:, rows].contiguous()
+
+
+@dataclass(frozen=True, eq=False)
+class WordRules:
+    """The grammar at each place of a text; the escape may stand anywhere."""
+
+    grammar: Grammar
+
+    def legal(self, rows: Ints) -> Bools:
+        """(rows, words + 1) which words may stand there, and the escape."""
+        return np.pad(self.grammar.legal(rows), ((0, 0), (0, 1)), constant_values=True)
+
+    def ending(self, rows: Ints) -> Bools:
+        """(rows, words + 1) which words end the piece; the escape where no known word could."""
+        late = self.grammar.ending(rows) & self.grammar.legal(rows)
+        return np.column_stack([late, ~late.any(axis=1)])
 
 
 class MidiLSTM(Configured):
@@ -150,28 +169,30 @@ class MidiLSTM(Configured):
         self.network.to(training.device()).eval()
         if not s.train or not len(self.vocabulary):
             return
+        lengths = [score.length for score in train]
+        rules = WordRules(Grammar.along(self.vocabulary, rows, lengths)) if s.grammar else None
         words = [self.vocabulary.encode(row) for row in rows]
-        windows = torch.from_numpy(token_model.windows(words, self.network.beginning, s.sequence))
-        held_out = token_model.windows(
-            [self.vocabulary.encode(messages(score)) for score in valid],
-            self.network.beginning,
-            s.sequence,
-        )
+        text = Text.of(words, self.network.beginning, rules)
+        windows = token_model.windows(text.pieces, 0, s.sequence)
+        held_out = [score for score in valid if score.length]
         # A message that only one training piece has would be unknown if that piece were held out.
         # Half of the time it is treated as unknown, so that the escape is learnt in its contexts.
-        rare = torch.from_numpy(np.append(self.vocabulary.pieces == 1, [False] * 3))
+        rare = np.append(self.vocabulary.pieces == 1, [False] * 3)
         per_pass = training.batches_per_pass(len(windows), s.batch)
 
         def loss(step: int) -> Tensor:
-            tokens = windows[training.batch(len(windows), s.batch, seed, step)]
-            masked = rare[tokens] & (torch.rand(tokens.shape) < 0.5)
-            tokens = tokens.masked_fill(masked, self.vocabulary.unknown)
-            return self.network.loss(tokens.to(training.device()))
+            places = windows[training.batch(len(windows), s.batch, seed, step)]
+            tokens = text.tokens_at(places)
+            masked = rare[tokens] & (torch.rand(tokens.shape) < 0.5).numpy()
+            tokens = np.where(masked, self.vocabulary.unknown, tokens)
+            return self.network.loss(text.examples(places, tokens))
 
         def validate() -> float:
-            return token_model.mean_loss(self.network, held_out, s.batch)
+            self._fit_escape(held_out)
+            return token_model.nats_per_step(self, held_out)
 
         steps = training.updates(budget, per_pass)
+        per_step = token_model.tokens_per_step(train, text.size)
         training.train(
             self.network,
             loss,
@@ -181,12 +202,16 @@ class MidiLSTM(Configured):
             log=log,
             schedule=lambda step: s.decay ** (step // s.decay_every),
             clip=s.clip,
-            validate=validate if len(held_out) and steps >= per_pass else None,
+            validate=validate if held_out and steps >= per_pass else None,
             every=max(10, per_pass),
             patience=s.patience,
-            music_steps=token_model.music_steps(train, words, s.batch * s.sequence),
+            music_steps=round(s.batch * s.sequence / per_step),
+            per_step=per_step,
         )
-        escape, named, spelled, _ = self._codes(valid)
+        self._fit_escape(held_out)
+
+    def _fit_escape(self, scores: Sequence[Score]) -> None:
+        escape, named, spelled, _ = self._codes(scores)
         self.escape_bias = likeliest_bias(escape, named, spelled)
 
     # -- likelihood ---------------------------------------------------------------------------
@@ -203,35 +228,29 @@ class MidiLSTM(Configured):
         messages that may follow, log p when spelled out, and the number of the piece."""
         network = token_model.precise(self.network)
         rows = [messages(score) for score in scores]
-        words = [self.vocabulary.encode(row) for row in rows]
         codes: list[NDArray[Any]] = [np.zeros((4, 0))]
         for group in token_model.groups([len(row) + 1 for row in rows], network.width):
-            hidden = network.hidden([np.append(network.beginning, words[piece]) for piece in group])
-            lengths = [scores[piece].length for piece in group]
-            rules = Grammar(self.vocabulary, lengths, free=not self.settings.grammar)
-            for place in range(max(len(rows[piece]) for piece in group) + 1):
-                active = [
-                    row
-                    for row, piece in enumerate(group)
-                    if place <= len(rows[piece]) and not rules.done[row]
-                ]
-                if not active:
-                    break
-                now = np.zeros((len(group), 3), dtype=np.int64)
-                ends = np.array([place == len(rows[group[row]]) for row in active])
-                for row, end in zip(active, ends, strict=True):
-                    now[row] = (0, 0, lengths[row]) if end else rows[group[row]][place]
-                word = [
-                    -1 if end else words[group[row]][place]
-                    for row, end in zip(active, ends, strict=True)
-                ]
-                logits = network.project(torch.stack([hidden[row][place] for row in active]))
-                logs = logits.cpu().numpy()
-                escape, named = self._named(logs, rules, np.array(active), np.array(word))
-                message, end_cost = rules.spelled(now, self.spelling)
-                spelled = np.where(ends, end_cost[active], message[active])
-                codes.append(np.stack([escape, named, spelled, np.array(group)[active]]))
-                rules.follow(now)
+            words = [np.append(network.beginning, self.vocabulary.encode(rows[p])) for p in group]
+            for piece, inputs, hidden in zip(group, words, network.hidden(words), strict=True):
+                length = scores[piece].length
+                if not length:
+                    continue
+                rules = Grammar.along(
+                    self.vocabulary, [rows[piece]], [length], free=not self.settings.grammar
+                )
+                message, end = rules.spelled(
+                    np.concatenate([rows[piece], [[0, 0, length]]]), self.spelling
+                )
+                spelled = np.append(message[:-1], end[-1])
+                word = np.append(inputs[1:], -1)
+                step = rows_at_once(len(self.vocabulary), hidden.device)
+                for start in range(0, len(word), step):
+                    part = np.arange(start, min(len(word), start + step))
+                    logs = network.project(hidden[part]).cpu().numpy()
+                    escape, named = self._named(logs, rules, part, word[part])
+                    codes.append(
+                        np.stack([escape, named, spelled[part], np.full_like(part, piece)])
+                    )
         escape, named, spelled, piece = np.concatenate(codes, axis=1)
         return escape, named, spelled, piece.astype(np.int64)
 
@@ -239,8 +258,9 @@ class MidiLSTM(Configured):
         """(rows,) the logit of the escape and log p of the word, or of ending where it is -1."""
         if not len(self.vocabulary):
             return np.full(len(rows), SURE), np.full(len(rows), -np.inf)
-        legal, late = rules.legal()[rows], rules.ending()[rows]
-        wanted = np.where(word[:, None] < 0, late, np.arange(len(self.vocabulary)) == word[:, None])
+        legal = rules.legal(rows)
+        wanted = np.arange(len(self.vocabulary)) == word[:, None]
+        wanted[word < 0] = rules.ending(rows[word < 0])
         total = token_model.log_sum(logs[:, :-1], legal)
         possible = np.isfinite(total)
         part = token_model.log_sum(logs[:, :-1], legal & wanted)

@@ -24,6 +24,7 @@ from bench.encodings import remi
 from bench.music import Score
 from bench.training import remi_pieces, saved, token_model
 from bench.training.settings import Configured
+from bench.training.text import Examples
 
 Ints = NDArray[np.int64]
 State = tuple[Tensor, Tensor]  # (layers, batch, hidden) each
@@ -64,10 +65,10 @@ class RemiNetwork(nn.Module):
         hidden, state = self.lstm(self.before(self.embed(tokens)), state)
         return self.after(hidden), state
 
-    def loss(self, windows: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is padding."""
-        hidden, _ = self(windows[:, :-1].clamp(min=0))
-        return token_model.surprise(self.out, hidden, windows[:, 1:])
+    def loss(self, examples: Examples) -> Tensor:
+        """Mean -log p of what follows, among the tokens that may follow."""
+        hidden, _ = self(examples.inputs)
+        return examples.surprise(self.out, hidden)
 
     def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
         """(length, width) of every sequence."""
@@ -135,20 +136,19 @@ class RemiLSTM(Configured):
         s = self.settings
         with training.seeded(seed):
             self.network = self.build().to(training.device())
-        tokens = [remi.encode(score) for score in train]
-        windows = token_model.windows(tokens, remi.BEGINNING, s.sequence)
-        held_out = token_model.windows(
-            [remi.encode(score) for score in valid], remi.BEGINNING, s.sequence
-        )
+        text = remi_pieces.text(train)
+        windows = token_model.windows(text.pieces, 0, s.sequence)
+        held_out = [score for score in valid if score.length]
         per_pass = training.batches_per_pass(len(windows), s.batch)
 
         def loss(step: int) -> Tensor:
             rows = windows[training.batch(len(windows), s.batch, seed, step)]
-            return self.network.loss(token_model.tensor(rows))
+            return self.network.loss(text.examples(rows))
 
         def validate() -> float:
-            return token_model.mean_loss(self.network, held_out, s.batch)
+            return token_model.nats_per_step(self, held_out)
 
+        per_step = token_model.tokens_per_step(train, text.size)
         steps = training.updates(budget, per_pass)
         training.train(
             self.network,
@@ -158,10 +158,11 @@ class RemiLSTM(Configured):
             seed=seed,
             log=log,
             clip=s.clip,
-            validate=validate if len(held_out) and steps >= per_pass else None,
+            validate=validate if held_out and steps >= per_pass else None,
             every=per_pass,
             patience=s.patience,
-            music_steps=token_model.music_steps(train, tokens, s.batch * s.sequence),
+            music_steps=round(s.batch * s.sequence / per_step),
+            per_step=per_step,
         )
 
     # -- likelihood ---------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from bench.seeds import generators
 from bench.training import distributed, remi_pieces, saved, token_model
 from bench.training.attention import Cache, ContextNetwork, attend
 from bench.training.settings import Configured
+from bench.training.text import Examples
 
 LEAK_WINDOWS, LEAK_TOKENS, COPY_TOKENS = 4, 128, 32  # over which the leak is measured
 
@@ -97,16 +98,9 @@ class TransformerNetwork(ContextNetwork):
             x = layer(x, cache, number)
         return torch.as_tensor(x)
 
-    def loss(self, windows: Tensor, last: int = 0) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. of windows (batch, time + 1); -1 is padding.
-
-        With `last` only that many tokens at the end of each window count.
-        """
-        targets = windows[:, 1:]
-        if last:
-            after = (targets >= 0).flip(1).cumsum(1).flip(1)  # tokens from here to the end
-            targets = targets.masked_fill(after > last, -1)
-        return token_model.surprise(self.out, self(windows[:, :-1].clamp(min=0)), targets)
+    def loss(self, examples: Examples) -> Tensor:
+        """Mean -log p of what follows, among the tokens that may follow."""
+        return examples.surprise(self.out, self(examples.inputs))
 
 
 def sinusoids(places: Tensor, width: int) -> Tensor:
@@ -185,24 +179,33 @@ class RemiTransformer(Configured):
         s = self.settings
         with training.seeded(seed):
             self.network = self.build().to(training.device())
-        tokens = [remi.encode(score) for score in train]
-        self.density = sum(map(len, tokens)) / max(1, sum(score.length for score in train))
-        held_out = token_model.windows(
-            [remi.encode(score) for score in valid], remi.BEGINNING, s.context
-        )
+        text = remi_pieces.text(train, grammar=s.causal)
+        held_out = [score for score in valid if score.length]
+        unmasked = remi_pieces.text(held_out, grammar=False)
+        windows = token_model.windows(unmasked.pieces, 0, s.context)
+        self.density = per_step = token_model.tokens_per_step(train, text.size)
 
         def loss(step: int) -> Tensor:
             rng = np.random.default_rng([seed, step])
-            rows = token_model.random_windows(tokens, remi.BEGINNING, s.context, s.batch, rng)
-            return self.network.loss(token_model.tensor(distributed.part(rows)), s.last)
+            rows = token_model.random_windows(text.pieces, 0, s.context, s.batch, rng)
+            return self.network.loss(text.examples(distributed.part(rows), last=s.last))
 
-        segments = sum(-(-len(sequence) // s.context) for sequence in tokens)
+        segments = sum(-(-len(places) // s.context) for places in text.pieces)
         per_pass = training.batches_per_pass(segments, s.batch)
         steps = training.updates(budget, per_pass)
         warm_up = min(s.warm_up, 1 + steps // 10)
 
         def validate() -> float:
-            return token_model.mean_loss(self.network, held_out, s.batch)
+            if s.causal:
+                return token_model.nats_per_step(self, held_out)
+            # Without a mask there is no likelihood: the mean over windows, as in training.
+            total = 0.0
+            for start in range(0, len(windows), s.batch):
+                rows = windows[start : start + s.batch]
+                total += (
+                    float(self.network.loss(unmasked.examples(rows))) * (rows[:, 1:] >= 0).sum()
+                )
+            return total / unmasked.size * per_step
 
         training.train(
             self.network,
@@ -213,13 +216,14 @@ class RemiTransformer(Configured):
             log=log,
             schedule=lambda step: min(1.0, (step + 1) / warm_up),
             clip=s.clip,
-            validate=validate if len(held_out) and steps >= per_pass else None,
+            validate=validate if held_out and steps >= per_pass else None,
             every=per_pass,
             patience=s.patience,
-            music_steps=token_model.music_steps(train, tokens, s.batch * s.context),
+            music_steps=round(s.batch * s.context / per_step),
+            per_step=per_step,
         )
         self.network.eval()
-        self.leak_ratio = leak_ratio(self.network, held_out[:LEAK_WINDOWS])
+        self.leak_ratio = leak_ratio(self.network, unmasked.tokens_at(windows[:LEAK_WINDOWS]))
         if self.leak_ratio is not None:
             log.record(steps, leak_ratio=self.leak_ratio)
         self.copy_rate = None if s.causal else self._copy_rate(valid, seed)

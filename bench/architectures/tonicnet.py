@@ -32,6 +32,7 @@ from bench.music.score import Roll
 from bench.seeds import generators
 from bench.training import distributed, saved, token_model
 from bench.training.settings import Configured
+from bench.training.text import Examples
 
 VOICES = 5  # tokens of a step: the chord and four voices
 TRIADS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8))  # major, minor, diminished, augmented
@@ -120,6 +121,16 @@ class Grammar:
         self.place = np.zeros(rows, dtype=np.int64)  # tokens so far
         self.voices = np.full((rows, VOICES), REST)  # of the current step
 
+    @classmethod
+    def along(cls, tokens: Ints, steps: int) -> Grammar:
+        """The positions in one piece (5 steps tokens): before each of its tokens, and its end."""
+        rules = cls([steps] * (len(tokens) + 1), escape=True)
+        rules.place = np.arange(len(tokens) + 1)
+        for voice in range(VOICES):
+            current = np.repeat(tokens[voice::VOICES], VOICES)
+            rules.voices[voice + 1 :, voice] = current[: len(tokens) - voice]
+        return rules
+
     def legal(self) -> NDArray[np.bool_]:
         """(pieces, tokens) which tokens may follow."""
         allowed = np.zeros((len(self.done), TOKENS), dtype=bool)
@@ -197,29 +208,10 @@ class TonicNetwork(nn.Module):
             ended.append(last)
         return torch.cat([self._drop(x), counted], dim=-1), ended
 
-    def loss(self, tokens: Tensor, counts: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens 1.. (batch, 5 steps + 1); -1 is padding.
-
-        The softmax is over the chords for a chord, over the pitches and the rest for a voice.
-        """
-        hidden, _ = self(tokens[:, :-1].clamp(min=0), counts[:, :-1])
-        targets = tokens[:, 1:]
-        # (batch, steps, voices, tokens) and (batch, steps, voices)
-        logits = torch.unflatten(self.out(hidden), 1, (-1, VOICES))
-        wanted = torch.unflatten(targets, 1, (-1, VOICES))
-        voices = wanted[:, :, 1:] - REST
-        total = nn.functional.cross_entropy(
-            logits[:, :, 0, :REST].flatten(0, 1),
-            wanted[:, :, 0].flatten(),
-            ignore_index=-1,
-            reduction="sum",
-        ) + nn.functional.cross_entropy(
-            logits[:, :, 1:, REST:].flatten(0, 2),
-            voices.masked_fill(voices < 0, -1).flatten(),
-            ignore_index=-1,
-            reduction="sum",
-        )
-        return total / (targets >= 0).sum()
+    def loss(self, examples: Examples, counts: Tensor) -> Tensor:
+        """Mean -log p of what follows, among the tokens that may follow."""
+        hidden, _ = self(examples.inputs, counts)
+        return examples.surprise(self.out, hidden)
 
     def hidden(self, inputs: Sequence[Ints]) -> list[Tensor]:
         """(length, width) of every sequence."""
@@ -319,8 +311,7 @@ class TonicNet(Configured):
             self.network = self.build().to(training.device())
         self.spelling = Spelling.of(stack(train), s.smoothing)
         pieces = [tokens_of(score.sounding()) for score in train if score.length]
-        held_out = [tokens_of(score.sounding()) for score in valid if score.length]
-        held_out_rows = window_rows([(piece, 0) for piece in held_out], s.sequence)
+        held_out = [score for score in valid if score.length]
         # A piece counts once for every window's length of it; the window itself is at random.
         windows = [piece for piece in pieces for _ in range(0, len(piece), s.sequence)]
         per_pass = training.batches_per_pass(len(windows), s.batch)
@@ -333,17 +324,10 @@ class TonicNet(Configured):
                 start = int(rng.integers(max(1, len(piece) - s.sequence + 1)))
                 shift = int(rng.integers(-s.transpose, s.transpose + 1))
                 chosen.append((transpose(piece, shift), start))
-            rows = window_rows(distributed.part(chosen), s.sequence)
-            return self.network.loss(*map(token_model.tensor, rows))
+            return self.network.loss(*examples_of(distributed.part(chosen), s.sequence))
 
         def validate() -> float:
-            tokens, counts = held_out_rows
-            total = 0.0
-            for start in range(0, len(tokens), 16):
-                part = slice(start, start + 16)
-                mean = self.network.loss(*map(token_model.tensor, (tokens[part], counts[part])))
-                total += float(mean) * len(tokens[part])
-            return total / len(tokens)
+            return token_model.nats_per_step(self, held_out)
 
         steps = training.updates(budget, per_pass)
         training.train(
@@ -359,6 +343,7 @@ class TonicNet(Configured):
             every=per_pass,
             patience=s.patience,
             music_steps=s.batch * s.sequence,
+            per_step=VOICES,
         )
 
     # -- likelihood ---------------------------------------------------------------------------
@@ -369,11 +354,12 @@ class TonicNet(Configured):
         A bound: chords that do not fit the voices after them waste probability.
         """
         frames = [score.sounding() for score in scores]
+        tokens = [tokens_of(piece).ravel() for piece in frames]
         nats = token_model.log_likelihood(
             self.network,
-            [tokens_of(piece).ravel() for piece in frames],
+            tokens,
             BEGINNING,
-            lambda group: Grammar([len(frames[piece]) for piece in group], escape=True),
+            lambda piece: Grammar.along(tokens[piece], len(frames[piece])),
         )
         for place, piece in enumerate(frames):
             crowded = piece[piece.sum(axis=1) > 4]
@@ -418,17 +404,23 @@ class TonicNet(Configured):
         return system
 
 
-def window_rows(windows: Sequence[tuple[Ints, int]], steps: int) -> tuple[Ints, Ints]:
-    """(windows, 5 steps + 1) tokens and repetitions of each piece from a step on; -1 is padding."""
+def examples_of(windows: Sequence[tuple[Ints, int]], steps: int) -> tuple[Examples, Tensor]:
+    """Windows of pieces (steps, 5), each from a step on, and (windows, 5 steps) the repetitions."""
     tokens = np.full((len(windows), VOICES * steps + 1), -1)
     counts = np.zeros_like(tokens)
+    legal = []
     for row, (piece, start) in enumerate(windows):
         flat = np.append(BEGINNING, piece.ravel())
         counted = np.append(0, repeats(piece).ravel())
         part = slice(VOICES * start, VOICES * (start + steps) + 1)
         tokens[row, : len(flat[part])] = flat[part]
         counts[row, : len(flat[part])] = counted[part]
-    return tokens, counts
+        legal.append(Grammar.along(flat[part][1:], steps).legal()[:-1])
+    held = tokens[:, 1:] >= 0
+    nowhere = np.zeros((0, TOKENS), dtype=bool)  # windows say nothing of ends
+    parts = [np.maximum(tokens[:, :-1], 0), held, tokens[:, 1:][held], np.concatenate(legal)]
+    parts += [np.zeros(0, dtype=np.int64), nowhere]
+    return Examples(*map(token_model.tensor, parts)), token_model.tensor(counts[:, :-1])
 
 
 def one_cycle(step: int, steps: int) -> float:

@@ -28,6 +28,9 @@ from bench.music import KEYS, LOWEST, Score
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Rows = slice | Ints
+
+EVERY = slice(None)
 
 
 def messages(score: Score) -> Ints:
@@ -141,7 +144,9 @@ class Grammar:
     instead, as the paper does. No message may come before the step `since`, the end of the prompt.
     """
 
-    def __init__(self, vocabulary: MessageVocabulary, lengths: Sequence[int], free: bool) -> None:
+    def __init__(
+        self, vocabulary: MessageVocabulary, lengths: Sequence[int] | Ints, free: bool
+    ) -> None:
         rows = len(lengths)
         self.vocabulary, self.free = vocabulary, free
         self.length = np.array(lengths, dtype=np.int64)
@@ -152,23 +157,47 @@ class Grammar:
         self.down = np.zeros((rows, KEYS), dtype=bool)
         self._rank = vocabulary.rows[:, 0] * KEYS + vocabulary.rows[:, 1]
 
+    @classmethod
+    def along(
+        cls,
+        vocabulary: MessageVocabulary,
+        pieces: Sequence[Ints],
+        lengths: Sequence[int],
+        free: bool = False,
+    ) -> Grammar:
+        """The positions in pieces, one piece after the other: before each message, and the end."""
+        counts = [len(rows) + 1 for rows in pieces]
+        rules = cls(vocabulary, np.repeat(np.array(lengths, dtype=np.int64), counts), free)
+        start = 0
+        for rows, count in zip(pieces, counts, strict=True):
+            goes_down, key, wait = rows.T
+            part = slice(start + 1, start + count)
+            rules.time[part] = wait.cumsum()
+            rules.last[part] = goes_down * KEYS + key
+            changes = np.zeros((len(rows), KEYS), dtype=np.int8)
+            changes[np.arange(len(rows)), key] = 2 * goes_down - 1
+            rules.down[part] = changes.cumsum(axis=0, dtype=np.int8) > 0
+            start += count
+        return rules
+
     def begin(self, steps: Sequence[int]) -> None:
         """From now on no message may come before this step of each piece."""
         self.since = np.array(steps, dtype=np.int64)
 
-    def legal(self) -> Bools:
-        """(pieces, words) which words may follow, without the unknown word."""
+    def legal(self, rows: Rows = EVERY) -> Bools:
+        """(rows, words) which words may follow, without the unknown word."""
         goes_down, key, wait = self.vocabulary.rows.T
-        allowed: Bools = self.time[:, None] + wait >= self.since[:, None]
+        allowed: Bools = self.time[rows, None] + wait >= self.since[rows, None]
         if self.free:
             return allowed
-        allowed &= self.down[:, key] != goes_down.astype(bool)
-        allowed &= (wait > 0) | (self._rank > self.last[:, None])
+        allowed &= self.down[rows][:, key] != goes_down.astype(bool)
+        allowed &= (wait > 0) | (self._rank > self.last[rows, None])
         return allowed
 
-    def ending(self) -> Bools:
-        """(pieces, words) which words lie at or after the piece's end."""
-        late: Bools = self.time[:, None] + self.vocabulary.rows[:, 2] >= self.length[:, None]
+    def ending(self, rows: Rows = EVERY) -> Bools:
+        """(rows, words) which words lie at or after the piece's end."""
+        waits = self.vocabulary.rows[:, 2]
+        late: Bools = self.time[rows, None] + waits >= self.length[rows, None]
         return late
 
     def take(self, tokens: Ints) -> None:

@@ -147,6 +147,30 @@ class Grammar:
         self._positions = np.arange(0, BAR_UNITS, unit)
         self._durations = DURATION + np.flatnonzero(DURATIONS % unit == 0)
 
+    @classmethod
+    def along(cls, tokens: Ints, length: int, grid: int) -> Grammar:
+        """The positions in one piece: before each of its tokens, and before its end."""
+        rules, kinds = cls([length] * (len(tokens) + 1), grid), KINDS[tokens]
+        places = np.arange(1, len(tokens) + 1)
+
+        def latest(values: Ints, chosen: Bools, first: int) -> Ints:
+            """(tokens + 1,) the value at the last chosen token so far."""
+            at = np.maximum.accumulate(np.append(0, places * chosen))
+            return np.append(first, values)[at]
+
+        rules.kind[1:] = kinds
+        rules.bar += BAR_UNITS * np.append(0, np.cumsum(kinds == IS_BAR))
+        bar = rules.bar[1:]
+        moves = (kinds == IS_BAR) | (kinds == IS_POSITION)
+        now = bar + np.where(kinds == IS_POSITION, tokens - POSITION, 0)
+        rules.time = latest(now, moves, -1)
+        rules.pitch = latest(tokens - PITCH, kinds == IS_PITCH, 0)
+        held = np.flatnonzero(kinds == IS_DURATION)
+        units = DURATIONS[tokens[held] - DURATION]
+        rules.end[held + 1, rules.pitch[held]] = rules.time[held] + units
+        np.maximum.accumulate(rules.end, axis=0, out=rules.end)
+        return rules
+
     def read(self, sequences: Sequence[Ints]) -> None:
         """Advance every piece by all of its tokens."""
         done = self.done

@@ -20,17 +20,28 @@ def rows_at_once(tokens: int, device: torch.device) -> int:
     return max(64, LOGITS[device.type] // tokens)
 
 
-def surprise(out: nn.Linear, hidden: Tensor, targets: Tensor) -> Tensor:
-    """Sum of -log p(target) over the rows of (rows, hidden); p is the softmax of `out(hidden)`."""
+def surprise(
+    out: nn.Linear, hidden: Tensor, targets: Tensor, legal: Tensor | None = None
+) -> Tensor:
+    """Sum of -log p(target) over the rows of (rows, hidden); p is the softmax of `out(hidden)`.
+
+    With `legal` (rows, tokens) the softmax is over these tokens.
+    """
     rows = rows_at_once(out.out_features, hidden.device)
-    total: Tensor = _Surprise.apply(hidden, out.weight, out.bias, targets, rows)  # type: ignore[no-untyped-call]
+    total: Tensor = _Surprise.apply(hidden, out.weight, out.bias, targets, legal, rows)  # type: ignore[no-untyped-call]
     return total
 
 
 class _Surprise(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, rows: int
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        legal: Tensor | None,
+        rows: int,
     ) -> Tensor:
         to_hidden = torch.empty_like(hidden)
         to_weight, to_bias = torch.zeros_like(weight), torch.zeros_like(bias)
@@ -39,6 +50,8 @@ class _Surprise(torch.autograd.Function):
             part, tokens = hidden[start : start + rows], targets[start : start + rows, None]
             # Autocast may have made the products in half precision; the rest is in full precision.
             logits = (part @ weight.t()).to(bias.dtype) + bias
+            if legal is not None:
+                logits.masked_fill_(~legal[start : start + rows], -torch.inf)
             log_total = logits.logsumexp(dim=1, keepdim=True)
             total += (log_total - logits.gather(1, tokens)).sum()
             # d surprise / d logits = softmax - one-hot
@@ -54,4 +67,5 @@ class _Surprise(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         to_hidden, to_weight, to_bias = ctx.saved_tensors
         (scale,) = upstream
-        return scale.to(to_hidden.dtype) * to_hidden, scale * to_weight, scale * to_bias, None, None
+        weights = scale * to_weight, scale * to_bias
+        return scale.to(to_hidden.dtype) * to_hidden, *weights, None, None, None

@@ -117,6 +117,7 @@ def train(
     every: int = 100,
     patience: int | None = None,
     music_steps: int = 0,
+    per_step: float = 1.0,
 ) -> Outcome:
     """Minimise `loss(step)`; continues from the log's checkpoint if it has one.
 
@@ -124,8 +125,9 @@ def train(
     optimiser are multiplied by `schedule(step)`, the gradient's global norm is clipped to `clip`.
     `validate` gives the validation loss. It is called every `every` updates and after the last
     one; the weights with the lowest loss are kept, and training ends after `patience` calls
-    without a lower one. One update sees `music_steps` steps of music. BenchError when the loss is
-    no longer finite.
+    without a lower one. One update sees `music_steps` steps of music. The curve of the training loss
+    is in nats per step of music if the loss is a mean over items of which a step has `per_step`.
+    BenchError when the loss is no longer finite.
     """
     device_type = next(model.parameters()).device.type
     rates = [group["lr"] for group in optimiser.param_groups]
@@ -185,7 +187,7 @@ def train(
         if done % point == 0 or done == steps:
             log.record(
                 done,
-                train_loss=float(np.mean(read_losses())),
+                train_loss=float(np.mean(read_losses())) * per_step,
                 rate=optimiser.param_groups[0]["lr"],
             )
             log.progress(done, steps, done * music_steps)

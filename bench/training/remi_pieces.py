@@ -12,6 +12,17 @@ from bench.encodings import remi
 from bench.music import Score
 from bench.seeds import generators
 from bench.training import token_model
+from bench.training.text import Packed, Text
+
+
+def text(scores: Sequence[Score], grammar: bool = True) -> Text:
+    """The pieces' tokens to learn from; without the grammar any token may follow any other."""
+    sequences = [remi.encode(score) for score in scores]
+    positions = (
+        remi.Grammar.along(tokens, score.length, score.grid)
+        for tokens, score in zip(sequences, scores, strict=True)
+    )
+    return Text.of(sequences, remi.BEGINNING, Packed.of(positions) if grammar else None)
 
 
 def log_likelihood(network: nn.Module, scores: Sequence[Score]) -> Floats:
@@ -20,19 +31,13 @@ def log_likelihood(network: nn.Module, scores: Sequence[Score]) -> Floats:
     A lower bound of log p of the piece: other tokens describe the same notes at other velocities,
     or held beyond the end of the piece.
     """
-    nats = np.zeros(len(scores))
-    for grid in sorted({score.grid for score in scores}):
-        chosen = [place for place, score in enumerate(scores) if score.grid == grid]
-        lengths = [scores[place].length for place in chosen]
-        nats[chosen] = token_model.log_likelihood(
-            network,  # type: ignore[arg-type]
-            [remi.encode(scores[place]) for place in chosen],
-            remi.BEGINNING,
-            lambda group, lengths=lengths, grid=grid: remi.Grammar(  # type: ignore[misc]
-                [lengths[piece] for piece in group], grid
-            ),
-        )
-    return nats
+    sequences = [remi.encode(score) for score in scores]
+
+    def along(piece: int) -> remi.Grammar:
+        score = scores[piece]
+        return remi.Grammar.along(sequences[piece], score.length, score.grid)
+
+    return token_model.log_likelihood(network, sequences, remi.BEGINNING, along)  # type: ignore[arg-type]
 
 
 def sample(network: nn.Module, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:

@@ -105,6 +105,33 @@ def surprise(out: nn.Linear, hidden: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.cross_entropy(out(hidden), targets)
 
 
+def legal_surprise(
+    out: nn.Linear, hidden: Tensor, targets: Tensor, legal: Tensor, ends: Tensor, ending: Tensor
+) -> Tensor:
+    """Mean -log p of the targets (places,) among the legal tokens (places, tokens).
+
+    At the places `ends` the target is any legal token of the rows of `ending` (ends, tokens).
+    """
+    if out.out_features >= LARGE:
+        rest = torch.ones_like(targets, dtype=torch.bool).index_fill(0, ends, False)
+        total = large_softmax.surprise(out, hidden[rest], targets[rest], legal[rest])
+        hidden, legal, rows = hidden[ends], legal[ends], len(targets)
+        logits = out(hidden).to(out.weight.dtype).masked_fill(~legal, -torch.inf)
+        total += (logits.logsumexp(1) - _any(logits, ending)).sum()
+        return total / rows
+    logits = out(hidden).to(out.weight.dtype).masked_fill(~legal, -torch.inf)
+    chosen = logits.gather(1, targets.clamp(min=0)[:, None])[:, 0]
+    chosen = chosen.index_copy(0, ends, _any(logits[ends], ending))
+    mean: Tensor = (logits.logsumexp(1) - chosen).mean()
+    return mean
+
+
+def _any(logits: Tensor, tokens: Tensor) -> Tensor:
+    """(rows,) log of the sum of exp(logits) over some tokens (rows, tokens)."""
+    total: Tensor = logits.masked_fill(~tokens, -torch.inf).logsumexp(1)
+    return total
+
+
 # -- scoring --------------------------------------------------------------------------------------
 
 
@@ -124,39 +151,23 @@ def log_likelihood(
     network: Network,
     sequences: Sequence[Ints],
     beginning: int,
-    grammar: Callable[[Sequence[int]], Grammar],
+    along: Callable[[int], Grammar],
 ) -> Floats:
     """(pieces,) log of the probability that exactly these tokens are drawn, in nats.
 
-    `grammar` makes the grammar for a group of pieces, given by number. The last factor of a piece
-    is the probability of any token at or after its end.
+    `along` makes the grammar of a piece, given by number, with a row for each token and one for
+    the end. The last factor of a piece is the probability of any token at or after its end.
     """
     nats = np.zeros(len(sequences))
     for group in groups([len(sequence) + 1 for sequence in sequences], network.width):
-        chosen = [sequences[piece] for piece in group]
-        held = network.hidden([np.append(beginning, sequence) for sequence in chosen])
-        rules = grammar(group)
-        rows = np.arange(len(group))
-        for place in range(max(len(sequence) for sequence in chosen) + 1):
-            open_rows = np.array([place <= len(sequence) for sequence in chosen]) & ~rules.done
-            if not open_rows.any():
-                break
-            rows = np.flatnonzero(open_rows)
-            logits = network.out(torch.stack([held[row][place] for row in rows]))
-            logs = logits.double().cpu().numpy()
-            legal, ending = rules.legal()[rows], rules.ending()[rows]
-            token = np.array(
-                [chosen[row][place] if place < len(chosen[row]) else -1 for row in rows]
-            )
-            wanted = np.where(
-                token[:, None] < 0, legal & ending, np.arange(logs.shape[1]) == token[:, None]
-            )
-            nats[np.array(group)[rows]] += log_sum(logs, legal & wanted) - log_sum(logs, legal)
-            tokens = np.zeros(len(group), dtype=np.int64)
-            tokens[rows] = np.maximum(token, 0)
-            rules.done = rules.done | ~open_rows
-            rules.done[rows[token < 0]] = True
-            rules.take(tokens)
+        held = network.hidden([np.append(beginning, sequences[piece]) for piece in group])
+        for piece, hidden in zip(group, held, strict=True):
+            logs, grammar = network.out(hidden).double().cpu().numpy(), along(piece)
+            legal, tokens = grammar.legal(), sequences[piece]
+            wanted = np.zeros_like(legal)
+            wanted[np.arange(len(tokens)), tokens] = True
+            wanted[-1] = grammar.ending()[-1]
+            nats[piece] = (log_sum(logs, legal & wanted) - log_sum(logs, legal)).sum()
     return nats
 
 
@@ -255,21 +266,15 @@ def tensor(array: NDArray[Any]) -> Tensor:
 # -- what systems share ---------------------------------------------------------------------------
 
 
-def mean_loss(network: Any, rows: Ints, batch: int) -> float:
-    """The network's mean loss over windows, every token counting once."""
-    total, tokens = 0.0, 0
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        count = int((part[:, 1:] >= 0).sum())
-        total += float(network.loss(tensor(part))) * count
-        tokens += count
-    return total / tokens
+def nats_per_step(system: Any, scores: Sequence[Score]) -> float:
+    """Minus the likelihood that the system gives these pieces, per step."""
+    total: float = -system.log_likelihood(scores).sum() / sum(score.length for score in scores)
+    return total
 
 
-def music_steps(scores: Sequence[Score], sequences: Sequence[Ints], tokens: int) -> int:
-    """How many steps of music this many tokens stand for, on average over the pieces."""
-    total = sum(len(sequence) for sequence in sequences)
-    return round(tokens * sum(score.length for score in scores) / max(1, total))
+def tokens_per_step(scores: Sequence[Score], tokens: int) -> float:
+    """How many of the tokens of these pieces a step has, on average."""
+    return tokens / max(1, sum(score.length for score in scores))
 
 
 def precise(network: nn.Module) -> Any:

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from token_windows import examples
 
-from bench.architectures.gpt_remi import GPTNetwork, GPTRemi, cosine, rotate, transpose
+from bench.architectures.gpt_remi import GPTNetwork, GPTRemi, cosine, rotate, transposed
 from bench.check import NoLog, toy_dataset
 from bench.contract import Budget
-from bench.encodings import remi
 from bench.music import Score
-from bench.training import token_model
+from bench.training import remi_pieces, token_model
 
 
 def tiny(context: int = 64) -> GPTNetwork:
@@ -60,10 +60,10 @@ def test_noise_cannot_be_predicted_from_what_is_seen() -> None:
     fresh = torch.randint(16, (256, 33))
     for _ in range(100):
         optimiser.zero_grad()
-        network.loss(torch.randint(16, (32, 33))).backward()
+        network.loss(examples(torch.randint(16, (32, 33)))).backward()
         optimiser.step()
     with torch.no_grad():
-        assert abs(float(network.loss(fresh)) - np.log(16)) < 0.06
+        assert abs(float(network.loss(examples(fresh))) - np.log(16)) < 0.06
 
 
 def test_changing_the_future_leaves_past_outputs_bit_equal() -> None:
@@ -88,14 +88,28 @@ def test_step_by_step_with_a_cache_equals_the_windows_it_stands_for(length: int)
         last, cache = network.step(torch.from_numpy(more), cache)
 
 
-def test_transposed_tokens_are_those_of_the_transposed_piece() -> None:
-    score = Score.from_notes([2, 2, 20], [4, 30, 3], [60, 64, 50], length=50)
-    tokens = remi.encode(score)
-    transpose(tokens, 5)
-    assert (tokens == remi.encode(score.transpose(5))).all()
-    before = tokens.copy()
-    transpose(tokens, 45)  # off the keyboard
-    assert (tokens == before).all()
+@pytest.mark.parametrize("semitones", [5, -3, 0, 41, -29])
+def test_transposed_windows_are_those_of_the_transposed_piece_by_the_same_rules(
+    semitones: int,
+) -> None:
+    score = Score.from_notes([2, 2, 20, 20], [4, 30, 3, 9], [60, 64, 50, 67], length=50)
+    text, moved = (remi_pieces.text([s]) for s in (score, score.transpose(semitones)))
+    rows = token_model.windows(text.pieces, 0, 9)
+    shifted = transposed(text, rows, np.full(len(rows), semitones))
+    for part, wanted in zip(
+        vars(shifted).values(), vars(moved.examples(rows)).values(), strict=True
+    ):
+        assert torch.equal(part, wanted)
+
+
+def test_a_window_stays_where_a_pitch_would_leave_the_keyboard() -> None:
+    score = Score.from_notes([2, 40], [4, 3], [60, 90], length=50)
+    text = remi_pieces.text([score])
+    rows = token_model.windows(text.pieces, 0, 7)
+    shifted = transposed(text, rows, np.full(len(rows), 20)).inputs
+    first, second = text.examples(rows).inputs
+    assert not torch.equal(shifted[0], first)
+    assert torch.equal(shifted[1], second)
 
 
 def test_the_rate_rises_then_falls_to_a_tenth() -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from token_windows import examples
 
 from bench.architectures.remi_lstm import RemiLSTM, RemiNetwork
 from bench.check import NoLog, toy_dataset, toy_prompts
@@ -33,7 +34,7 @@ def test_parameters_are_counted_as_in_the_paper() -> None:
 
 def test_every_parameter_receives_a_gradient() -> None:
     network = RemiNetwork(6, 8, 2, 7, 0.0, 0.0)
-    network.loss(torch.arange(1, 218).reshape(7, 31)).backward()
+    network.loss(examples(torch.arange(1, 218).reshape(7, 31))).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name

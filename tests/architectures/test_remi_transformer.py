@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from token_windows import examples
 
 from bench import registry
 from bench.architectures.remi_transformer import (
@@ -100,12 +101,12 @@ def test_without_a_mask_the_loss_of_noise_falls_to_that_of_the_last_token(last: 
 
         for step in range(150 if causal else 400):
             optimiser.zero_grad()
-            network.loss(noise(step), last).backward()
+            network.loss(examples(noise(step), last)).backward()
             optimiser.step()
         with torch.no_grad():
             fresh = torch.cat([noise(10**6 + step) for step in range(8)])
-            losses[causal] = float(network.loss(fresh, last))
-            at_the_end = float(network.loss(fresh, 1))  # of the token that is not seen
+            losses[causal] = float(network.loss(examples(fresh, last)))
+            at_the_end = float(network.loss(examples(fresh, 1)))  # of the token that is not seen
             assert np.log(16) - 0.02 < at_the_end < np.log(16) + 0.15
     assert abs(losses[True] - np.log(16)) < 0.06
     assert abs(losses[False] - np.log(16) / last) < 0.15
@@ -116,7 +117,7 @@ def test_the_last_tokens_of_a_window_are_those_before_its_padding() -> None:
     windows = torch.tensor([[0, 4, 9, 2, 7], [0, 5, 8, -1, -1]])
     logs = network.out(network(windows[:, :-1].clamp(min=0))).log_softmax(-1)
     wanted = -(logs[0, 2, 2] + logs[0, 3, 7] + logs[1, 0, 5] + logs[1, 1, 8]) / 4
-    assert torch.isclose(network.loss(windows, last=2), wanted)
+    assert torch.isclose(network.loss(examples(windows, last=2)), wanted)
 
 
 @pytest.mark.parametrize("variant", ["corrected", "as-published"])
@@ -127,11 +128,11 @@ def test_each_variant_has_a_mask_or_not_and_counts_and_stores_what_its_paper_say
     name: str, variant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[int] = []
-    loss = TransformerNetwork.loss
+    examples = Text.examples
     monkeypatch.setattr(
-        TransformerNetwork,
-        "loss",
-        lambda network, windows, last=0: counted.append(last) or loss(network, windows, last),
+        Text,
+        "examples",
+        lambda text, rows, last=0: counted.append(last) or examples(text, rows, last=last),
     )
     spec = registry.system(name)
     system = RemiTransformer(**spec.settings_of(variant, "small") | SMALL)

@@ -89,6 +89,17 @@ def test_frames_of_at_most_four_keys_come_back_and_keep_the_grammar() -> None:
     assert rules.ending().all()
 
 
+def test_the_positions_along_a_piece_are_those_reached_token_by_token() -> None:
+    roll = np.concatenate([frame(*RNG.choice(88, RNG.integers(7), replace=False)) for _ in "x" * 9])
+    tokens = tokens_of(roll).ravel()
+    along, rules = Grammar.along(tokens, len(roll)), Grammar([len(roll)], escape=True)
+    legal, ending = along.legal(), along.ending()
+    for place in range(len(tokens) + 1):
+        assert (legal[place] == rules.legal()[0]).all()
+        assert (ending[place] == rules.ending()[0]).all()
+        rules.take(tokens[place : place + 1])
+
+
 def test_what_the_grammar_allows_has_just_one_encoding() -> None:
     rules, drawn = Grammar([40], escape=False), []
     while not rules.done[0]:

@@ -91,6 +91,25 @@ def test_spelled_messages_and_the_end_sum_to_one_wherever_a_piece_stands(
         assert np.isclose(total, 1, atol=1e-12)
 
 
+@pytest.mark.parametrize("free", [False, True])
+def test_the_positions_along_pieces_are_those_reached_message_by_message(free: bool) -> None:
+    scores = [any_score(length=length) for length in (12, 30, 7)]
+    pieces = [messages(score) for score in scores]
+    words = MessageVocabulary.of(pieces)
+    along = Grammar.along(words, pieces, [score.length for score in scores], free)
+    place = 0
+    for score, rows in zip(scores, pieces, strict=True):
+        rules = Grammar(words, [score.length], free)
+        for row in [*rows, None]:
+            here = np.array([place])
+            assert (along.legal(here) == rules.legal()).all()
+            assert (along.ending(here) == rules.ending()).all()
+            place += 1
+            if row is not None:
+                rules.follow(row[None])
+    assert place == len(along.time)
+
+
 def allowed(rules: Grammar, row: np.ndarray) -> bool:
     """Whether the message may follow, by the rules' state and not by their `legal`."""
     down, key, wait = row[0]

@@ -141,6 +141,19 @@ def test_the_grammar_allows_every_piece(grid: int) -> None:
         assert (rules.legal() & rules.ending()).any()
 
 
+@pytest.mark.parametrize("grid", [1, 2, 4])
+def test_the_positions_along_a_piece_are_those_reached_token_by_token(grid: int) -> None:
+    for _ in range(20):
+        score = any_score(grid)
+        tokens, rules = encode(score), Grammar([score.length], grid)
+        along = Grammar.along(tokens, score.length, grid)
+        legal, ending = along.legal(), along.ending()
+        for place in range(len(tokens) + 1):
+            assert (legal[place] == rules.legal()[0]).all()
+            assert (ending[place] == rules.ending()[0]).all()
+            rules.take(tokens[place : place + 1])
+
+
 def test_after_a_prompt_nothing_begins_within_it() -> None:
     prompt = encode(Score.from_notes([2], [3], [60], length=10))
     rules = Grammar([32], 4)
