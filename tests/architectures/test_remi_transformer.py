@@ -17,6 +17,7 @@ from bench.check import NoLog, toy_dataset, toy_prompts
 from bench.contract import Budget
 from bench.encodings import remi
 from bench.errors import BenchError
+from bench.training.text import Text
 
 SMALL = {"layers": 2, "width": 16, "heads": 2, "full": 24, "context": 64, "batch": 4}
 
