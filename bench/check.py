@@ -10,7 +10,7 @@ import copy
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import data, registry
-from bench.contract import Budget, Floats, Measurement, Metric, NoLog, Reference, System
+from bench.contract import Budget, Floats, Log, Measurement, Metric, NoLog, Reference, System
 from bench.data.dataset import Dataset
 from bench.errors import BenchError, unknown
 from bench.music import HIGHEST, LOWEST, Score
@@ -103,10 +103,14 @@ class SystemUnderTest:
     build: Callable[[], System]
     ceiling: bool = False  # returns what it is shown: only its samples can be checked
 
+    validated: list[float] = field(default_factory=list)  # the validation losses of its training
+
     @cached_property
     def fitted(self) -> System:
         """The system, fitted on the toy pieces; a ceiling is shown what it has to return."""
-        system = fit(self.build)
+        log = Validations()
+        system = fit(self.build, log)
+        self.validated = log.losses
         if self.ceiling and hasattr(system, "reveal"):
             piece = toy_dataset().split("valid")[1]
             system.reveal([piece.slice(0, STEPS)] * len(toy_prompts()))
@@ -123,14 +127,25 @@ class SystemUnderTest:
         return (can_be_fitted, samples_keep_the_protocol) if self.ceiling else SYSTEM_CHECKS
 
 
-def fit(build: Callable[[], System], seed: int = 0) -> System:
+class Validations(NoLog):
+    """Keeps the validation losses that are recorded."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def record(self, step: int, **values: float) -> None:
+        """Keep `valid_loss`."""
+        self.losses += [values["valid_loss"]] if "valid_loss" in values else []
+
+
+def fit(build: Callable[[], System], log: Log | None = None) -> System:
     """A system fitted on the toy pieces; loading any other data is an error meanwhile."""
     system = build()
     missing = [name for name in METHODS if not hasattr(system, name)]
     expect(not missing, f"It has no {', no '.join(missing)}: see bench.contract.System.")
     toy = toy_dataset()
     with data.seal():
-        system.fit(toy.split("train"), toy.split("valid"), Budget(BUDGET), seed, NoLog())
+        system.fit(toy.split("train"), toy.split("valid"), Budget(BUDGET), 0, log or NoLog())
     return system
 
 
@@ -275,6 +290,26 @@ def a_beginning_is_more_likely(contestant: SystemUnderTest) -> None:
     )
 
 
+def validation_is_the_likelihood(contestant: SystemUnderTest) -> None:
+    """A `valid_loss` that fit() records is minus the likelihood per step of the validation pieces."""
+    system = contestant.fitted
+    if system.likelihood.kind == "none" or not contestant.validated:
+        return
+    pieces = toy_dataset().split("valid")
+    logs = np.asarray(system.log_likelihood(pieces))
+    nats = -float(logs.sum()) / sum(piece.length for piece in pieces)
+    # The weights that are kept are the best or the last.
+    kept = min(min(contestant.validated), contestant.validated[-1], key=lambda x: abs(x - nats))
+    tolerance = 0.05 if system.likelihood.kind == "estimate" else 0.002
+    expect(
+        abs(kept - nats) <= tolerance * max(1.0, abs(nats)),
+        f"The validation loss of the weights that were kept is {kept:.4g}, but log_likelihood() of"
+        f" the same pieces gives {nats:.4g} nats per step. Validate by log_likelihood(), or record"
+        " the loss under another name. If the loss that is trained is another, too, the system"
+        " learns something else than what it is scored by.",
+    )
+
+
 @cache
 def one_step_pieces() -> list[Score]:
     """Every piece of one step with at most two notes."""
@@ -307,6 +342,7 @@ SYSTEM_CHECKS: tuple[Callable[[SystemUnderTest], None], ...] = (
     likelihood_is_a_log_probability,
     likelihood_ignores_the_batch,
     a_beginning_is_more_likely,
+    validation_is_the_likelihood,
     probabilities_do_not_exceed_one,
 )
 

@@ -52,7 +52,11 @@ class Log(Protocol):
     """Records curves, progress and checkpoints while a system learns."""
 
     def record(self, step: int, **values: float) -> None:
-        """Add a point to the curves: `log.record(120, train_loss=2.1)`."""
+        """Add a point to the curves: `log.record(120, train_loss=2.1)`.
+
+        Losses are in nats per step of music. `valid_loss` is minus the likelihood per step of the
+        validation pieces: what the board reports of the test pieces.
+        """
 
     def progress(self, done: int, total: int, music_steps: int = 0) -> None:
         """Report how far training is, and how many steps of music it has processed so far."""

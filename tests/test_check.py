@@ -195,9 +195,16 @@ class ChangesItsLikelihood(Honest):
         return system
 
 
+class LearnsSomethingElse(Honest):
+    def fit(self, train, valid, budget, seed, log):
+        super().fit(train, valid, budget, seed, log)
+        log.record(1, valid_loss=0.5)
+
+
 @pytest.mark.parametrize(
     ("cls", "promise", "explanation"),
     [
+        (LearnsSomethingElse, "A `valid_loss`", "were kept is 0.5, but"),
         (GlobalRandomness, "The same seed gives the same samples", "default_rng"),
         (UnseededFit, "The same seed, settings and data", "Two fits"),
         (SharedStream, "A sample does not depend on the other prompts", "generator of its own"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +40,9 @@ class KeyNormalisation(Treatment):
         shifted, held_out = (
             [turn(piece, to_c(piece)) for piece in pieces] for pieces in (train, valid)
         )
-        self.inner.fit(shifted, held_out, budget, seed, log)
+        filled, steps = (score.length > 0 for score in valid), sum(s.length for s in valid)
+        shift = np.log(SHIFTS) * sum(filled) / max(1, steps)
+        self.inner.fit(shifted, held_out, budget, seed, WithShift(log, float(shift)))
 
     def sample(self, prompts: Sequence[Score], steps: int, seed: int) -> list[Score]:
         """Continue the shifted prompts and shift back."""
@@ -53,6 +57,32 @@ class KeyNormalisation(Treatment):
         # A piece of no steps is certain: all shifts of it are the same piece.
         filled = np.array([float(score.length > 0) for score in scores])
         return np.asarray(nats - np.log(SHIFTS) * filled, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class WithShift:
+    """A log whose validation losses count the shifts, too."""
+
+    log: Log
+    shift: float  # nats per step
+
+    def record(self, step: int, **values: float) -> None:
+        """Add a point to the curves."""
+        if "valid_loss" in values:
+            values["valid_loss"] += self.shift
+        self.log.record(step, **values)
+
+    def progress(self, done: int, total: int, music_steps: int = 0) -> None:
+        """Report how far training is."""
+        self.log.progress(done, total, music_steps)
+
+    def checkpoint(self, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Offer the state to resume from."""
+        self.log.checkpoint(state)
+
+    def resume(self) -> Mapping[str, Any] | None:
+        """The state of the last checkpoint."""
+        return self.log.resume()
 
 
 def to_c(score: Score) -> int:

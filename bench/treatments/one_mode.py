@@ -15,7 +15,8 @@ from bench.treatments.treatment import Treatment
 class OneMode(Treatment):
     """Trains the wrapped system on the pieces of one mode, by the key finder.
 
-    If no piece is in that mode, it learns from all; it prints how many pieces are.
+    If no piece is in that mode, it learns from all; it prints how many pieces are. The validation
+    pieces are of both modes, as the test pieces.
     """
 
     @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class OneMode(Treatment):
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:
         """Choose the pieces and train the wrapped system on them."""
-        chosen, held_out = self.of_mode(train), self.of_mode(valid)
+        chosen = self.of_mode(train)
         print(f"{len(chosen)} of {len(train)} training pieces are in {self.settings.mode}.")
-        self.inner.fit(chosen or train, held_out or valid, budget, seed, log)
+        self.inner.fit(chosen or train, valid, budget, seed, log)
 
     def of_mode(self, pieces: Sequence[Score]) -> list[Score]:
         """The pieces that are in the mode."""
