@@ -71,6 +71,23 @@ class Clock:
         self.free[key] = self.time + duration
 
 
+def along(rows: Ints) -> tuple[Bools, Ints]:
+    """What a Clock says before each note of a piece: which keys may be struck, the shortest wait.
+
+    The first (notes, keys) are after the note's own wait. The second (notes + 1,) has a row for the
+    end of the piece, too.
+    """
+    wait, key, duration, _ = rows.T
+    time = np.append(0, wait.cumsum())  # of the note before each note
+    free = np.zeros((len(rows) + 1, KEYS), dtype=np.int64)
+    free[np.arange(1, len(rows) + 1), key] = time[1:] + duration
+    np.maximum.accumulate(free, axis=0, out=free)
+    above = np.arange(KEYS) > np.append(-1, key)[:, None]  # of the note before
+    able = (free[:-1] <= time[1:, None]) & (above[:-1] | (wait > 0)[:, None])
+    at_once = ((free <= time[:, None]) & above).any(axis=1)
+    return able, np.where(at_once, 0, np.maximum(1, free.min(axis=1) - time))
+
+
 @dataclass(frozen=True, eq=False)
 class Steps:
     """How often each number of steps occurs; any number is possible, by a long tail."""

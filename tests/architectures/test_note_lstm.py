@@ -7,14 +7,16 @@ from bench import registry
 from bench.architectures.note_lstm import (
     NoteLSTM,
     NoteNetwork,
-    _between,
-    _draw,
+    between,
+    beyond,
     bumps,
+    draw_number,
     features,
     polynomial,
 )
 from bench.check import NoLog, toy_dataset, toy_prompts
 from bench.contract import Budget
+from bench.encodings.note_deltas import Clock, notes
 from bench.errors import BenchError
 from bench.music import Score
 
@@ -32,18 +34,22 @@ def fitted(updates: int = 50, **settings: object) -> NoteLSTM:
 
 
 def test_parameters_are_counted_as_in_the_paper() -> None:
-    network = NoteNetwork(48, 24, hard=False)
+    network = NoteNetwork(48, 24, hard=False, draws=False)
     sizes = {
         name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()
     }
     assert sizes["from_input"] + sizes["from_state"] == 9984
     assert sizes["dense"] == 1176
     assert sizes["out"] == 75
-    assert fitted(0).parameter_count == 11_235
+    assert fitted(0, feedback="regression").parameter_count == 11_235
+    assert fitted(0).parameter_count == 11_235 + 4  # how sharp the distribution is
 
 
 def test_with_ordinary_gates_it_is_pytorchs_lstm() -> None:
-    network, lstm = NoteNetwork(6, 4, hard=False).double(), nn.LSTM(3, 6, batch_first=True).double()
+    network, lstm = (
+        NoteNetwork(6, 4, hard=False, draws=False).double(),
+        nn.LSTM(3, 6, batch_first=True).double(),
+    )
     with torch.no_grad():
         lstm.weight_ih_l0.copy_(network.from_input.weight)
         lstm.weight_hh_l0.copy_(network.from_state.weight)
@@ -55,7 +61,7 @@ def test_with_ordinary_gates_it_is_pytorchs_lstm() -> None:
 
 
 def test_hard_gates_are_keras() -> None:
-    gate = NoteNetwork(2, 2, hard=True).gate(torch.tensor([-3.0, 0.0, 1.0, 4.0]))
+    gate = NoteNetwork(2, 2, hard=True, draws=False).gate(torch.tensor([-3.0, 0.0, 1.0, 4.0]))
     assert torch.allclose(gate, torch.tensor([0.0, 0.5, 0.7, 1.0]))
 
 
@@ -113,22 +119,79 @@ def test_without_the_pitch_the_loss_is_a_fifth_of_the_squares() -> None:
 
 @pytest.mark.parametrize(("mean", "spread"), [(60.2, 3.0), (-40.0, 0.5), (300.0, 1.0), (5, 40)])
 def test_the_shares_of_all_numbers_sum_to_one(mean: float, spread: float) -> None:
-    numbers = np.arange(-3000, 3000)
-    shares = _between(numbers, numbers + 1, mean, spread)
-    assert np.isfinite(shares).all()
-    assert np.exp(shares).sum() == pytest.approx(1, abs=1e-12)
-    some = _between(numbers[numbers >= 10], numbers[numbers >= 10] + 1, mean, spread)
-    tail = float(_between(10, np.inf, mean, spread))
-    assert np.logaddexp.reduce(some) == pytest.approx(tail, abs=1e-9)
+    numbers = torch.arange(-3000, 3000, dtype=torch.double)
+    shares = between(numbers, numbers + 1, mean, spread)
+    assert shares.isfinite().all()
+    assert shares.exp().sum().item() == pytest.approx(1, abs=1e-12)
+    tail = beyond(torch.tensor(10.0, dtype=torch.double), mean, spread).item()
+    assert shares[numbers >= 10].logsumexp(0).item() == pytest.approx(tail, abs=1e-9)
 
 
-def test_numbers_are_drawn_by_their_shares() -> None:
+@pytest.mark.parametrize("end", [np.inf, 5])
+def test_numbers_are_drawn_by_their_shares(end: float) -> None:
     n, rng = 20000, np.random.default_rng(0)
-    drawn = np.array([_draw(number, 1, 1.3, 2.0) for number in rng.random(n)])
-    for number in range(1, 8):
-        share = np.exp(_between(number, number + 1, 1.3, 2.0) - _between(1, np.inf, 1.3, 2.0))
+    drawn = np.array([draw_number(number, 1.3, 2.0, 1, end) for number in rng.random(n)])
+    numbers = torch.arange(1, 200 if end == np.inf else 5, dtype=torch.double)
+    shares = between(numbers, numbers + 1, 1.3, 2.0).softmax(0)
+    assert drawn.max() < end
+    for number, share in zip(numbers[:7].tolist(), shares.tolist(), strict=False):
         assert abs((drawn == number).mean() - share) < 4 * np.sqrt(share / n)
-    assert _draw(0.5, 900, 0.0, 1.0) == 900  # hardly anything is left above
+    assert draw_number(0.5, 0.0, 1.0, 900) == 900  # hardly anything is left above
+    assert draw_number(0.5, 900.0, 1.0, 1, 128) == 127
+
+
+def test_the_likelihood_is_the_product_over_notes_of_what_their_costs_say() -> None:
+    """Note by note, with a Clock; the normal shares from scipy."""
+    from scipy.stats import norm
+
+    system, score = fitted(), toy_dataset().split("test")[0].slice(0, 20)
+    network, clock, total = system.network.double(), Clock(20), 0.0
+    weights = network.sharpness.exp().tolist()
+    loud, late = (x.item() for x in system.spreads(network))
+    past, rows = np.zeros((3, 3)), notes(score)
+    for wait, key, duration, velocity in [*rows.tolist(), [0, 0, 0, 0]]:
+        with torch.no_grad():
+            out = network(torch.from_numpy(past[None]))[0].numpy() * system.scale + system.centre
+        waits = norm(out[2] * 4, late * 4)
+        least, rest = clock.least(), 20 - clock.time
+        if duration == 0:
+            total += np.log(waits.sf(rest - 0.5) / waits.sf(least - 0.5))
+            break
+        total += np.log((waits.cdf(wait + 0.5) - waits.cdf(wait - 0.5)) / waits.sf(least - 0.5))
+        far = torch.from_numpy(out[0] - np.arange(21.0, 109.0))
+        octaves = np.sqrt(1 + (far.numpy() / 12) ** 2) - 1
+        energy = weights[0] * (bumps(far).numpy() - 0.05 * octaves) + weights[1] * octaves
+        chances = np.exp(-energy) * clock.keys(wait)
+        total += np.log(chances[key] / chances.sum())
+        loudness = norm(out[1], loud)
+        shares = loudness.cdf(np.arange(1, 128) + 0.5) - loudness.cdf(np.arange(1, 128) - 0.5)
+        total += np.log(shares[velocity - 1] / shares.sum())
+        left = rest - wait
+        table = system.durations
+        total += np.log(
+            (table.at_least(left) if duration >= left else table.chance(duration))
+            / table.at_least(1)
+        )
+        clock.strike(wait, key, duration)
+        note = (np.array([key + 21, velocity, wait / 4]) - system.centre) / system.scale
+        past = np.concatenate([past[1:], note[None]])
+    assert system.log_likelihood([score])[0] == pytest.approx(total, rel=1e-6)
+
+
+def test_keys_are_drawn_by_their_chances() -> None:
+    system, prompt = fitted(200), toy_prompts()[0]
+    samples = system.sample([prompt] * 4000, 1, 0)
+    drawn = np.array([int(s.pitch[0]) for s in samples if len(s) == 1])
+    assert len(drawn) > 400
+
+    def ending_with(pitch: int) -> Score:
+        notes = [*prompt.onset, 16], [*prompt.duration, 1], [*prompt.pitch, pitch]
+        return Score.from_notes(*notes, [*prompt.velocity, 80], length=17)
+
+    likely = np.exp(system.log_likelihood([ending_with(pitch) for pitch in range(21, 109)]))
+    likely /= likely.sum()
+    share = np.bincount(drawn - 21, minlength=88) / len(drawn)
+    assert (np.abs(share - likely) < 4.5 * np.sqrt(likely / len(drawn)) + 1e-3).all()
 
 
 def test_pieces_of_one_step_have_at_most_probability_one() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bench.encodings.note_deltas import Clock, Steps, notes, score_of
+from bench.encodings.note_deltas import Clock, Steps, along, notes, score_of
 from bench.music import Score
 
 RNG = np.random.default_rng(0)
@@ -19,10 +19,13 @@ def test_every_score_comes_back() -> None:
         )
         assert score_of(notes(score), 50, 4) == score
         clock = Clock(50)
-        for wait, key, duration, _ in notes(score).tolist():
-            assert wait >= clock.least()
+        able, least = along(notes(score))
+        for place, (wait, key, duration, _) in enumerate(notes(score).tolist()):
+            assert wait >= clock.least() == least[place]
             assert clock.keys(wait)[key]
+            assert (clock.keys(wait) == able[place]).all()
             clock.strike(wait, key, duration)
+        assert clock.least() == least[-1]
 
 
 def test_keys_rise_within_an_onset_and_none_is_struck_while_it_sounds() -> None:
