@@ -36,6 +36,7 @@ class RandomChords(Configured):
 
     settings: Settings
     likelihood = Likelihood("exact", "frames")
+    samples_differ = "the escape is never drawn"
     vocabulary: ChordVocabulary
     spelling: Spelling
     escape: float  # log(e / (1 - e))

@@ -103,7 +103,9 @@ class System(Protocol):
     A system may also have: `parameter_count`, an int once it is fitted;
     `note_embedding()`, labels and vectors of what it learnt of notes or chords, for reports;
     `provide(others: Mapping[str, Sequence[Score]])`, called before `fit` with the training pieces
-    of the other data sets that its catalogue names in `also`; and, for a ceiling alone,
+    of the other data sets that its catalogue names in `also`;
+    `samples_differ`, why its samples are not drawn from the distribution of its likelihood (for
+    example, because it takes the most probable token); and, for a ceiling alone,
     `reveal(continuations)`, called before `sample` with what truly follows each prompt.
     """
 

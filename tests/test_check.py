@@ -200,10 +200,20 @@ class LearnsSomethingElse(Honest):
         super().fit(train, valid, budget, seed, log)
         log.record(1, valid_loss=0.5)
 
+    def log_likelihood(self, scores):
+        return np.array([-100.0 * score.length for score in scores])
+
+
+class DrawsSomethingElse(Honest):
+    def sample(self, prompts, steps, seed):
+        samples = super().sample(prompts, steps, seed)
+        return [s if number % 3 else Score.silence(steps) for number, s in enumerate(samples)]
+
 
 @pytest.mark.parametrize(
     ("cls", "promise", "explanation"),
     [
+        (DrawsSomethingElse, "Pieces of one step are drawn", "another distribution"),
         (LearnsSomethingElse, "A `valid_loss`", "were kept is 0.5, but"),
         (GlobalRandomness, "The same seed gives the same samples", "default_rng"),
         (UnseededFit, "The same seed, settings and data", "Two fits"),

@@ -96,6 +96,11 @@ class ChordLSTM(Configured):
     escape_bias: float  # added to the escape's logit; fitted on the validation pieces
 
     @property
+    def samples_differ(self) -> str:
+        """Samples consist of known chords, drawn by the sampler."""
+        return f"the escape is never drawn; sampler: {self.settings.sampler}"
+
+    @property
     def parameter_count(self) -> int:
         """How many numbers the network has to learn."""
         return sum(parameter.numel() for parameter in self.network.parameters())

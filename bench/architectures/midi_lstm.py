@@ -145,6 +145,11 @@ class MidiLSTM(Configured):
         return Likelihood("exact" if self.settings.grammar else "upper", "score")
 
     @property
+    def samples_differ(self) -> str:
+        """Samples consist of known messages, drawn by the sampler."""
+        return f"the escape is never drawn; sampler: {self.settings.sampler}"
+
+    @property
     def parameter_count(self) -> int:
         """How many numbers the network has to learn."""
         return sum(parameter.numel() for parameter in self.network.parameters())

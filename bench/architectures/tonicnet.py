@@ -287,6 +287,7 @@ class TonicNet(Configured):
 
     settings: Settings
     likelihood = Likelihood("upper", "frames")
+    samples_differ = "the escape is never drawn"
     network: TonicNetwork
     spelling: Spelling
 

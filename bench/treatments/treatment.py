@@ -39,6 +39,11 @@ class Treatment(Configured):
         return self.inner.likelihood
 
     @property
+    def samples_differ(self) -> str:
+        """The wrapped system's."""
+        return getattr(self.inner, "samples_differ", "")
+
+    @property
     def parameter_count(self) -> int | None:
         """The wrapped system's."""
         return getattr(self.inner, "parameter_count", None)
