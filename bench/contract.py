@@ -102,6 +102,8 @@ class System(Protocol):
 
     A system may also have: `parameter_count`, an int once it is fitted;
     `note_embedding()`, labels and vectors of what it learnt of notes or chords, for reports;
+    `next_frames(scores, places, seed)`, for each piece a frame drawn at each of these steps given
+    the true frames before it, as a boolean array (places, keys), for the frame accuracy;
     `provide(others: Mapping[str, Sequence[Score]])`, called before `fit` with the training pieces
     of the other data sets that its catalogue names in `also`;
     `samples_differ`, why its samples are not drawn from the distribution of its likelihood (for

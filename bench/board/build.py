@@ -15,7 +15,7 @@ from bench.board.spending import share_spent
 from bench.contract import Floats
 from bench.jobs.job import Job
 from bench.jobs.record import JobRecord, records
-from bench.jobs.results import FitResult, LikelihoodResult
+from bench.jobs.results import AccuracyResult, FitResult, LikelihoodResult
 from bench.jobs.run_folder import RunFolder
 from bench.protocol import statistics
 
@@ -103,6 +103,7 @@ def row_of(records: Sequence[JobRecord]) -> Row:
         if repeated:
             row.evidence.by_seed = tuple(Evidence() for _ in good)
         _fill_likelihood(row, [r.result.likelihood for r in good if r.result.likelihood])
+        _fill_accuracy(row, [r.result.accuracy for r in good if r.result.accuracy])
         _fill_metrics(row, good)
         _fill_copying(row, good)
     return row
@@ -183,6 +184,19 @@ def _fill_likelihood(row: Row, seeds: Sequence[LikelihoodResult]) -> None:
             values = [float(each.sum() / unit.sum()) for each in nats]
             _keep(row, name, values, [statistics.ratio_draws(each, unit) for each in nats])
             setattr(row, name, _mean(values))
+
+
+def _fill_accuracy(row: Row, seeds: Sequence[AccuracyResult]) -> None:
+    """Fill in the frame accuracy, averaged over seeds, if every seed has it."""
+    if len(seeds) < row.seeds or not all(sum(seed.all) for seed in seeds):
+        return
+    counts = [(np.array(seed.right, float), np.array(seed.all, float)) for seed in seeds]
+    values = [float(right.sum() / either.sum()) for right, either in counts]
+    with np.errstate(invalid="ignore", divide="ignore"):  # pieces in which nothing sounds
+        draws = [statistics.ratio_draws(right, either) for right, either in counts]
+    row.frame_accuracy = _mean(values)
+    if all(np.isfinite(drawn).all() for drawn in draws):
+        _keep(row, "frame_accuracy", values, draws)
 
 
 def _keep(row: Row, name: str, values: Sequence[float], draws: Sequence[Floats]) -> None:

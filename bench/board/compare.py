@@ -31,7 +31,7 @@ class Difference:
 
 def direction_of(figure: str) -> Literal["higher", "lower", "none"]:
     """Whether higher or lower is better; `none` for a mere description."""
-    if figure == "skill":
+    if figure in ("skill", "frame_accuracy"):
         return "higher"
     if figure in LIKELIHOODS:
         return "lower"

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench import registry
 from bench.board.compare import difference, direction_of
-from bench.board.reproduce import PRESETS, chosen_paper
+from bench.board.reproduce import MEASURED, PRESETS, chosen_paper
 from bench.board.rows import Row, Standing
 from bench.contract import Floats
 from bench.errors import BenchError
@@ -152,7 +152,7 @@ def unless_degenerate(answer: Answer, a: Row, b: Row, runs: RunFolder) -> Answer
     but where it finds it better, it is blind to what is wrong with it. A claim `of_silence` asks
     for just such samples.
     """
-    if answer.p is None or answer.figure == "nats_per_step" or answer.claim.of_silence:
+    if answer.p is None or answer.figure in MEASURED or answer.claim.of_silence:
         return answer
     direction = direction_of(answer.figure)
     for row, value, other in ((a, answer.first, answer.second), (b, answer.second, answer.first)):

@@ -11,6 +11,7 @@ from bench.board.rows import Row
 from bench.errors import unknown
 from bench.registry import SystemSpec
 
+MEASURED = ("nats_per_step", "frame_accuracy")  # by the system itself, not by a metric
 PRESETS = ("smoke", "quick", "standard", "paper")  # the dearest counts
 
 
@@ -73,7 +74,7 @@ def beside(
     row = chosen[-1] if chosen else None
     ours, note = None, ""
     size = figure in ("parameters", "parameters_counted")  # stated, or counted from what is stated
-    measured = size or figure == "nats_per_step" or figure in registry.metrics()
+    measured = size or figure in MEASURED or figure in registry.metrics()
     if figure == "none":  # the value is the reason
         figure, note = "no figure", "nothing to compare"
     elif not measured or (not dataset and not size):

@@ -14,16 +14,17 @@ from bench.errors import BenchError
 from bench.jobs.job import Job
 from bench.jobs.phases import file_hashes, load_system
 from bench.jobs.record import JobRecord
-from bench.jobs.results import LikelihoodResult
+from bench.jobs.results import AccuracyResult, LikelihoodResult
 from bench.jobs.samples import read_samples
 from bench.jobs.scores import MetricScore, arrays_of, score_of
 from bench.music import MidiError, Score
-from bench.protocol import likelihood, sampling
+from bench.protocol import frame_accuracy, likelihood, sampling
 from bench.protocol.copying import make_report
 from bench.protocol.measuring import measure, scored
 
 TOLERANCE = 1e-6  # of a metric that states no other: what summing in another order changes
 SMALL = 1e-9  # differences of numbers near 0
+ACCURACY = 5e-3  # of a share: rounding turns a few of the drawn keys over
 NATS = 1e-3  # relative: networks compute with 32 bits, and pieces are batched in another way
 PIECES = 3  # whose likelihood is computed again
 EQUAL = 0.9  # of the notes in common: the same music
@@ -105,6 +106,8 @@ class Checker:
         _check_copying(record, job, material, samples, checked)
         if record.result.likelihood is not None:
             self._likelihood(record, job, material, record.result.likelihood, checked)
+        if record.result.accuracy is not None:
+            self._accuracy(record, job, material, record.result.accuracy, checked)
         return checked
 
     def _scores(
@@ -154,7 +157,9 @@ class Checker:
                 f"the likelihood has {len(stored.nats)} values for {len(steps)} test pieces"
             )
             return
-        if why := self._unknown(record, job, stored):
+        estimate = "it is an estimate, which depends on which pieces are computed together"
+        why = self._unknown(record, job) or (estimate if stored.kind == "estimate" else "")
+        if why:
             checked.as_reported.append(f"likelihood: {why}")
             return
         if record.result.fit is None or record.result.fit.files != file_hashes(
@@ -181,8 +186,48 @@ class Checker:
                     f" {value:.6g} computed again"
                 )
 
-    def _unknown(self, record: JobRecord, job: Job, stored: LikelihoodResult) -> str:
-        """Why the likelihood cannot be computed again; empty where it can."""
+    def _accuracy(
+        self,
+        record: JobRecord,
+        job: Job,
+        material: Material,
+        stored: AccuracyResult,
+        checked: Checked,
+    ) -> None:
+        if not stored.all:
+            return
+        places = frame_accuracy.predicted_places(material.test)
+        sounding = np.array(
+            [
+                piece.sounding()[steps].sum()
+                for piece, steps in zip(material.test, places, strict=True)
+            ]
+        )
+        right, either = np.array(stored.right), np.array(stored.all)
+        if right.shape != sounding.shape or either.shape != sounding.shape:
+            checked.problems.append(
+                f"the frame accuracy has {len(either)} values for {len(sounding)} test pieces"
+            )
+            return
+        if (right < 0).any() or (right > sounding).any() or (either < sounding).any():
+            checked.problems.append("the frame accuracy is not of the test pieces: other keys")
+            return
+        if why := self._unknown(record, job):
+            checked.as_reported.append(f"frame accuracy: {why}")
+            return
+        try:
+            system = load_system(job, record.folder)
+            fresh = frame_accuracy.evaluate(system, material.test, job.seed)
+        except Exception as error:  # noqa: BLE001 - a system may raise anything
+            checked.problems.append(f"the frame accuracy cannot be computed again: {error}")
+            return
+        again = fresh.accuracy if fresh else None
+        value = right.sum() / either.sum() if either.sum() else None
+        if (again is None) != (value is None) or abs((again or 0) - (value or 0)) > ACCURACY:
+            checked.problems.append(f"the frame accuracy: {value} stored, {again} computed again")
+
+    def _unknown(self, record: JobRecord, job: Job) -> str:
+        """Why nothing can be computed again by the system; empty where it can."""
         if not record.folder.system.is_dir():
             return "the trained system is not in the folder"
         if not self.systems:
@@ -190,8 +235,6 @@ class Checker:
         spec = registry.systems().get(job.system)
         if spec is None or spec.class_path != job.class_path:
             return "the system is none that is installed, and foreign code is not run"
-        if stored.kind == "estimate":
-            return "it is an estimate, which depends on which pieces are computed together"
         if job.device != "cpu":
             return f"it was computed on {job.device}"
         return ""

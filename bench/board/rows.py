@@ -30,7 +30,7 @@ SURVEYED = (
 QUESTIONS = ("likely", "notes", "form", "prompt", "other")
 LATER = (
     "skill_note", *(f"skill_{question}" for question in QUESTIONS), "copying", "spread", "same_as",
-    *SURVEYED,
+    *SURVEYED, "frame_accuracy", "frame_accuracy_low", "frame_accuracy_high",
 )  # fmt: skip
 
 
@@ -80,6 +80,9 @@ class Columns(BaseModel):
     bits_per_note: float | None = None
     bits_per_note_low: float | None = None
     bits_per_note_high: float | None = None
+    frame_accuracy: float | None = None  # of frame systems: of the next frame, given those before
+    frame_accuracy_low: float | None = None
+    frame_accuracy_high: float | None = None
     seeds: int  # that ended well
     # How the intervals know what another training run would do: from its own seeds (and those of
     # the group), pooled over the group's, assumed where that has none; none: nothing is trained.

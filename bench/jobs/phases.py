@@ -19,6 +19,7 @@ from bench.jobs.job import Job
 from bench.jobs.log import JobLog, SnapshotLog
 from bench.jobs.process import hardware, peak_memory
 from bench.jobs.results import (
+    AccuracyResult,
     FitResult,
     LikelihoodResult,
     SampleResult,
@@ -28,7 +29,7 @@ from bench.jobs.results import (
 from bench.jobs.run_folder import JobFolder, commit_of, versions
 from bench.jobs.samples import write_samples
 from bench.music import Score
-from bench.protocol import likelihood, sampling
+from bench.protocol import frame_accuracy, likelihood, sampling
 from bench.protocol.measuring import measure
 from bench.training.checkpoint import load_tree
 
@@ -142,6 +143,21 @@ def test_likelihood(job: Job, folder: JobFolder, dataset: Dataset) -> Likelihood
         nats=tuple(measured.nats.tolist()) if measured.finite else (),
         steps=tuple(measured.steps.astype(int).tolist()),
         notes=tuple(measured.notes.astype(int).tolist()),
+        seconds=job.clock() - begun,
+    )
+
+
+def test_accuracy(job: Job, folder: JobFolder, dataset: Dataset) -> AccuracyResult:
+    """How much of the next frame the system predicts in the test split; empty if it cannot."""
+    system = load_system(job, folder)
+    begun = job.clock()
+    test = sampling.test_pieces(dataset, job.protocol)
+    measured = frame_accuracy.evaluate(system, test, job.seed)
+    if measured is None:
+        return AccuracyResult()
+    return AccuracyResult(
+        right=tuple(measured.right.astype(int).tolist()),
+        all=tuple(measured.all.astype(int).tolist()),
         seconds=job.clock() - begun,
     )
 

@@ -49,6 +49,14 @@ class LikelihoodResult(_Part):
         return -sum(self.nats) / steps if self.nats and steps else None
 
 
+class AccuracyResult(_Part):
+    """Counts of keys per test piece in predicted frames; empty where the system predicts none."""
+
+    right: tuple[int, ...] = ()  # keys that were predicted and sound
+    all: tuple[int, ...] = ()  # keys that were predicted or sound
+    seconds: float | None = None
+
+
 class SnapshotPoint(_Part):
     """The system as it was after so many updates."""
 
@@ -70,12 +78,13 @@ class JobResult(_Part):
     fit: FitResult | None = None
     sample: SampleResult | None = None
     likelihood: LikelihoodResult | None = None
+    accuracy: AccuracyResult | None = None
     snapshots: SnapshotResult | None = None
     peak_memory_mb: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every phase that each job has is done."""
+        """Whether every phase is done that each job has; jobs of older versions have no accuracy."""
         return None not in (self.fit, self.sample, self.likelihood)
 
     @property

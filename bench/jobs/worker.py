@@ -20,10 +20,19 @@ from bench.errors import BenchError
 from bench.files import write_json
 from bench.jobs.copying import check_copying
 from bench.jobs.job import Job
-from bench.jobs.phases import file_hashes, fit, load_pinned, sample, snapshots, test_likelihood
+from bench.jobs.phases import (
+    file_hashes,
+    fit,
+    load_pinned,
+    sample,
+    snapshots,
+    test_accuracy,
+    test_likelihood,
+)
 from bench.jobs.process import last_line, peak_memory, repeatable, state_after
 from bench.jobs.record import JobRecord
 from bench.jobs.results import (
+    AccuracyResult,
     FitResult,
     JobResult,
     LikelihoodResult,
@@ -59,11 +68,14 @@ def run(job: Job, folder: JobFolder, enter: Callable[[str], None]) -> None:
     enter("load")
     dataset = load_pinned(job.dataset, job.dataset_fingerprint)
     prompts = sampling.prompts(dataset, job.protocol)
-    phases: dict[str, Callable[[], FitResult | SampleResult | LikelihoodResult | SnapshotResult]]
-    phases = {
+    phases: dict[
+        str,
+        Callable[[], FitResult | SampleResult | LikelihoodResult | AccuracyResult | SnapshotResult],
+    ] = {
         "fit": lambda: fit(job, folder, dataset),
         "sample": lambda: sample(job, folder, dataset, prompts),
         "likelihood": lambda: test_likelihood(job, folder, dataset),
+        "accuracy": lambda: test_accuracy(job, folder, dataset),
     }
     if job.snapshots:
         phases["snapshots"] = lambda: snapshots(job, folder, dataset, prompts)

@@ -212,6 +212,22 @@ class FrameSystem(Configured, ABC):
     @torch.no_grad()
     def _log_probabilities(self, network: FrameNetwork, pieces: Sequence[Roll]) -> list[Floats]:
         nats = [np.zeros(len(piece)) for piece in pieces]
+        for group, start, frames, context in self._contexts(network, pieces):
+            logs = network.log_probability(context, frames)
+            for row, piece in zip(logs.double().cpu().numpy(), group, strict=True):
+                steps = nats[piece][start : start + self.STEPS]
+                steps[:] = row[: len(steps)]
+        return nats
+
+    def _contexts(
+        self, network: FrameNetwork, pieces: Sequence[Roll]
+    ) -> Iterator[tuple[list[int], int, Tensor, Tensor]]:
+        """Reads the pieces, some together and STEPS steps at a time.
+
+        Gives each time the numbers of the pieces, the first step, the frames (pieces, time, keys)
+        from that step on, and the context (pieces, time, ...) of each. After a piece's end comes
+        padding.
+        """
         kind = next(network.parameters()).dtype
         # The longest first, so that pieces that have ended are the last rows of the batch.
         order = sorted(range(len(pieces)), key=lambda piece: -len(pieces[piece]))
@@ -223,11 +239,40 @@ class FrameSystem(Configured, ABC):
                 rows = np.array([(piece, start) for piece in group])
                 windows = cut(pieces, rows, self.STEPS)
                 context, state = network.read(windows.before.to(kind), state)
-                logs = network.log_probability(context, windows.frames.to(kind))
-                for row, piece in zip(logs.double().cpu().numpy(), group, strict=True):
-                    steps = nats[piece][start : start + self.STEPS]
-                    steps[:] = row[: len(steps)]
-        return nats
+                yield group, start, windows.frames.to(kind), context
+
+    def next_frames(
+        self, scores: Sequence[Score], places: Sequence[NDArray[np.int64]], seed: int
+    ) -> list[Roll]:
+        """(places, keys) frames of each piece, each drawn given the piece's true frames before it."""
+        pieces = [score.sounding() for score in scores]
+        return self.drawn_frames(pieces, places, generators(scores, seed))
+
+    @torch.no_grad()
+    def drawn_frames(
+        self,
+        pieces: Sequence[Roll],
+        places: Sequence[NDArray[np.int64]],
+        streams: Sequence[np.random.Generator],
+    ) -> list[Roll]:
+        """As `next_frames`, from frames of any number of keys."""
+        network = self.precise(self.PRECISION)
+        drawn = [np.zeros((len(steps), self.keys), dtype=bool) for steps in places]
+        for group, start, _, context in self._contexts(network, pieces):
+            asked = [
+                (row, place, step - start)
+                for row, piece in enumerate(group)
+                for place, step in enumerate(places[piece])
+                if start <= step < start + self.STEPS
+            ]
+            for part in parts(asked, self.PIECES):
+                rows, numbers, inside = np.array(part).T
+                uniform = np.stack([streams[group[row]].random(network.draws) for row in rows])
+                own = context[torch.from_numpy(rows), torch.from_numpy(inside)]
+                frames = network.draw(own, _tensor(uniform).to(own.dtype)).cpu().numpy() > 0.5
+                for row, place, frame in zip(rows, numbers, frames, strict=True):
+                    drawn[group[row]][place] = frame
+        return drawn
 
     # -- generation ---------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,11 @@ class Curriculum(Treatment):
         share: float = 1 / 24  # of the budget, for each grade
 
     settings: Settings
+
+    @property
+    def next_frames(self) -> Any:
+        """The wrapped system's, if it has it: this treatment changes only how it learns."""
+        return getattr(self.inner, "next_frames", None)
 
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log

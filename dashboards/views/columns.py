@@ -158,6 +158,15 @@ FIXED = [
     ),
     Column("bits", "Bits per note ↓", "The same, per note.", cell("bits_per_note"), "figure"),
     Column("bits_range", "Bits per note, 95 %", "", span("bits_per_note")),
+    Column(
+        "accuracy",
+        "Frame accuracy ↑",
+        "Of the keys that sound or that it predicts to sound next, the share that is both. Only of"
+        " networks of frames.",
+        cell("frame_accuracy"),
+        "figure",
+    ),
+    Column("accuracy_range", "Frame accuracy, 95 %", "", span("frame_accuracy", 3)),
     Column("loss_note", "Why there is no loss", "", cell("likelihood_note")),
     Column("parameters", "Parameters", "Numbers it learns.", cell("parameters"), "whole"),
     Column(
@@ -228,7 +237,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     ),
     "Loss": (
         *("system", "tag", "nats", "nats_range", "frames", "frames_range"),
-        *("bits", "bits_range", "loss_note", "paper"),
+        *("bits", "bits_range", "accuracy", "accuracy_range", "loss_note", "paper"),
     ),
     "Listeners": (
         "system",

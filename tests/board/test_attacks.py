@@ -15,6 +15,7 @@ from bench.board.rows import to_csv
 from bench.board.verify import Depth, verification
 from bench.files import read_json, write, write_json
 from bench.jobs import scores
+from bench.jobs.results import AccuracyResult
 from bench.jobs.run_folder import RunFolder
 from bench.jobs.samples import read_samples, write_samples
 from bench.music import Score
@@ -140,6 +141,22 @@ def test_edited_nats_are_found_by_the_trained_system_and_else_are_as_reported(at
     assert all("nats stored" in line and "(markov-chain" in line for line in own.problems)
     assert published.problems == []
     assert published.as_reported["likelihood: the trained system is not in the folder"] >= 2
+
+
+def test_a_forged_frame_accuracy_is_found_by_the_keys_that_sound_or_by_the_system(attacked):
+    folder = attacked.job("markov-chain")
+    result = folder.read_result()
+    pieces = len(result.likelihood.steps)
+    forged = AccuracyResult(right=(0,) * pieces, all=(100_000,) * pieces)
+    folder.write_result(result.having(accuracy=forged))
+    own, published = attacked.checks()
+    assert any("accuracy: 0.0 stored, None computed again" in line for line in own.problems)
+    assert published.problems == []
+    assert published.as_reported["frame accuracy: the trained system is not in the folder"] == 1
+    perfect = AccuracyResult(right=(100_000,) * pieces, all=(100_000,) * pieces)
+    folder.write_result(result.having(accuracy=perfect))
+    for problems in attacked.problems():
+        assert any(line.endswith("not of the test pieces: other keys") for line in problems)
 
 
 def test_forged_values_per_sample_with_the_digest_computed_anew_are_found(attacked):

@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from finished_run import SYSTEMS
-from made_up_jobs import finish, job, seal
+from made_up_jobs import DONE, finish, job, seal
 
 from bench.board.build import build, count_stale
 from bench.board.rows import MetricCells, headline_metrics
 from bench.files import read_json, write_json
+from bench.jobs.results import AccuracyResult
 from bench.jobs.run_folder import RunFolder
 
 FILES = ("job.json", "status.json", "result.json", "scores.json", "scores.npz", "copying.json")
@@ -65,6 +66,22 @@ def test_a_likelihood_says_of_which_kind_it_is_or_why_there_is_none(rows):
     assert rows["silence"].nats_per_step is None
     assert "probability 0" in rows["silence"].likelihood_note
     assert rows["noise"].nats_per_step > rows["random-chords"].nats_per_step
+
+
+def test_the_frame_accuracy_of_a_row_is_the_mean_of_its_seeds(tmp_path):
+    runs = RunFolder(tmp_path)
+    counts = [((3, 5, 0), (10, 9, 0)), ((4, 4, 0), (10, 10, 2))]
+    for seed, (right, either) in enumerate(counts):
+        accuracy = AccuracyResult(right=right, all=either)
+        finish(runs, job("x", seed=seed), result=DONE.having(accuracy=accuracy))
+        finish(runs, job("y", seed=seed), result=DONE.having(accuracy=AccuracyResult()))
+        finish(runs, job("z", seed=seed), result=DONE)  # of an older version
+    finish(
+        runs, job("z", seed=2), result=DONE.having(accuracy=AccuracyResult(right=(1,), all=(2,)))
+    )
+    x, y, z = sorted(build(runs).rows, key=lambda row: row.system)
+    assert x.frame_accuracy == pytest.approx((8 / 19 + 8 / 22) / 2, abs=1e-6)
+    assert y.frame_accuracy is z.frame_accuracy is None
 
 
 # -- from jobs that nobody ran ---------------------------------------------------------------------

@@ -226,7 +226,7 @@ def test_its_interval_is_that_of_a_t_test(monkeypatch, tmp_path):
 
 def test_every_claim_of_the_suite_can_be_asked_or_says_why_not():
     known = registry.systems()
-    figures = {"nats_per_step", "skill", *registry.metrics()} | CURVE_FIGURES
+    figures = {"nats_per_step", "frame_accuracy", "skill", *registry.metrics()} | CURVE_FIGURES
     for claim in registry.claims():
         assert claim.says.endswith((".", "?"))
         assert claim.published

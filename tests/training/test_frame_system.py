@@ -159,6 +159,45 @@ def test_what_is_drawn_after_a_prompt_has_heard_all_of_it(
     assert not torch.equal(context[:, -1], context[:, -2])
 
 
+def test_predicted_frames_are_drawn_from_what_follows_the_true_frames(system: FrameSystem) -> None:
+    """By brute force: the expected number of right keys, over all frames and by the likelihood."""
+    piece, places, n = HELD_OUT[1], np.array([0, 1, 6, 11]), 2000
+    streams = [np.random.default_rng(number) for number in range(n)]
+    drawn = np.stack(system.drawn_frames([piece] * n, [places] * n, streams))
+    for step, predicted in zip(places, drawn.transpose(1, 0, 2), strict=True):
+        past = piece[:step]
+        logs = system.log_probabilities([np.vstack([past, frame]) for frame in ALL])
+        chances = np.exp([log[-1] for log in logs])
+        for count in (np.logical_and, np.logical_or):
+            every = count(ALL, piece[step]).sum(axis=1)
+            expected = (chances * every).sum()
+            spread = np.sqrt((chances * (every - expected) ** 2).sum() / n)
+            mean = count(predicted, piece[step]).sum(axis=1).mean()
+            assert abs(mean - expected) < 5 * spread + 1e-9
+
+
+def test_predicted_frames_depend_on_no_other_piece_and_on_no_later_frame(
+    system: FrameSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [np.arange(len(piece)) for piece in TINY]
+
+    def drawn(pieces: list[Any], chosen: list[Any], first: int = 0) -> list[Any]:
+        streams = [np.random.default_rng(first + number) for number in range(len(pieces))]
+        return system.drawn_frames(pieces, chosen, streams)
+
+    together = drawn(TINY, places)
+    assert [frames.shape for frames in together] == [piece.shape for piece in TINY]
+    monkeypatch.setattr(type(system), "STEPS", 4)
+    monkeypatch.setattr(type(system), "PIECES", 3)
+    for number, (piece, frames) in enumerate(zip(TINY, together, strict=True)):
+        (alone,) = drawn([piece], [places[number]], number)
+        assert (alone == frames).all()
+    changed = TINY[3].copy()
+    changed[10:] = ~changed[10:]
+    (after,) = drawn([changed], [places[3]], 3)
+    assert (after[:11] == together[3][:11]).all()
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "2x512 as published"])
 def test_the_loss_falls_on_a_round_of_chords(name: str) -> None:
     system, log = SYSTEMS[name](rate=0.02), Log()
