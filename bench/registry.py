@@ -200,6 +200,9 @@ class ClaimBlock(_Block):
     by: tuple[str, ...] = ()  # columns of the board, or of the training curves
     expects: Literal["better", "worse", "higher", "lower", "no different", "above"] = "better"
     than: float | None = None  # what the first is to be above, where it is compared to no system
+    # "curves": two systems by what both recorded last in training. "snapshots": one system, as it
+    # is at the end, against itself as it was at the first snapshot of its training.
+    along: Literal["", "curves", "snapshots"] = ""
     untestable: str = ""  # why no row can answer it
     of_silence: bool = False  # samples that are silent or repeat one pitch class answer it too
     note: str = ""  # what to know when reading the answer

@@ -86,6 +86,7 @@ READING = (
 def claim_cells(answer: Answer) -> tuple[str, ...]:
     """An answer as text, one cell per head."""
     claim, gap = answer.claim, ""
+    other = "first snapshot" if claim.along == "snapshots" else claim.second
     if answer.first is not None and answer.second is not None and answer.low is not None:
         gap = number(answer.first - answer.second, answer.low, answer.high)
     return (
@@ -93,7 +94,7 @@ def claim_cells(answer: Answer) -> tuple[str, ...]:
         f"{answer.dataset}, {answer.preset}" if answer.dataset else "",
         answer.figure,
         f"{claim.first} {number(answer.first)}" if answer.first is not None else "",
-        f"{claim.second} {number(answer.second)}".strip() if answer.second is not None else "",
+        f"{other} {number(answer.second)}".strip() if answer.second is not None else "",
         gap,
         answer.shares,
         answer.verdict,

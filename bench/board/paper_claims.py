@@ -21,6 +21,7 @@ from bench.board.rows import Row, Standing
 from bench.contract import Floats
 from bench.errors import BenchError
 from bench.jobs.run_folder import JobFolder, RunFolder
+from bench.jobs.scores import read_scores
 from bench.music import MidiError, from_midi
 from bench.protocol import statistics
 from bench.registry import ClaimBlock
@@ -36,6 +37,7 @@ Verdict = Literal[
     "not run",
 ]
 SEEDS = 3  # training runs on each side that a verdict on systems, not on runs, needs
+LATE = 0.15  # the part of a training at its end whose curve is compared
 DEGENERATE = 0.1  # of the samples: of human excerpts at most 0.3 % are so, on every data set
 CLASSES = 2  # pitch classes that a sample has at least
 
@@ -77,10 +79,11 @@ def asked(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> list[Answe
     """The claim's answers, not judged yet; a single one with the reason where there are none."""
     if claim.untestable:
         return [Answer(claim, "not testable", note=claim.untestable)]
-    ask = measured if claim.than is not None else compared
+    ask = measured if claim.than is not None else ASK[claim.along]
     given = list(ask(claim, rows, runs))
     names = " and ".join(filter(None, (claim.first, claim.second)))
-    return given or [Answer(claim, "not run", note=f"no comparable rows of {names}")]
+    kept = " that kept snapshots (bench all --snapshots 4)" if claim.along == "snapshots" else ""
+    return given or [Answer(claim, "not run", note=f"no comparable rows of {names}{kept}")]
 
 
 def side_by_side(rows: Sequence[Row], *names: str) -> list[tuple[Row, ...]]:
@@ -190,8 +193,7 @@ def measured(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> Iterato
     """What was recorded in training, against the number that the claim names, by a t-test."""
     for (row,) in side_by_side(rows, claim.first):
         for figure in claim.by:
-            folders = [JobFolder(runs.root / "jobs" / job) for job in row.job_ids]
-            last = [last_of(folder, figure) for folder in folders]
+            last = [last_of(folder, figure) for folder in folders_of(row, runs)]
             values = [value for value in last if value is not None]
             if not values or claim.than is None:
                 continue
@@ -211,6 +213,113 @@ def measured(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> Iterato
                 yield replace(answer, note=note)
             else:
                 yield tested(answer, np.array(values), claim.than)
+
+
+def by_curves(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> Iterator[Answer]:
+    """What two systems recorded in the last part of their training, by Welch's t-test.
+
+    With SEEDS runs on each side the values of the runs are compared. With fewer, the points of all
+    curves are, each of which is of other batches: that says how sure the figure is for these runs.
+    """
+    for a, b in side_by_side(rows, claim.first, claim.second):
+        for figure in claim.by:
+            points = [[end_of(folder, figure) for folder in folders_of(r, runs)] for r in (a, b)]
+            points = [[run for run in side if len(run)] for side in points]
+            if not all(points):
+                continue
+            seeds = min(map(len, points))
+            by_run = seeds >= SEEDS
+            x, y = (
+                np.array([run.mean() for run in side]) if by_run else np.concatenate(side)
+                for side in points
+            )
+            answer = Answer(
+                claim,
+                "not settled",
+                dataset=a.dataset,
+                preset=a.preset,
+                seeds=seeds,
+                shares=" / ".join(share_of(row) for row in (a, b)),
+                figure=figure,
+                first=float(x.mean()),
+                second=float(y.mean()),
+            )
+            if min(len(x), len(y)) < 2:
+                yield replace(answer, note=f"{figure} was recorded too rarely for an interval")
+            else:
+                yield welch(answer, x, y)
+
+
+def by_snapshots(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> Iterator[Answer]:
+    """A system's figures at the end of its training and at its first snapshot, by a paired t-test."""
+    for (row,) in side_by_side(rows, claim.first):
+        kept = [snapshots_of(folder) for folder in folders_of(row, runs)]
+        for figure in claim.by:
+            pairs = [(end[figure], begin[figure]) for begin, end in kept if figure in begin]
+            if not pairs:
+                continue
+            last, first = np.array(pairs, dtype=np.float64).T
+            answer = Answer(
+                claim,
+                "not settled",
+                dataset=row.dataset,
+                preset=row.preset,
+                seeds=len(pairs),
+                shares=share_of(row),
+                figure=figure,
+                first=float(last.mean()),
+                second=float(first.mean()),
+            )
+            if len(pairs) < SEEDS:
+                note = f"{figure} needs {SEEDS} training runs with snapshots for a standard error"
+                yield replace(answer, note=note)
+            else:
+                yield tested(answer, last - first, 0.0)
+
+
+ASK = {"": compared, "curves": by_curves, "snapshots": by_snapshots}
+
+
+def folders_of(row: Row, runs: RunFolder) -> list[JobFolder]:
+    """The folders of the jobs behind a row."""
+    return [JobFolder(runs.root / "jobs" / job) for job in row.job_ids]
+
+
+def end_of(folder: JobFolder, figure: str) -> Floats:
+    """(points,) a figure in a job's curves, in the last LATE of the updates that were made."""
+    curve = folder.read_curves()
+    last = max((point["step"] for point in curve), default=0)
+    late = [p[figure] for p in curve if figure in p and p["step"] > (1 - LATE) * last]
+    return np.array(late, dtype=np.float64)
+
+
+def snapshots_of(folder: JobFolder) -> tuple[dict[str, float], dict[str, float]]:
+    """The figures that a job has both at its first snapshot and at its end: there, and here."""
+    snapshots = folder.read_result().snapshots
+    if snapshots is None or not snapshots.points:
+        return {}, {}
+    first = snapshots.points[0]
+    begin = dict(first.metrics) | {"nats_per_step": first.nats_per_step}
+    end = {name: score.value for name, score in read_scores(folder).metrics.items()}
+    likelihood = folder.read_result().likelihood
+    end["nats_per_step"] = likelihood.nats_per_step if likelihood else None
+    both = [name for name in begin if begin[name] is not None and end.get(name) is not None]
+    return {n: float(begin[n] or 0) for n in both}, {n: float(end[n] or 0) for n in both}
+
+
+def welch(answer: Answer, x: Floats, y: Floats) -> Answer:
+    """The answer with the interval and the p-value of the difference of two means."""
+    from scipy.special import stdtr, stdtrit
+
+    errors = [float(side.var(ddof=1)) / len(side) for side in (x, y)]
+    gap, error = float(x.mean() - y.mean()), float(np.sqrt(sum(errors)))
+    if error == 0:
+        return replace(answer, low=gap, high=gap, p=float(gap == 0))
+    parts = sum(e**2 / (len(side) - 1) for e, side in zip(errors, (x, y), strict=True))
+    freedom = sum(errors) ** 2 / parts
+    wide = error * float(stdtrit(freedom, (1 + statistics.LEVEL) / 2))
+    p = 2 * float(stdtr(freedom, -abs(gap) / error))
+    return replace(answer, low=gap - wide, high=gap + wide, p=p)
 
 
 def tested(answer: Answer, values: Floats, than: float) -> Answer:

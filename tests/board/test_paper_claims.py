@@ -8,12 +8,13 @@ from made_up_rows import spread
 
 from bench import registry
 from bench.board import paper_claims
-from bench.jobs.run_folder import RunFolder
+from bench.jobs.results import JobResult, LikelihoodResult, SnapshotPoint, SnapshotResult
+from bench.jobs.run_folder import JobFolder, RunFolder
 from bench.music import Score, to_midi
 from bench.registry import ClaimBlock
 
 SPREAD = spread(0, 0.1)
-CURVE_FIGURES = {"leak_ratio"}  # that systems note in training
+CURVE_FIGURES = {"leak_ratio", "train_loss"}  # that systems note in training
 
 
 def row(system, nats, preset="quick", dataset="jsb", kind="exact", seeds=3, draws=None, **metrics):
@@ -237,4 +238,108 @@ def test_every_claim_of_the_suite_can_be_asked_or_says_why_not():
             assert (variant or "corrected") in known[system].variants(), name
         assert claim.by
         assert set(claim.by) <= figures
-        assert bool(claim.second) != (claim.than is not None)
+        alone = claim.than is not None or claim.along == "snapshots"
+        assert bool(claim.second) != alone
+        if claim.along:  # curves are neither better nor worse
+            snapshots = claim.along == "snapshots" and claim.expects in ("better", "worse")
+            assert snapshots or claim.expects in ("higher", "lower")
+
+
+def curves_of(tmp_path, system, runs, late, noise=0.1):
+    """Curves of so many runs, which are at `late` at their end, and other values before."""
+    rng = np.random.default_rng(len(system) + runs)
+    jobs = []
+    for number in range(runs):
+        jobs.append(f"{system}-{number}")
+        curves = tmp_path / "jobs" / jobs[-1] / "metrics.jsonl"
+        curves.parent.mkdir(parents=True)
+        steps = range(1, 201)
+        values = [late if step > 170 else 50 - late for step in steps]
+        noisy = values + rng.normal(0, noise, 200) + rng.normal(0, noise)
+        points = [{"step": s, "train_loss": float(v)} for s, v in zip(steps, noisy, strict=True)]
+        curves.write_text("\n".join(map(json.dumps, points)))
+    made = row(system, 5.0, seeds=runs)
+    made.jobs = " ".join(jobs)
+    return made
+
+
+ON_CURVES = {"by": ("train_loss",), "expects": "lower", "along": "curves"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "late", "verdict"),
+    [
+        (3, 6.0, "holds"),
+        (3, 4.0, "does not hold"),
+        (1, 6.0, "holds for these runs"),
+        (1, 4.0, "does not hold for these runs"),
+        (1, 5.0, "not settled"),
+    ],
+)
+def test_curves_are_compared_at_their_end_run_by_run_or_for_these_runs(
+    monkeypatch, tmp_path, runs, late, verdict
+):
+    noise = 0.1 if late != 5.0 else 3.0
+    rows = [curves_of(tmp_path, "a", runs, 5.0, noise), curves_of(tmp_path, "b", runs, late, noise)]
+    (given,) = answer(monkeypatch, tmp_path, rows, **ON_CURVES)
+    assert (given.verdict, given.seeds) == (verdict, runs)
+    assert given.first == pytest.approx(5.0, abs=1.5 if noise > 1 else 0.3)
+
+
+def test_the_test_of_curves_is_welchs(monkeypatch, tmp_path):
+    rows = [curves_of(tmp_path, "a", 1, 5.0), curves_of(tmp_path, "b", 1, 6.0, 0.5)]
+    (given,) = answer(monkeypatch, tmp_path, rows, **ON_CURVES)
+    x, y = (
+        paper_claims.end_of(JobFolder(tmp_path / "jobs" / f"{name}-0"), "train_loss")
+        for name in "ab"
+    )
+    assert len(x) == len(y) == 30
+    test = stats.ttest_ind(x, y, equal_var=False)
+    ends = test.confidence_interval(0.95)
+    assert given.p == pytest.approx(test.pvalue)
+    assert (given.low, given.high) == pytest.approx((ends.low, ends.high))
+
+
+def test_without_curves_nothing_was_run(monkeypatch, tmp_path):
+    (given,) = answer(monkeypatch, tmp_path, [row("a", 5.0), row("b", 6.0)], **ON_CURVES)
+    assert given.verdict == "not run"
+
+
+def kept_snapshots(monkeypatch, tmp_path, firsts, last=4.0):
+    """The answer by runs that were at these nats at their first snapshot, and at their end."""
+    jobs = []
+    for number, first in enumerate(firsts):
+        points = [SnapshotPoint(update=5, nats_per_step=first), SnapshotPoint(update=10)]
+        folder = JobFolder(tmp_path / "jobs" / f"run-{number}")
+        folder.path.mkdir(parents=True)
+        nats = LikelihoodResult(nats=(-(last + number / 50) * 8,), steps=(8,), notes=(3,))
+        snapshots = SnapshotResult(asked=3, points=points) if first else None
+        folder.write_result(JobResult(likelihood=nats, snapshots=snapshots))
+        jobs.append(folder.path.name)
+    made = row("a", last, seeds=len(jobs))
+    made.jobs = " ".join(jobs)
+    (given,) = answer(monkeypatch, tmp_path, [made], second="", along="snapshots")
+    return given
+
+
+@pytest.mark.parametrize(
+    ("firsts", "verdict"),
+    [
+        ([9.0, 8.9, 9.1], "holds"),
+        ([3.0, 2.9, 3.1], "does not hold"),
+        ([3.0, 6.0, 4.5], "not settled"),
+        ([9.0, 8.9], "not settled"),
+        ([None, None, None], "not run"),
+    ],
+)
+def test_a_system_is_compared_with_itself_at_its_first_snapshot(
+    monkeypatch, tmp_path, firsts, verdict
+):
+    given = kept_snapshots(monkeypatch, tmp_path, firsts)
+    assert given.verdict == verdict
+    if firsts[0] is None:
+        assert "--snapshots" in given.note
+    else:
+        assert given.second == pytest.approx(np.mean(firsts))
+    if len(firsts) == 2:
+        assert "needs 3 training runs with snapshots" in given.note
