@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.contract import Budget, Floats, Likelihood, Log
 from bench.encodings.chords import ChordVocabulary
@@ -40,6 +41,11 @@ class RandomChords(Configured):
     vocabulary: ChordVocabulary
     spelling: Spelling
     escape: float  # log(e / (1 - e))
+
+    @property
+    def token_counts(self) -> NDArray[np.int64]:
+        """(vocabulary,) how often each of the chords occurs in the training pieces."""
+        return self.vocabulary.counts
 
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log

@@ -101,7 +101,9 @@ class System(Protocol):
     settings, its data and the seed.
 
     A system may also have: `parameter_count`, an int once it is fitted;
-    `note_embedding()`, labels and vectors of what it learnt of notes or chords, for reports;
+    `token_counts`, how often each token of its vocabulary occurs in the training pieces;
+    `note_embedding()`, labels and vectors of what it learnt of notes or chords, for reports, or
+    several such pairs in `note_embeddings()`, by what they are of;
     `next_frames(scores, places, seed)`, for each piece a frame drawn at each of these steps given
     the true frames before it, as a boolean array (places, keys), for the frame accuracy;
     `provide(others: Mapping[str, Sequence[Score]])`, called before `fit` with the training pieces

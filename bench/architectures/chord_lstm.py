@@ -33,6 +33,7 @@ from bench.training.settings import Configured
 
 STEPS, PIECES = 64, 256  # of one forward pass
 MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch size
+SHOWN = 400  # the most frequent chords, whose embeddings are shown
 
 Ints = NDArray[np.int64]
 State = tuple[Tensor, Tensor]  # (layers, batch, hidden) each
@@ -104,6 +105,11 @@ class ChordLSTM(Configured):
     def parameter_count(self) -> int:
         """How many numbers the network has to learn."""
         return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
+    def token_counts(self) -> Ints:
+        """(vocabulary,) how often each of the chords occurs in the training pieces."""
+        return self.vocabulary.counts
 
     # -- learning -----------------------------------------------------------------------------
 
@@ -287,7 +293,17 @@ class ChordLSTM(Configured):
 
     def note_embedding(self) -> tuple[list[str], Floats]:
         """The notes of the most frequent chords, and (chords, size) their embeddings."""
-        order = np.argsort(-self.vocabulary.counts, kind="stable")[:400]
+        return self._embedding(np.ones(len(self.vocabulary), dtype=bool))
+
+    def note_embeddings(self) -> dict[str, tuple[list[str], Floats]]:
+        """The same, and that of single notes (figure 8 of the paper)."""
+        single = self.vocabulary.chords.sum(axis=1) == 1
+        return {"chords": self.note_embedding(), "single notes": self._embedding(single)}
+
+    def _embedding(self, chosen: NDArray[np.bool_]) -> tuple[list[str], Floats]:
+        """Names and embeddings of the most frequent of the chosen chords."""
+        order = np.argsort(-self.vocabulary.counts, kind="stable")
+        order = order[chosen[order]][:SHOWN]
         names = [
             "-".join(note_name(int(key)) for key in np.flatnonzero(self.vocabulary.chords[c]))
             for c in order

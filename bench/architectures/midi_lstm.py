@@ -30,12 +30,14 @@ from bench.encodings.midi_messages import (
     score_of,
 )
 from bench.music import Score
+from bench.music.key import note_name
 from bench.seeds import generators
 from bench.training import saved, token_model
 from bench.training.large_softmax import rows_at_once
 from bench.training.settings import Configured
 from bench.training.text import Examples, Text
 
+SHOWN = 400  # the most frequent messages, whose embeddings are shown
 SURE = 30.0  # the logit of the escape where no known message may follow
 
 Ints = NDArray[np.int64]
@@ -153,6 +155,11 @@ class MidiLSTM(Configured):
     def parameter_count(self) -> int:
         """How many numbers the network has to learn."""
         return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
+    def token_counts(self) -> Ints:
+        """(vocabulary,) how often each of the messages occurs in the training pieces."""
+        return self.vocabulary.counts
 
     # -- learning -----------------------------------------------------------------------------
 
@@ -305,6 +312,32 @@ class MidiLSTM(Configured):
                 continuations.append(piece.slice(prompt.length, prompt.length + steps))
         print(f"{hanging} notes released by the end of {len(prompts)} pieces, {idle} idle releases")
         return continuations
+
+    def note_embedding(self) -> tuple[list[str], Floats]:
+        """The most frequent messages, and (messages, size) their embeddings."""
+        return self._embedding(np.ones(len(self.vocabulary), dtype=bool))
+
+    def note_embeddings(self) -> dict[str, tuple[list[str], Floats]]:
+        """The same, and that of the messages after one wait, the most usual that is not 0.
+
+        Figure 6 of the paper has one wait alone, so that each key has one message on and one off.
+        """
+        waits = self.vocabulary.rows[:, 2]
+        usual = int(np.bincount(waits, self.vocabulary.counts * (waits > 0), 1).argmax())
+        unit = "step" if usual == 1 else "steps"
+        one_wait = self._embedding(waits == usual, with_wait=False)
+        return {"messages": self.note_embedding(), f"messages after {usual} {unit}": one_wait}
+
+    def _embedding(self, chosen: Bools, *, with_wait: bool = True) -> tuple[list[str], Floats]:
+        """Labels such as "C4 on +2" and embeddings of the most frequent of the chosen messages."""
+        order = np.argsort(-self.vocabulary.counts, kind="stable")
+        order = order[chosen[order]][:SHOWN]
+        labels = [
+            f"{note_name(key)} {'on' if down else 'off'}" + (f" +{wait}" if with_wait else "")
+            for down, key, wait in self.vocabulary.rows[order].tolist()
+        ]
+        weights = self.network.embed.weight.detach().double().cpu().numpy()
+        return labels, weights[order]
 
     # -- saving -------------------------------------------------------------------------------
 

@@ -155,6 +155,7 @@ def _fill_provenance(row: Row, records: Sequence[JobRecord]) -> None:
     results = [record.result for record in records]
     fits = [result.fit or FitResult() for result in results]
     row.parameters = fits[0].parameters
+    row.vocabulary, row.tokens = fits[0].vocabulary, fits[0].tokens
     row.music_steps = fits[0].music_steps
     row.budget_share = _mean(share_spent(record) for record in records)
     row.train_seconds = _mean(fit.seconds for fit in fits)

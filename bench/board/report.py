@@ -14,6 +14,7 @@ import numpy as np
 from bench import data, registry
 from bench.board import formats
 from bench.board.build import build
+from bench.board.embeddings import embeddings_of, has_embedding
 from bench.board.ranking import tied
 from bench.board.rows import Group, Row
 from bench.errors import BenchError
@@ -250,21 +251,25 @@ def embeddings(shown: Shown) -> Iterator[Drawing]:
         if job is None or not job.class_path:
             continue
         cls = registry.load_object(job.class_path)
-        if not hasattr(cls, "note_embedding"):
+        if not has_embedding(cls):
             continue
-        labels, vectors = cls.load(record.folder.system).note_embedding()
-        labels, vectors = labels[:400], np.asarray(vectors)[:400]
-        if len(labels) < 10:
-            continue
-        perplexity = min(30, len(labels) / 4)
-        flat = TSNE(random_state=0, perplexity=perplexity, init="pca").fit_transform(vectors)
-        canvas, ax = axes(height=6)
-        ax.scatter(*flat.T, s=4, color="0.7")
-        for label, (x, y) in list(zip(labels, flat, strict=True))[:120]:
-            ax.annotate(label, (x, y), fontsize=6)
-        ax.set_axis_off()
-        caption = f"What {row.name} learnt of notes that it treats alike (t-SNE)."
-        yield drawn(f"embedding-{row.system}", caption, canvas)
+        sets = embeddings_of(cls.load(record.folder.system))
+        for of, (names, every) in sets.items():
+            labels, vectors = names[:400], np.asarray(every)[:400]
+            if len(labels) < 10:
+                continue
+            perplexity = min(30, len(labels) / 4)
+            flat = TSNE(random_state=0, perplexity=perplexity, init="pca").fit_transform(vectors)
+            canvas, ax = axes(height=6)
+            off = np.array([" off" in label for label in labels])
+            ax.scatter(*flat[~off].T, s=4, color="0.7")
+            ax.scatter(*flat[off].T, s=8, color="0.7", marker="x")  # keys that go up
+            for label, (x, y) in list(zip(labels, flat, strict=True))[:120]:
+                ax.annotate(label, (x, y), fontsize=6)
+            ax.set_axis_off()
+            caption = f"What {row.name} learnt of {of} that it treats alike (t-SNE)."
+            file = "" if len(sets) == 1 else f"-{of.replace(' ', '-')}"
+            yield drawn(f"embedding-{row.system}{file}", caption, canvas)
 
 
 def quality_and_speed(shown: Shown) -> Iterator[Drawing]:

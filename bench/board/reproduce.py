@@ -12,6 +12,7 @@ from bench.errors import unknown
 from bench.registry import SystemSpec
 
 MEASURED = ("nats_per_step", "frame_accuracy")  # by the system itself, not by a metric
+COUNTED = ("vocabulary", "tokens")  # in its training pieces
 PRESETS = ("smoke", "quick", "standard", "paper")  # the dearest counts
 
 
@@ -74,7 +75,8 @@ def beside(
     row = chosen[-1] if chosen else None
     ours, note = None, ""
     size = figure in ("parameters", "parameters_counted")  # stated, or counted from what is stated
-    measured = size or figure in MEASURED or figure in registry.metrics()
+    name = figure.split()[0]  # without the data, where those are none of ours
+    measured = size or name in MEASURED + COUNTED or figure in registry.metrics()
     if figure == "none":  # the value is the reason
         figure, note = "no figure", "nothing to compare"
     elif not measured or (not dataset and not size):
@@ -84,7 +86,8 @@ def beside(
     else:
         reduced = row.size not in ("full", None)  # none: a file in which it cannot be read
         ours = None if reduced and size else row.value("parameters" if size else figure)
-        note = "" if ours is not None else row.likelihood_note or "no value"
+        why = row.likelihood_note if figure == "nats_per_step" else ""
+        note = "" if ours is not None else why or "no value"
         note = f"{row.size} network" if reduced else note
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return PublishedFigure(

@@ -31,6 +31,7 @@ QUESTIONS = ("likely", "notes", "form", "prompt", "other")
 LATER = (
     "skill_note", *(f"skill_{question}" for question in QUESTIONS), "copying", "spread", "same_as",
     *SURVEYED, "frame_accuracy", "frame_accuracy_low", "frame_accuracy_high",
+    "vocabulary", "tokens",
 )  # fmt: skip
 
 
@@ -93,6 +94,8 @@ class Columns(BaseModel):
     prompted: bool
     size: Size = "full"  # of the networks: the paper's, or what the preset affords
     parameters: int | None = None
+    vocabulary: int | None = None  # of systems of tokens: different ones in the training pieces
+    tokens: int | None = None  # and how many there are
     budget: int
     budget_unit: str
     # Of the music in the paper's training, what was really seen; empty: the paper names no budget.

@@ -78,11 +78,14 @@ def learn(job: Job, folder: JobFolder, dataset: Dataset, log: JobLog, shared: Lo
     with replacing_folder(folder.system) as half:
         system.save(half)
     parameters = getattr(system, "parameter_count", None)
+    counts = getattr(system, "token_counts", None)
     return FitResult(
         seconds=log.seconds,
         files=file_hashes(folder.system),
         music_steps=log.music_steps,
         parameters=int(parameters) if parameters is not None else None,
+        vocabulary=len(counts) if counts is not None else None,
+        tokens=int(counts.sum()) if counts is not None else None,
         versions=versions(),
         commit=commit_of(Path(bench.__file__).parent.parent),
         hardware=hardware(job),

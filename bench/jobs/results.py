@@ -16,6 +16,8 @@ class FitResult(_Part):
     seconds: float | None = None  # none: trained elsewhere
     music_steps: int | None = None
     parameters: int | None = None
+    vocabulary: int | None = None  # different tokens of the training pieces
+    tokens: int | None = None  # all of them
     versions: dict[str, str] = {}
     commit: str = ""
     hardware: str = ""

@@ -26,6 +26,8 @@ from bench.training import loop, saved
 from bench.training.cuda_graph import Recorded
 from bench.training.settings import Configured
 
+DRAWN = 256  # frames drawn together for the frame accuracy: bounds the memory
+
 State = tuple[Tensor, ...]  # the second dimension of each tensor is the piece
 
 
@@ -265,7 +267,7 @@ class FrameSystem(Configured, ABC):
                 for place, step in enumerate(places[piece])
                 if start <= step < start + self.STEPS
             ]
-            for part in parts(asked, self.PIECES):
+            for part in parts(asked, DRAWN):
                 rows, numbers, inside = np.array(part).T
                 uniform = np.stack([streams[group[row]].random(network.draws) for row in rows])
                 own = context[torch.from_numpy(rows), torch.from_numpy(inside)]

@@ -84,7 +84,10 @@ def scatter(table: pd.DataFrame, real: str, titles: tuple[str, str]) -> Layers:
 
 
 def embedding(table: pd.DataFrame, named: int) -> Layers:
-    """Vectors on two axes without a meaning; columns: x, y, label, place, low (lowest note)."""
+    """Vectors on two axes without a meaning; columns: x, y, label, place, low (lowest note), state.
+
+    Keys that go down are circles, keys that go up are crosses.
+    """
     axis = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
     x = alt.X("x:Q", axis=axis, scale=alt.Scale(zero=False))
     y = alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False))
@@ -102,7 +105,15 @@ def embedding(table: pd.DataFrame, named: int) -> Layers:
             gradientLength=260,
         ),
     )
-    points = base.mark_circle(size=45, opacity=0.8).encode(color=colour, tooltip=["label:N"])
+    points = base.mark_point(size=45, opacity=0.8, filled=True)
+    if table["state"].any():
+        shape = alt.Shape(
+            "state:N",
+            scale=alt.Scale(domain=["on", "off"], range=["circle", "cross"]),
+            legend=alt.Legend(title="key goes", orient="top"),
+        )
+        points = points.encode(shape=shape)
+    points = points.encode(color=colour, tooltip=["label:N"])
     names = (
         base.transform_filter(f"datum.place < {named}")
         .mark_text(align="left", dx=6, fontSize=10, color=GREY)

@@ -304,10 +304,18 @@ def show_map(row: Row, jobs: list[JobFolder]) -> None:
 
 def show_learnt(row: Row, jobs: list[JobFolder]) -> None:
     """Its vectors of notes or chords, on a plane."""
-    learnt = embedding_view.learnt(model_view.spec_of(row), jobs)
-    if isinstance(learnt, str):
-        st.info(learnt)
+    every = embedding_view.learnt(model_view.spec_of(row), jobs)
+    if isinstance(every, str):
+        st.info(every)
         return
+    of = next(iter(every))
+    if len(every) > 1:
+        if st.session_state.get("of", of) not in every:
+            st.session_state.pop("of")
+        of = st.segmented_control(
+            "Of", list(every), default=of, key="of", bind="query-params", required=True
+        )
+    learnt = every[of]
     method = st.segmented_control(
         "Onto two axes by",
         embedding_view.METHODS,
@@ -318,15 +326,15 @@ def show_learnt(row: Row, jobs: list[JobFolder]) -> None:
     )
     digests = (board_view.digest_of(folder.result) for folder in jobs)
     parts.draw(
-        ("embedding", row.name, method, *digests),
+        ("embedding", row.name, of, method, *digests),
         lambda: model_charts.embedding(
             embedding_view.flattened(learnt, method), embedding_view.NAMED
         ),
         f"What {row.name} learnt of notes",
     )
     st.caption(
-        "Each point is a note, or notes that sound together; what lies close is alike to the"
-        " system. The most frequent ones are named, point at the others."
+        "Each point is a note, notes that sound together, or a message; what lies close is alike to"
+        " the system. The most frequent ones are named, point at the others."
         + (
             " t-SNE keeps neighbours together; distances across the map mean nothing."
             if method == "t-SNE"

@@ -9,7 +9,9 @@ from bench import data
 from bench.data import SPLITS, Info
 from bench.errors import BenchError
 from dashboards import parts, play
+from dashboards.charts import data as data_charts
 from dashboards.views import sources
+from dashboards.views import tokens as tokens_view
 from dashboards.views.board import counted
 from dashboards.views.music import Clip
 
@@ -112,6 +114,26 @@ def duplicates(info: Info) -> None:
     )
 
 
+def vocabularies(info: Info) -> None:
+    """How often the tokens of the training pieces occur."""
+    st.subheader("Tokens")
+    st.caption("What systems of tokens have to learn: many tokens occur only a few times.")
+    if not st.toggle("Count the tokens", key="tokens", bind="query-params"):
+        return
+    with st.spinner("Counting the tokens of the training pieces …"):
+        kinds = sources.tokens(info.name, info.fingerprint)
+    if not kinds:
+        st.info("The pieces cannot be read on this machine.")
+        return
+    parts.draw(
+        ("tokens", info.fingerprint),
+        lambda: data_charts.rank_frequency(tokens_view.by_rank(kinds)),
+        "How often tokens occur, by rank",
+    )
+    for kind in kinds:
+        st.markdown(kind.sentence)
+
+
 def browse(info: Info) -> None:
     """Any piece, to look at and hear."""
     st.subheader("Browse the pieces")
@@ -158,4 +180,5 @@ st.header(info.title, divider="gray")
 card(info)
 if info.where is not None:
     browse(info)
+    vocabularies(info)
     duplicates(info)

@@ -170,6 +170,14 @@ FIXED = [
     Column("loss_note", "Why there is no loss", "", cell("likelihood_note")),
     Column("parameters", "Parameters", "Numbers it learns.", cell("parameters"), "whole"),
     Column(
+        "vocabulary",
+        "Vocabulary",
+        "Different tokens in its training pieces.",
+        cell("vocabulary"),
+        "whole",
+    ),
+    Column("tokens", "Tokens", "Tokens of the training pieces.", cell("tokens"), "whole"),
+    Column(
         "size",
         "Network",
         "full: the paper's sizes. reduced, small: what the preset affords.",
@@ -249,7 +257,8 @@ VIEWS: dict[str, tuple[str, ...]] = {
         "skill_range",
     ),
     "Speed": (
-        *("system", "kind", "skill", "parameters", "train", "sample", "speed", "memory"),
+        *("system", "kind", "skill", "parameters", "vocabulary", "tokens"),
+        *("train", "sample", "speed", "memory"),
         *("budget", "share", "device", "hardware", "threads", "date", "commit"),
     ),
 }

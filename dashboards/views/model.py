@@ -130,6 +130,7 @@ def facts(row: Row, spec: SystemSpec | None, job: Job | None) -> dict[str, str]:
         "Treats": (spec.wraps or "") if spec else "",
         "Learns from": ", ".join(spec.data) if spec and spec.data else "",
         "Parameters": parameters,
+        "Vocabulary": f"{row.vocabulary:,} tokens" if row.vocabulary is not None else "",
         "Budget": budget,
         "Steps of music seen": f"{row.music_steps:,}" if row.music_steps else "",
         "Made by commit": row.commit,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.data import Dataset
     from bench.data.audit import Audit
     from bench.protocol.sampling import Prompt, Protocol
+    from dashboards.views.tokens import Frequencies
 
 RUNS, BOARD = "BENCH_RUNS", "BENCH_BOARD"  # set by `bench dashboard`
 
@@ -139,3 +140,16 @@ def _audit(fingerprint: str, _found: Dataset) -> Audit:
     from bench.data.audit import audit as compare
 
     return compare(_found)
+
+
+def tokens(name: str, fingerprint: str) -> tuple[Frequencies, ...]:
+    """How often the tokens of the training pieces occur; empty where the data set is not here."""
+    data_set = dataset(name, fingerprint)
+    return _tokens(fingerprint, data_set) if data_set else ()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _tokens(fingerprint: str, _found: Dataset) -> tuple[Frequencies, ...]:
+    from dashboards.views.tokens import frequencies
+
+    return frequencies(_found.split("train"))

@@ -291,3 +291,15 @@ def test_truncated_musedata_has_the_papers_vocabulary() -> None:
     assert abs(len(ChordVocabulary.of(thin)) - 21_510) < 150
     from_four = [chord_lstm.thinned(piece, 3, rng) for piece in pieces]  # the other reading
     assert 12_900 <= len(ChordVocabulary.of(from_four)) < 13_000
+
+
+def test_single_notes_are_shown_beside_the_most_frequent_chords(learnt: ChordLSTM) -> None:
+    sets = learnt.note_embeddings()
+    assert list(sets) == ["chords", "single notes"]
+    chords, vectors = sets["chords"]
+    assert (chords, vectors.tolist()) == (learnt.note_embedding()[0], vectors.tolist())
+    notes, own = sets["single notes"]
+    assert len(notes) == len(own) == int((learnt.vocabulary.chords.sum(axis=1) == 1).sum())
+    assert not any("-" in note or note == "silence" for note in notes)
+    for note, vector in zip(notes, own, strict=True):
+        assert (vectors[chords.index(note)] == vector).all()

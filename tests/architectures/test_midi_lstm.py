@@ -139,3 +139,24 @@ def test_a_note_held_out_of_the_prompt_may_sound_on() -> None:
 def test_an_unknown_sampler_names_the_known_ones() -> None:
     with pytest.raises(BenchError, match="choose softmax, argmax or mixed"):
         MidiLSTM(sampler="beam")  # type: ignore[arg-type]
+
+
+def test_messages_are_shown_with_their_keys_and_those_of_one_wait_apart() -> None:
+    system = fitted()
+    sets = system.note_embeddings()
+    (every, vectors), (one_wait, fewer) = sets.values()
+    words = system.vocabulary
+    assert len(every) == len(vectors) == len(words)
+    place = int(words.counts.argmax())
+    down, key, wait = words.rows[place]
+    name = ["A0", "B♭0", "B0"][key]
+    assert every[0] == f"{name} {'on' if down else 'off'} +{wait}"
+    assert (vectors[0] == system.network.embed.weight[place].detach().double().numpy()).all()
+    waits = {
+        wait: int(words.counts[words.rows[:, 2] == wait].sum()) for wait in words.rows[:, 2] if wait
+    }
+    usual = int(max(waits, key=lambda wait: waits[wait]))
+    assert list(sets)[1] == f"messages after {usual} step" + "s" * (usual > 1)
+    assert len(set(one_wait)) == len(one_wait) == len(fewer) == (words.rows[:, 2] == usual).sum()
+    assert all(label.split(" ")[1] in ("on", "off") for label in one_wait)
+    assert system.token_counts.sum() == words.counts.sum()

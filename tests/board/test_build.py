@@ -84,6 +84,12 @@ def test_the_frame_accuracy_of_a_row_is_the_mean_of_its_seeds(tmp_path):
     assert y.frame_accuracy is z.frame_accuracy is None
 
 
+def test_a_system_of_tokens_counts_those_of_its_training_pieces(rows):
+    row = rows["random-chords"]
+    assert 1 < row.vocabulary < row.tokens
+    assert rows["noise"].vocabulary is rows["noise"].tokens is None
+
+
 # -- from jobs that nobody ran ---------------------------------------------------------------------
 
 

@@ -42,6 +42,33 @@ def test_a_published_figure_stands_beside_ours_of_the_dearest_preset(paper):
     assert figures["parameters_counted", ""].gap == 100  # from the sizes that the paper states
 
 
+def test_a_vocabulary_is_counted_in_the_training_pieces_whatever_the_networks_size(monkeypatch):
+    text = """
+[paper]
+short = "Somebody 2020"
+[systems.x]
+title = "X"
+kind = "paper"
+class = "somewhere:X"
+[systems.x.published]
+vocabulary = { jsb = 300, elsewhere = 500 }
+tokens = { jsb = 4000 }
+frame_accuracy = { jsb = 0.4, nottingham = 0.7 }
+parameters = 900
+"""
+    specs = registry.read_catalogue(text, "here")
+    monkeypatch.setattr(registry, "systems", lambda: specs)
+    ours = {"vocabulary": 310, "tokens": 4000, "frame_accuracy": 0.3, "likelihood_note": "none"}
+    made = made_up_row("x", preset="quick", dataset="jsb", size="reduced", parameters=7, **ours)
+    figures = {(f.figure, f.dataset): f for f in reproduce.figures([made])}
+    assert (figures["vocabulary", "jsb"].ours, figures["vocabulary", "jsb"].gap) == (310, 10)
+    assert figures["tokens", "jsb"].gap == 0
+    assert figures["vocabulary elsewhere", ""].note == "on other data"
+    assert figures["frame_accuracy", "jsb"].gap == pytest.approx(-0.1)
+    assert figures["frame_accuracy", "nottingham"].note == "not run on nottingham"
+    assert figures["parameters", ""].ours is None
+
+
 def test_where_a_paper_gives_no_figure_the_reason_stands_in_its_place(monkeypatch):
     text = """
 [systems.x]

@@ -294,10 +294,11 @@ def test_the_run_page_counts_the_jobs(finished, looking_at):
 
 def test_a_piece_of_any_data_set_can_be_looked_at(finished, looking_at):
     looking_at(finished)
-    app = opened("pieces.py", data="toy", split="Test", audit="true")
+    app = opened("pieces.py", data="toy", split="Test", audit="true", tokens="true")
     assert "Steps per bar" in words(app)
     assert "notes, " in words(app)
     assert "of a piece occurs in training" in words(app)
+    assert "are different; " in words(app)
 
 
 def test_nothing_in_the_run_folder_is_changed_by_looking(finished, looking_at):

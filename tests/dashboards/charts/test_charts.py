@@ -25,7 +25,8 @@ def test_a_bar_joins_neighbours_that_are_not_apart_and_the_best_is_on_top():
 
 
 @pytest.mark.parametrize(
-    ("label", "key"), [("C4", 60), ("A0-C4", 21), ("E♭3-G3", 51), ("silence", None), ("", None)]
+    ("label", "key"),
+    [("C4", 60), ("A0-C4", 21), ("E♭3-G3", 51), ("C4 off +2", 60), ("silence", None), ("", None)],
 )
 def test_the_lowest_note_of_a_label(label, key):
     assert embedding_view.lowest(label) == key
@@ -62,3 +63,17 @@ def test_the_other_charts_are_ones_that_vega_knows():
     metric_charts.agreement(found).to_dict()
     rated = {"system": ["a"], "value": [1.0], "rating": [5.0], "low": [4.0], "high": [6.0]}
     metric_charts.rated(pd.DataFrame(rated), "ISL").to_dict()
+
+
+def test_keys_that_go_down_and_up_have_shapes_of_their_own():
+    labels = tuple(
+        f"{name}{octave} {state}" for name in "CD" for octave in "2345" for state in ("on", "off")
+    )
+    assert [embedding_view.state(label) for label in labels] == ["on", "off"] * 8
+    assert embedding_view.state("C4-E4") == embedding_view.state("silence") == ""
+    vectors = np.random.default_rng(0).normal(size=(16, 4))
+    table = embedding_view.flattened(embedding_view.Learnt(labels, vectors), "PCA")
+    layer = model_charts.embedding(table, 24).to_dict()["layer"][0]
+    assert layer["encoding"]["shape"]["scale"]["range"] == ["circle", "cross"]
+    plain = embedding_view.flattened(embedding_view.Learnt(("C4",) * 16, vectors), "PCA")
+    assert "shape" not in model_charts.embedding(plain, 24).to_dict()["layer"][0]["encoding"]
