@@ -13,6 +13,19 @@ from bench.registry import SystemSpec
 
 MEASURED = ("nats_per_step", "frame_accuracy")  # by the system itself, not by a metric
 COUNTED = ("vocabulary", "tokens")  # in its training pieces
+# Why figures cannot stand beside ours, by the first word of their names.
+WHY_NOT = {
+    **dict.fromkeys(("human_rating", "believability_percent", "judgement"), "needs listeners"),
+    **dict.fromkeys(("hours", "hours_per_epoch"), "on another machine"),
+    **dict.fromkeys(("songs", "pieces"), "the paper's own data"),
+    **dict.fromkeys(
+        ("accuracy", "isl", "loss_per_token", "parameters_counted", "training_loss"),
+        "on other data",
+    ),
+    **dict.fromkeys(("validation_loss_per_token", "test_loss_per_token"), "on other splits"),
+    "nats_per_step_by_gradient_descent": "trained in another way here",
+    "rbm_parameters_counted": "of 78 keys, not 88",
+}
 PRESETS = ("smoke", "quick", "standard", "paper")  # the dearest counts
 
 
@@ -79,8 +92,10 @@ def beside(
     measured = size or name in MEASURED + COUNTED or figure in registry.metrics()
     if figure == "none":  # the value is the reason
         figure, note = "no figure", "nothing to compare"
+    elif figure == "vocabulary" and not dataset:
+        note = "fixed by the encoding"
     elif not measured or (not dataset and not size):
-        note = "not measured here" if not measured else "on other data"
+        note = "on other data" if measured else WHY_NOT.get(name, "not measured here")
     elif row is None:
         note = f"not run{f' on {dataset}' if dataset else ''}"
     else:
