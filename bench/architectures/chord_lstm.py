@@ -32,7 +32,6 @@ from bench.training.large_softmax import rows_at_once, surprise
 from bench.training.settings import Configured
 
 STEPS, PIECES = 64, 256  # of one forward pass
-MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch size
 SHOWN = 400  # the most frequent chords, whose embeddings are shown
 
 Ints = NDArray[np.int64]
@@ -80,7 +79,9 @@ class ChordLSTM(Configured):
         batch: int = 50  # windows of an update
         sequence: int = 50  # steps of a window
         rate: float = 0.002  # learning rate of Adam
-        decay: float = 0.97  # factor of the learning rate after each MUSE_PASS updates
+        factor: float = 0.5  # of the learning rate, where the training error slows
+        window: int = 50  # updates whose mean loss is compared with that of as many before
+        slow: float = 0.03  # a smaller fall of the loss, as a share of it, is slow
         clip: float = 5.0  # largest norm of the gradient
         patience: int | None = 5  # validations without a gain after which training ends
         smoothing: float = 0.5  # added to the counts of how often each key sounds and rests
@@ -170,7 +171,7 @@ class ChordLSTM(Configured):
             steps=training.updates(budget, per_pass),
             seed=seed,
             log=log,
-            schedule=lambda step: s.decay ** (step // MUSE_PASS),
+            anneal=training.Anneal(s.factor, s.window, s.slow),
             clip=s.clip,
             validate=validate if sum(map(len, valid)) else None,
             every=max(10, per_pass),

@@ -126,8 +126,9 @@ class MidiLSTM(Configured):
         batch: int = 50  # windows of an update
         sequence: int = 50  # messages of a window
         rate: float = 0.002  # learning rate of Adam
-        decay: float = 0.97  # factor of the learning rate after each `decay_every` updates
-        decay_every: int = 665  # updates
+        factor: float = 0.5  # of the learning rate, where the training error slows
+        window: int = 50  # updates whose mean loss is compared with that of as many before
+        slow: float = 0.03  # a smaller fall of the loss, as a share of it, is slow
         clip: float = 5.0  # largest norm of the gradient
         patience: int | None = 5  # validations without a gain after which training ends
         # A sample's words: drawn from the softmax, the most probable, or each half of the time.
@@ -212,7 +213,7 @@ class MidiLSTM(Configured):
             steps=steps,
             seed=seed,
             log=log,
-            schedule=lambda step: s.decay ** (step // s.decay_every),
+            anneal=training.Anneal(s.factor, s.window, s.slow),
             clip=s.clip,
             validate=validate if held_out and steps >= per_pass else None,
             every=max(10, per_pass),

@@ -29,8 +29,6 @@ from bench.training.frame_system import (
     starts,
 )
 
-MUSE_PASS = 98  # updates of one pass over MuseData at the paper's batch size
-
 
 class SigmoidNetwork(FrameNetwork):
     """Reads frames and predicts each key of the next one independently."""
@@ -80,7 +78,9 @@ class SigmoidLSTM(FrameSystem):
         batch: int = 50  # windows of an update
         sequence: int = 50  # steps of a window
         rate: float = 0.002  # learning rate of Adam
-        decay: float = 0.97  # factor of the learning rate after each MUSE_PASS updates
+        factor: float = 0.5  # of the learning rate, where the training error slows
+        window: int = 50  # updates whose mean loss is compared with that of as many before
+        slow: float = 0.03  # a smaller fall of the loss, as a share of it, is slow
         clip: float = 5.0  # largest norm of the gradient
         patience: int | None = 5  # validations without a gain after which training ends
 
@@ -99,7 +99,7 @@ class SigmoidLSTM(FrameSystem):
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Train on windows in random order, by Adam with the decaying rate of char-rnn."""
+        """Train on windows in random order, by Adam; the rate falls where the training error slows."""
         s = self.settings
         rows = starts(train, s.sequence)
         self.network.out.bias.data.copy_(log_odds(train))
@@ -117,7 +117,7 @@ class SigmoidLSTM(FrameSystem):
             training.batches_per_pass(len(rows), s.batch),
             seed,
             log,
-            schedule=lambda step: s.decay ** (step // MUSE_PASS),
+            anneal=training.Anneal(s.factor, s.window, s.slow),
             clip=s.clip,
             patience=s.patience,
             music_steps=s.batch * s.sequence,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.training.loop import (
+        Anneal,
         Outcome,
         batch,
         batches_per_pass,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Anneal",
     "Outcome",
     "batch",
     "batches_per_pass",

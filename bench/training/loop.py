@@ -1,7 +1,7 @@
 """The training loop. A run that was killed and resumed ends bit-equal to an uninterrupted one.
 
 No random state is carried from step to step: batches and dropout masks are drawn from (seed, step)
-alone, and the learning rate is a function of the step. Two runs on the same machine with the same
+alone, and the learning rate follows from the step and from the losses so far. Two runs on the same machine with the same
 number of threads are therefore equal, and a checkpoint needs no state of any random generator.
 """
 
@@ -95,6 +95,57 @@ def batch(items: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
+class Anneal:
+    """Lowers the learning rate when the training error slows.
+
+    The mean loss of every `window` updates is compared with that of the window before. Where it
+    fell by less than `slow` of its size, the rate is multiplied by `factor` from then on.
+    """
+
+    factor: float
+    window: int
+    slow: float
+
+
+class _Annealing:
+    """The rate's factor so far, and what decides the next one."""
+
+    def __init__(self, rule: Anneal | None) -> None:
+        self.rule = rule
+        self.factor = 1.0
+        self.before: float | None = None  # mean loss of the last full window
+        self.losses: list[Tensor] = []  # of the window that is not full yet
+
+    def add(self, loss: Tensor) -> None:
+        if self.rule is None:
+            return
+        self.losses.append(loss.detach())
+        if len(self.losses) < self.rule.window:
+            return
+        mean = float(np.mean([float(value) for value in self.losses]))
+        if self.before is not None and self.before - mean < self.rule.slow * abs(self.before):
+            self.factor *= self.rule.factor
+        self.before, self.losses = mean, []
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps; empty where nothing is annealed."""
+        if self.rule is None:
+            return {}
+        before = [] if self.before is None else [self.before]
+        return {
+            "factor": self.factor,
+            "before": before,
+            "losses": [float(value) for value in self.losses],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        if self.rule is not None and state:
+            self.factor = float(state["factor"])
+            self.before = next((float(value) for value in state["before"]), None)
+            self.losses = [torch.as_tensor(value) for value in state["losses"]]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How training ended."""
 
@@ -118,11 +169,12 @@ def train(
     patience: int | None = None,
     music_steps: int = 0,
     per_step: float = 1.0,
+    anneal: Anneal | None = None,
 ) -> Outcome:
     """Minimise `loss(step)`; continues from the log's checkpoint if it has one.
 
     `loss` chooses its batch by the step (see `batch`). The learning rates given with the
-    optimiser are multiplied by `schedule(step)`, the gradient's global norm is clipped to `clip`.
+    optimiser are multiplied by `schedule(step)`, and lowered by `anneal`; the gradient's global norm is clipped to `clip`.
     `validate` gives the validation loss. It is called every `every` updates and after the last
     one; the weights with the lowest loss are kept, and training ends after `patience` calls
     without a lower one. One update sees `music_steps` steps of music. The curve of the training loss
@@ -133,12 +185,14 @@ def train(
     rates = [group["lr"] for group in optimiser.param_groups]
     point = max(1, steps // POINTS)
     best: dict[str, Any] = {}
+    annealing = _Annealing(anneal)
     done, stale, unread = 0, 0, []  # unread: losses since the last point of the curve
 
     state = log.resume()
     if state is not None:
         done, stale, best = int(state["step"]), int(state["stale"]), dict(state.get("best", {}))
         unread = [torch.as_tensor(value) for value in state.get("unseen", [])]
+        annealing.restore(state.get("annealing", {}))
         if state.get("stop"):  # no further than this checkpoint
             steps = done
         model.load_state_dict(_tensors(state["model"]))
@@ -160,6 +214,7 @@ def train(
             "step": done,
             "stale": stale,
             "unseen": read_losses(),
+            "annealing": annealing.state(),
             "best": best,
             "model": _copy(model.state_dict()),
             "optimiser": _optimiser_state(optimiser),
@@ -169,7 +224,7 @@ def train(
     while done < steps and (patience is None or stale < patience):
         model.train()
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * schedule(done)
+            group["lr"] = rate * schedule(done) * annealing.factor
         optimiser.zero_grad(set_to_none=True)
         with (
             seeded(distributed.own_seed(step_seed(seed, done))),
@@ -184,6 +239,7 @@ def train(
         done += 1
         # Losses are read rarely, since each reading waits for the GPU.
         unread.append(value)
+        annealing.add(value)
         if done % point == 0 or done == steps:
             log.record(
                 done,

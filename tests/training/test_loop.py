@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bench import training
 from bench.contract import Budget
 from bench.errors import BenchError
+from bench.training.checkpoint import load_tree, save_tree
 
 
 class Network(nn.Module):
@@ -70,6 +71,51 @@ def test_a_resumed_run_is_bit_equal_to_an_unbroken_one(optimiser: str, kill_at: 
     assert equal(run(broken, optimiser), run(whole, optimiser))
     assert broken.checkpoints == whole.checkpoints == STEPS  # it did not begin anew
     assert broken.curves == whole.curves
+
+
+def annealed(losses: list[float], anneal: training.Anneal, log: Log) -> None:
+    """Train one number whose loss is what the list says."""
+    parameter = nn.Linear(1, 1, bias=False)
+    training.train(
+        parameter,
+        lambda step: losses[step] + 0 * parameter.weight.sum(),
+        torch.optim.SGD(parameter.parameters(), lr=1.0),
+        steps=len(losses),
+        seed=0,
+        log=log,
+        anneal=anneal,
+    )
+
+
+def test_the_rate_falls_where_the_training_error_slows() -> None:
+    # Means of windows of two: 10, 6 (falls), 5.9 (slows), 5 (falls), 5 (slows), 9 (rises), 1.
+    losses = [9.0, 11, 7, 5, 5.8, 6, 5, 5, 4, 6, 9, 9, 1, 1, 1]
+    log = Log()
+    annealed(losses, training.Anneal(factor=0.5, window=2, slow=0.1), log)
+    rates = [log.curves["rate"][step] for step in range(1, len(losses) + 1)]
+    assert rates == [1.0] * 6 + [0.5] * 4 + [0.25] * 2 + [0.125] * 3
+
+
+@pytest.mark.parametrize("kill_at", [1, 3, 4, 11, 12, 30, STEPS])
+def test_annealing_goes_on_as_it_was_after_a_kill(kill_at: int) -> None:
+    settings = {"anneal": training.Anneal(factor=0.7, window=4, slow=0.2)}
+    whole, broken = Log(), Log(stop_at=kill_at)
+    with pytest.raises(Stopped):
+        run(broken, **settings)
+    assert equal(run(broken, **settings), run(whole, **settings))
+    assert broken.curves == whole.curves
+    last = whole.curves["rate"][STEPS] / (0.02 * 0.97 ** (STEPS - 1))
+    assert last < 0.71  # it was annealed at all
+
+
+def test_a_checkpoint_survives_its_file_with_what_annealing_knows(tmp_path: Any) -> None:
+    settings = {"anneal": training.Anneal(factor=0.7, window=4, slow=0.2)}
+    whole, broken = Log(), Log(stop_at=10)
+    with pytest.raises(Stopped):
+        run(broken, **settings)
+    save_tree(tmp_path / "state", broken.state)
+    broken.state = load_tree(tmp_path / "state")
+    assert equal(run(broken, **settings), run(whole, **settings))
 
 
 def test_the_callers_random_state_is_unchanged() -> None:
