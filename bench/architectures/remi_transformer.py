@@ -32,7 +32,7 @@ from bench.seeds import generators
 from bench.training import distributed, remi_pieces, saved, token_model
 from bench.training.attention import Cache, ContextNetwork, attend
 from bench.training.settings import Configured
-from bench.training.text import Examples
+from bench.training.text import Examples, Text
 
 LEAK_WINDOWS, LEAK_TOKENS, COPY_TOKENS = 4, 128, 32  # over which the leak is measured
 
@@ -131,6 +131,7 @@ class RemiTransformer(Configured):
         context: int = 512  # tokens that the network sees; tokens of a segment
         causal: bool = True  # whether attention has a causal mask
         last: int = 0  # tokens at the end of a segment that count in the loss; 0: all
+        padded: bool = False  # learns whole songs, padded to the longest; the padding is learnt too
         # What a sliding window adds to the music: its prediction of the window's second token, as
         # the paper did, or of the token after the last, as the paper proposed.
         stores: Literal["second", "last"] = "last"
@@ -179,19 +180,27 @@ class RemiTransformer(Configured):
         s = self.settings
         with training.seeded(seed):
             self.network = self.build().to(training.device())
-        text = remi_pieces.text(train, grammar=s.causal)
+        text = remi_pieces.text(train, grammar=s.causal and not s.padded)
         held_out = [score for score in valid if score.length]
         unmasked = remi_pieces.text(held_out, grammar=False)
         windows = token_model.windows(unmasked.pieces, 0, s.context)
         self.density = per_step = token_model.tokens_per_step(train, text.size)
 
+        longest = min(s.context, max(map(len, text.pieces)))
+        segments = sum(-(-len(places) // s.context) for places in text.pieces)
+        per_pass = training.batches_per_pass(len(train) if s.padded else segments, s.batch)
+        seen = float(s.context)  # tokens of music in a row of a batch
+        if s.padded:
+            seen = float(np.mean([min(s.context, len(places)) for places in text.pieces]))
+
         def loss(step: int) -> Tensor:
+            if s.padded:
+                chosen = training.batch(len(train), s.batch, seed, step)
+                return self.network.loss(padded_songs(text, chosen, longest))
             rng = np.random.default_rng([seed, step])
             rows = token_model.random_windows(text.pieces, 0, s.context, s.batch, rng)
             return self.network.loss(text.examples(distributed.part(rows), last=s.last))
 
-        segments = sum(-(-len(places) // s.context) for places in text.pieces)
-        per_pass = training.batches_per_pass(segments, s.batch)
         steps = training.updates(budget, per_pass)
         warm_up = min(s.warm_up, 1 + steps // 10)
 
@@ -219,7 +228,7 @@ class RemiTransformer(Configured):
             validate=validate if held_out and steps >= per_pass else None,
             every=per_pass,
             patience=s.patience,
-            music_steps=round(s.batch * s.context / per_step),
+            music_steps=round(s.batch * seen / per_step),
             per_step=per_step,
         )
         self.network.eval()
@@ -316,6 +325,16 @@ class RemiTransformer(Configured):
         system.network = system.build()
         token_model.restore(system.network, arrays)
         return system
+
+
+def padded_songs(text: Text, songs: Ints, length: int) -> Examples:
+    """Whole songs, cut or padded to so many tokens. The padding is a token like any other (V.B)."""
+    tokens = np.full((len(songs), 1 + length), remi.BEGINNING)
+    for row, song in zip(tokens, songs, strict=True):
+        own = text.tokens[text.pieces[song][:length]]
+        row[1 : 1 + len(own)] = own
+    held = np.ones((len(songs), length), dtype=bool)
+    return Examples(*map(token_model.tensor, (tokens[:, :-1], held, tokens[:, 1:].ravel())))
 
 
 @torch.no_grad()

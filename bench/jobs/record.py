@@ -73,7 +73,8 @@ class JobRecord:
     @property
     def seconds(self) -> float:
         """Seconds of all phases, in however many attempts."""
-        phases = (self.result.fit, self.result.sample, self.result.likelihood)
+        result = self.result
+        phases = (result.fit, result.sample, result.likelihood, result.accuracy)
         timed = [phase.seconds for phase in phases if phase]
         return sum(seconds or 0.0 for seconds in timed) + sum(
             score.seconds for score in self.scores.metrics.values()

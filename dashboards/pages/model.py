@@ -162,7 +162,8 @@ def show_figures(row: Row, jobs: list[JobFolder]) -> None:
     table: list[dict[str, str | float | None]]
     if not lines:
         st.info("The jobs are not on this machine; these are the figures of the leaderboard.")
-        names = ["skill", "human_rating", "nats_per_step", "bits_per_note", *sorted(row.metrics)]
+        names = ["skill", "human_rating", "nats_per_step", "bits_per_note"]
+        names += ["frame_accuracy", *sorted(row.metrics)]
         table = [
             {
                 "metric": columns.label(name),

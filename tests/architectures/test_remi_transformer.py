@@ -11,6 +11,7 @@ from bench.architectures.remi_transformer import (
     RemiTransformer,
     TransformerNetwork,
     leak_ratio,
+    padded_songs,
     sinusoids,
 )
 from bench.check import NoLog, toy_dataset, toy_prompts
@@ -140,7 +141,7 @@ def test_each_variant_has_a_mask_or_not_and_counts_and_stores_what_its_paper_say
     toy = toy_dataset()
     system.fit(toy.split("train"), [], Budget(2), 0, NoLog())
     last = 10 if name.endswith("last10") else 0
-    assert counted == [last, last]
+    assert counted == ([] if system.settings.padded else [last, last])
     tokens = torch.arange(1, 20)[None]
     changed = tokens.clone()
     changed[0, -1] = 90
@@ -237,3 +238,45 @@ def test_the_prompt_longer_than_the_context_is_read_from_its_end() -> None:
     long = toy_dataset().split("test")[0]
     assert len(remi.encode(long)) > 32
     assert system.sample([long], 8, 0)[0].length == 8
+
+
+def test_padded_songs_are_whole_or_cut_and_their_padding_is_to_be_predicted() -> None:
+    songs = [np.array([3, 4, 5]), np.array([6, 7, 8, 9, 10, 11])]
+    text = Text.of(songs, remi.BEGINNING, None)
+    rows = padded_songs(text, np.array([1, 0]), 5)
+    assert rows.inputs.tolist() == [[0, 6, 7, 8, 9], [0, 3, 4, 5, 0]]
+    assert rows.targets.tolist() == [6, 7, 8, 9, 10, 3, 4, 5, 0, 0]
+    assert rows.held.all()
+    assert rows.legal is None
+    network = tiny()
+    hidden = network(rows.inputs)
+    logs = network.out(hidden).log_softmax(dim=-1).flatten(0, 1).detach()
+    by_hand = -float(logs[torch.arange(10), rows.targets].mean())
+    assert float(network.loss(rows).detach()) == pytest.approx(by_hand)
+
+
+def test_a_network_of_padded_songs_learns_the_padding() -> None:
+    long, *others = toy_dataset().split("train")
+    songs = [long, *(song.slice(0, 16) for song in others)]
+    chances = []
+    for padded in (False, True):
+        system = RemiTransformer(**SMALL | {"rate": 0.01, "warm_up": 1, "padded": padded})
+        system.fit(songs, [], Budget(60), 0, NoLog())
+        after = np.r_[remi.BEGINNING, remi.encode(songs[1]), remi.BEGINNING, remi.BEGINNING]
+        hidden = system.network(torch.from_numpy(after)[None])
+        chances.append(
+            float(system.network.out(hidden)[0, -1].softmax(dim=-1)[remi.BEGINNING].detach())
+        )
+    assert chances[0] < 0.1
+    assert chances[1] > 0.5
+
+
+def test_the_catalogue_pads_only_the_simple_transformer_as_published() -> None:
+    padded = {
+        (spec.id, variant)
+        for spec in registry.systems().values()
+        if spec.class_path.endswith(":RemiTransformer")
+        for variant in spec.variants()
+        if spec.settings_of(variant).get("padded")
+    }
+    assert padded == {("remi-transformer-simple", "as-published")}
