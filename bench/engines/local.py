@@ -28,6 +28,7 @@ from bench.engines.machine import MEMORY_FLOOR
 from bench.engines.schedule import Place, Queue
 from bench.engines.shards import Shard, watch
 from bench.engines.worker_process import (
+    ALLOCATOR,
     final_status,
     memory_held,
     start_environment,
@@ -101,7 +102,7 @@ def server() -> ForkServerContext:
     variables = {
         **start_environment(),
         # Every fork copies the page table and every exit frees it: huge pages keep it small.
-        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", f"glibc.malloc.hugetlb=1:{ALLOCATOR}"),
     }
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)

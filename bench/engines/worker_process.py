@@ -11,6 +11,10 @@ import psutil
 from bench.jobs.job import Job
 from bench.jobs.run_folder import UNFINISHED, JobFolder, JobStatus, State
 
+# Fixed: the C library's own thresholds give the memory of freed tensors back to the system, and
+# every training step faults it in again. Larger tensors than 32 MB are still given back at once.
+ALLOCATOR = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=536870912"
+
 
 def threads() -> str:
     """Threads per job."""
@@ -23,7 +27,12 @@ def start_environment() -> dict[str, str]:
     One thread each: the number of threads changes results, so it never depends on how many jobs
     run at the same time.
     """
-    return {"OMP_NUM_THREADS": threads(), "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+    return {
+        "OMP_NUM_THREADS": threads(),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", ALLOCATOR),
+    }
 
 
 def worker_environment(job: Job, gpu: str | None = None) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What an engine gives a worker, and what it makes of the worker's end."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -47,6 +48,32 @@ def test_results_do_not_depend_on_the_order_of_sets_or_of_cublas():
     fixed = {"PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":16:8"}
     assert fixed.items() <= worker_environment(CPU).items()
     assert start_environment().items() <= worker_environment(CPU).items()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of the GNU C library")
+def test_a_worker_keeps_the_memory_of_freed_arrays_for_the_next_step(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    lines = [
+        "import resource, numpy",
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt",
+        "for turn in range(20):",
+        "    if turn == 10: before = faults()",
+        "    parts = [numpy.ones(2**17) for _ in range(8)]",  # 1 MB each
+        "    del parts",
+        "print(faults() - before)",
+    ]
+    found = {}
+    for name, environment in (("worker", start_environment()), ("plain", {"GLIBC_TUNABLES": ""})):
+        run = subprocess.run(
+            [sys.executable, "-c", "\n".join(lines)],
+            env=os.environ | environment,
+            capture_output=True,
+            check=True,
+        )
+        found[name] = int(run.stdout)
+    assert found["worker"] < 100
+    if platform.libc_ver()[0] == "glibc":
+        assert found["plain"] > 10 * found["worker"]
 
 
 @pytest.mark.parametrize("job", [CPU, CUDA], ids=["cpu", "cuda"])
