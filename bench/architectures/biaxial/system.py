@@ -284,13 +284,12 @@ class Biaxial(Configured):
         self, player: Player, past: Tensor, before: Tensor, uniform: Tensor, exponent: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(pieces, keys, 2) the states of one step, and the exponents (pieces,) of the next."""
+        adaptive, certain = self.settings.adaptive, self.settings.certain
         chances = Chances(
-            uniform, exponent, certain=self.settings.certain, restrikes=self.restrikes
+            uniform, exponent if adaptive else None, certain=certain, restrikes=self.restrikes
         )
         states = player.play(past, before, chances.choose)
-        if not self.settings.adaptive:
-            return states, exponent
-        return states, adapted(exponent, states[..., 0].sum(dim=1))
+        return states, adapted(exponent, states[..., 0].sum(dim=1)) if adaptive else exponent
 
     # -- saving -------------------------------------------------------------------------------
 
