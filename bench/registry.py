@@ -68,6 +68,7 @@ class AsPublished(_Block):
     """The variant that keeps the original's defects: the settings that differ, each defect named."""
 
     settings: Settings
+    reduced: Settings = Field(default_factory=dict)  # of the reduced network, instead of its own
     defects: tuple[str, ...] = Field(min_length=1)
 
 
@@ -122,6 +123,8 @@ class SystemSpec(_Block):
             settings |= self.as_published.settings
         if size != "full":
             settings |= self.small if size == "small" else self.reduced
+        if variant == "as-published" and self.as_published and size == "reduced":
+            settings |= self.as_published.reduced
         if self.wraps:
             inner = system(self.wraps)
             inside: Variant = variant if variant in inner.variants() else "corrected"
@@ -306,8 +309,13 @@ def changed(spec: SystemSpec, changes: dict[str, str]) -> SystemSpec:
         "published": {"none": f"not as in the paper: {', '.join(changes)}"},
     }
     if spec.as_published:
-        kept = {k: v for k, v in spec.as_published.settings.items() if k not in values}
-        update["as_published"] = spec.as_published.model_copy(update={"settings": kept})
+        published = spec.as_published
+        update["as_published"] = published.model_copy(
+            update={
+                "settings": {k: v for k, v in published.settings.items() if k not in values},
+                "reduced": {k: v for k, v in published.reduced.items() if k not in values},
+            }
+        )
     if "wraps" in changes:
         if not spec.wraps:
             raise BenchError(f"{spec.id} treats no other system: leave out wraps.")

@@ -301,6 +301,8 @@ def system(spec: SystemSpec, usual: str) -> str:
         parts += ["Decisions where the paper is silent:", bullets(spec.decisions)]
     if spec.as_published:
         changed = settings(spec.as_published.settings)
+        if spec.as_published.reduced:
+            changed += f"; reduced under `quick`: {settings(spec.as_published.reduced)}"
         parts += [
             f"The as-published variant ({changed}) keeps these defects:",
             bullets(spec.as_published.defects),

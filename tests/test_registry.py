@@ -97,6 +97,13 @@ def test_a_preset_gives_the_papers_sizes_wherever_it_can_and_says_so_where_it_ca
         "standard": ("full", {"size": 300, "rate": 1}),
         "paper": ("full", {"size": 300, "rate": 1}),
     }
+    published = (
+        "as-published = { settings = { rate = 9 }, defects = ['d'], reduced = { size = 7 } }"
+    )
+    both = registry.read_catalogue(BLOCK + sizes + published, "here")["x"]
+    assert both.settings_of("as-published", "full") == {"size": 300, "rate": 9}
+    assert both.settings_of("as-published", "reduced") == {"size": 7, "rate": 9}
+    assert both.settings_of("corrected", "reduced") == {"size": 60, "rate": 1}
     plain = registry.read_catalogue(BLOCK + "settings = { size = 3 }", "here")["x"]
     assert {plain.size_of(preset) for preset in registry.PresetName.__args__} == {"full"}
     monkeypatch.setattr(registry, "systems", lambda: {"x": spec})

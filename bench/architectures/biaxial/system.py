@@ -7,11 +7,12 @@ A sound that begins is always struck. The first step is predicted from a mark of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -35,11 +36,12 @@ from bench.training.settings import Configured
 Ints = NDArray[np.int64]
 STEPS, PIECES = 256, 128  # of one forward pass, of one group that is drawn together
 AT_ONCE = 5  # segments of one forward and backward pass on a CPU: bounds the memory
+WARM_UP = 10  # updates until the full learning rate, where it falls
 VALID = 20  # segments of the validation pieces on which the loss is measured
 
 
 class Biaxial(Configured):
-    """The network, trained by Adadelta on segments of pieces that begin at bar lines."""
+    """The network, trained on segments of pieces that begin at bar lines."""
 
     @dataclass(frozen=True)
     class Settings:
@@ -50,7 +52,9 @@ class Biaxial(Configured):
         dropout: float = 0.0  # after every LSTM layer
         batch: int = 5  # segments of an update
         segment: int = 128  # steps of a segment
-        rate: float = 1.0  # learning rate of Adadelta
+        optimiser: Literal["adadelta", "adam"] = "adadelta"
+        rate: float = 1.0  # learning rate of the optimiser
+        falls: bool = False  # the learning rate falls to 0 by the end of the budget
         clip: float = 5.0  # largest norm of the gradient
         every: int = 100  # updates from validation to validation; 0: none
         patience: int | None = 10  # validations without a gain after which training ends
@@ -123,7 +127,12 @@ class Biaxial(Configured):
                 music_steps += float(batch.counts.sum())
             return nats / music_steps
 
-        optimiser = torch.optim.Adadelta(self.network.parameters(), lr=s.rate, rho=0.95, eps=1e-6)
+        weights = self.network.parameters()
+        optimiser: torch.optim.Optimizer
+        if s.optimiser == "adam":
+            optimiser = torch.optim.Adam(weights, lr=s.rate, betas=(0.9, 0.99))
+        else:
+            optimiser = torch.optim.Adadelta(weights, lr=s.rate, rho=0.95, eps=1e-6)
         if s.clip_each:
             optimiser.register_step_pre_hook(lambda *_: self._clip_each())
         steps = training.updates(budget, training.batches_per_pass(len(segments), s.batch))
@@ -134,6 +143,7 @@ class Biaxial(Configured):
             steps=steps,
             seed=seed,
             log=log,
+            schedule=lambda step: rise_and_fall(step, steps) if s.falls else 1.0,
             clip=None if s.clip_each else s.clip,
             # With a single validation, at the end, there are no weights to choose from.
             validate=validate if len(held_out) and 0 < s.every < steps else None,
@@ -310,6 +320,11 @@ class Biaxial(Configured):
         system.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
         system.network.to(training.device()).eval()
         return system
+
+
+def rise_and_fall(step: int, steps: int) -> float:
+    """The factor of the learning rate: a short rise, then half a cosine, to 0 after `steps`."""
+    return min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
 
 
 def parts(items: Ints, size: int) -> Iterator[Ints]:

@@ -335,6 +335,30 @@ def test_all_of_the_family_have_the_same_published_defects(spec: registry.System
     assert AS_PUBLISHED["segment"] == 127
 
 
+@pytest.mark.parametrize("spec", BIAXIAL, ids=lambda spec: spec.id)
+def test_only_the_reduced_corrected_network_is_trained_by_adam(spec: registry.SystemSpec) -> None:
+    for size, variant in product(("full", "reduced", "small"), ("corrected", "as-published")):
+        settings = Biaxial(**spec.settings_of(variant, size)).settings
+        reduced = (size, variant) == ("reduced", "corrected")
+        assert settings.optimiser == ("adam" if reduced else "adadelta")
+        assert settings.falls == reduced
+        assert (settings.rate == 1) != reduced
+
+
+def test_a_falling_rate_rises_for_ten_updates_and_ends_at_zero() -> None:
+    log = Log()
+    Biaxial(**TINY, optimiser="adam", rate=0.5, falls=True, every=0).fit(
+        [TUNE, REPEATS], [], Budget(40), 0, log
+    )
+    rates = [values["rate"] for _, values in log.points if "rate" in values]
+    assert len(rates) == 40
+    assert rates == pytest.approx(
+        [0.5 * min(1, (k + 1) / 10) * (1 + np.cos(np.pi * k / 40)) / 2 for k in range(40)]
+    )
+    assert max(rates) == rates[9]
+    assert rates[-1] < 0.002
+
+
 @VARIANTS
 def test_keys_wrap_and_positions_are_unscaled_only_as_published(
     settings: dict[str, Any], published: bool
