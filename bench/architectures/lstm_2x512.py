@@ -205,4 +205,5 @@ class LSTM2x512(FrameSystem):
             clip=s.clip,
             patience=s.patience,
             music_steps=s.batch * s.sequence,
+            often=True,
         )

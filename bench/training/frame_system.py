@@ -27,6 +27,8 @@ from bench.training.cuda_graph import Recorded
 from bench.training.settings import Configured
 
 DRAWN = 256  # frames drawn together for the frame accuracy: bounds the memory
+LOOKS = 10  # validations within a pass, at most
+LEARNING = 3  # learning from a frame takes as long as reading so many
 
 State = tuple[Tensor, ...]  # the second dimension of each tensor is the piece
 
@@ -177,9 +179,23 @@ class FrameSystem(Configured, ABC):
         per_pass: int,
         seed: int,
         log: Log,
+        *,
+        music_steps: int,
+        patience: int | None,
+        often: bool = False,
         **options: Any,
     ) -> None:
-        """Train with `loss(step)` for the budget; validate after every pass."""
+        """Train with `loss(step)` for the budget; validate after every pass, or `often`.
+
+        Passes of less than 50 updates count as 50. `often`: for networks that are overfit within a
+        few passes. Then validation takes a tenth of the time that the updates take, but at most
+        `LOOKS` are made within what counts as a pass. `patience` counts passes in both cases.
+        """
+        every, looks = max(50, per_pass), 1
+        if often and valid:
+            looks = max(
+                1, min(LOOKS, every * LEARNING * music_steps // (10 * sum(map(len, valid))))
+            )
         loop.train(
             self.network,
             loss,
@@ -188,7 +204,9 @@ class FrameSystem(Configured, ABC):
             seed=seed,
             log=log,
             validate=(lambda: self.surprise(valid)) if valid else None,
-            every=max(50, per_pass),
+            every=-(-every // looks),
+            patience=patience and patience * looks,
+            music_steps=music_steps,
             **options,
         )
 

@@ -205,6 +205,31 @@ def test_the_loss_falls_on_a_round_of_chords(name: str) -> None:
     assert log.curve("valid_loss")[-1] < 0.9 * log.curve("train_loss")[0]
 
 
+def looks(log: Log) -> list[int]:
+    return [step for step, values in log.points if "valid_loss" in values]
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "2x512"])
+def test_networks_that_overfit_at_once_are_validated_often_and_as_patiently(name: str) -> None:
+    log, valid = Log(), [ALL[RNG.integers(256, size=20)]]  # nothing to learn from the others
+    system = SYSTEMS[name](batch=4, sequence=5, patience=2, rate=0.05)
+    system.learn(TINY, valid, Budget(1000), 0, log)
+    seen = looks(log)
+    assert seen == list(range(5, seen[-1] + 1, 5))  # ten times in what counts as a pass
+    losses = [values["valid_loss"] for _, values in log.points if "valid_loss" in values]
+    best = seen[int(np.argmin(losses))]
+    assert seen[-1] == best + 2 * 50
+    assert np.isclose(system.surprise(valid), min(losses), rtol=1e-5)
+
+
+def test_validation_takes_a_tenth_of_the_updates_time() -> None:
+    """Of 50 updates, which learn from 1000 steps and read as fast as 3000, a tenth is 300."""
+    for frames, every in ((30, 5), (60, 10), (149, 25), (290, 50), (3000, 50)):
+        log, valid = Log(), [np.concatenate([ALL[:1]] * frames)]
+        SYSTEMS["sigmoid"](batch=4, sequence=5).learn(TINY, valid, Budget(100), 0, log)
+        assert looks(log) == list(range(every, 101, every))
+
+
 def test_windows_hold_every_frame_once_after_the_one_before() -> None:
     windows = cut(TINY, starts(TINY, 5), 5)
     held = windows.held.bool()
