@@ -41,7 +41,7 @@ def test_an_early_stop_is_counted(tmp_path):
 @pytest.mark.parametrize("system", ["biaxial-dropout", "biaxial-reversed", "rbm-window"])
 def test_an_update_of_a_reduced_network_counts_by_the_music_that_it_sees(tmp_path, system):
     record = finished(tmp_path, system, "reduced", 240, budget=UPDATES)
-    assert share_spent(record) == pytest.approx(240 / 10000 * (4 * 16) / (10 * 128))
+    assert share_spent(record) == pytest.approx(240 / 10000 * (1 * 32) / (10 * 128))
 
 
 def test_an_update_of_a_full_network_is_one_of_the_paper_s(tmp_path):
@@ -72,7 +72,7 @@ def test_where_a_paper_names_no_budget_there_is_no_share(tmp_path):
 def test_the_row_has_it(tmp_path):
     finished(tmp_path, "biaxial-dropout", "reduced", 120, budget=UPDATES)
     (row,) = build(RunFolder(tmp_path)).rows
-    assert row.budget_share == pytest.approx(120 / 10000 * 0.05)
+    assert row.budget_share == pytest.approx(120 / 10000 * 0.025)
 
 
 @pytest.mark.parametrize("name", sorted(registry.systems()))
