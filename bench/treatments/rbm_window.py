@@ -3,7 +3,7 @@
     16 steps x keys x (play, articulate) visible, 1500 hidden
 
 A restricted Boltzmann machine learns windows of the training pieces. Then a window slides over
-every sample step by step, and the RBM corrects the newest step in it.
+every sample step by step, and the RBM corrects the newest step in it, or the whole window.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -30,7 +30,8 @@ from bench.treatments.stages import Onward
 from bench.treatments.treatment import Treatment
 
 STEPS = 16  # of a window
-PIECES = 128  # that are corrected together
+PIECES = 32  # that are corrected together
+WINDOWS = 2000  # of validation pieces, by which it is chosen when the RBM is certain
 
 
 class RBM(nn.Module):
@@ -60,6 +61,30 @@ class RBM(nn.Module):
         h = (hidden < self.up(v)).to(v.dtype)
         return (visible < self.down(h)).to(v.dtype)
 
+    def odds(self, v: Tensor) -> Tensor:
+        """(windows, keys, 3) log odds of silent, held and struck against silent.
+
+        For every key of the newest step, given all other cells of the window; exact: the hidden
+        units are summed out. A key that was silent a step before cannot be held.
+        """
+        new = v.view(len(v), STEPS, -1, 2)[:, -1]  # (windows, keys, 2)
+        keys = new.shape[1]
+        play, struck = self.weight.view(STEPS, keys, 2, -1)[-1].unbind(1)  # (keys, hidden)
+        b_play, b_struck = self.visible.view(STEPS, keys, 2)[-1].unbind(1)
+        both = v @ self.weight + self.hidden  # (windows, hidden)
+        place, key = new.any(-1).nonzero(as_tuple=True)  # keys that are on now
+        alone = both[place] - new[place, key, :1] * play[key] - new[place, key, 1:] * struck[key]
+        odds = v.new_zeros(len(v), keys, 3)
+        for state, more, bias in ((1, play, b_play), (2, play + struck, b_play + b_struck)):
+            # softplus(a + w) - softplus(a) = log(1 + sigmoid(a) (exp(w) - 1))
+            grown = more.expm1()
+            gain = (both.sigmoid()[:, None] * grown).log1p().sum(-1)
+            gain[place, key] = (alone.sigmoid() * grown[key]).log1p().sum(-1)
+            odds[..., state] = gain + bias
+        before = v.view(len(v), STEPS, keys, 2)[:, -2, :, 0] > 0
+        odds[..., 1][~before] = -torch.inf
+        return odds
+
     def contrast(self, v: Tensor) -> Tensor:
         """A loss whose gradient is that of contrastive divergence (CD-1)."""
         after = self.gibbs(v, torch.rand(len(v), len(self.hidden)).to(v), torch.rand_like(v))
@@ -69,9 +94,13 @@ class RBM(nn.Module):
 class RBMWindow(Treatment):
     """Trains the wrapped system and the RBM; the RBM corrects the system's samples.
 
-    Without `gibbs` the 15 older steps of a window stay as they are. A cell of the newest step is on
-    if one mean-field step gives it a probability of at least 1/2. With `gibbs` the whole window is
-    drawn by that many Gibbs steps, and the next window continues from what was drawn.
+    `change` says what it does to a window:
+
+    - `step` and `window` are the paper's two ways: the newest step, or the whole window, is drawn
+      by `gibbs` Gibbs steps, and the next window continues from what was drawn.
+    - `unlikely` changes a key of the newest step only where another state of it (silent, held,
+      struck) is much likelier, given the rest of the window. How much is chosen on the validation
+      pieces: in their music, of all notes that begin, the share `keeps` would stay as it is.
     """
 
     @dataclass(frozen=True)
@@ -82,12 +111,15 @@ class RBMWindow(Treatment):
         batch: int = 64  # windows of an update
         rate: float = 0.01  # learning rate of gradient descent
         per_update: int = 25  # updates of the RBM for each update of the wrapped system
-        gibbs: int | None = None  # Gibbs steps for each window; none: one mean-field step
+        change: Literal["unlikely", "step", "window"] = "unlikely"  # what of a window may change
+        keeps: float = 0.99  # share of real notes that `unlikely` leaves as they are
+        gibbs: int = 1  # Gibbs steps for each window; not for `unlikely`
         lowest: int = LOWEST  # MIDI number of the lowest key that it sees
         highest: int = HIGHEST  # and of the highest
 
     settings: Settings
     rbm: RBM
+    certain: float = np.inf  # log odds above which `unlikely` changes a key
 
     @property
     def keys(self) -> int:
@@ -148,6 +180,29 @@ class RBMWindow(Treatment):
             seed=rbm_seed,
             log=Onward(log, budget.amount),
         )
+        self.certain = np.inf
+        if s.change == "unlikely":
+            held_out = [self.states(score) for score in valid]
+            held_out = [states for states in held_out if len(states) >= STEPS]
+            self.certain = self.certainty(held_out or pieces, rbm_seed)
+
+    @torch.no_grad()
+    def certainty(self, pieces: Sequence[Roll], seed: int) -> float:
+        """The log odds that only the share 1 - `keeps` of the notes that begin have against them."""
+        ends = [(piece, end) for piece in pieces for end in range(STEPS, len(piece) + 1)]
+        chosen = np.random.default_rng(seed).permutation(len(ends))[:WINDOWS]
+        rbm = token_model.precise(self.rbm)
+        against = []
+        for start in range(0, len(chosen), PIECES):
+            some = [ends[place] for place in chosen[start : start + PIECES]]
+            windows = np.stack([piece[end - STEPS : end] for piece, end in some])
+            odds = rbm.odds(torch.from_numpy(windows.reshape(len(some), -1)).to(rbm.weight))
+            begun = torch.from_numpy(windows[:, -1, :, 1]).to(odds.device)
+            against.append((odds[..., :2].amax(-1) - odds[..., 2])[begun].cpu().numpy())
+        all_of_them = np.concatenate(against)
+        if not len(all_of_them):
+            return np.inf
+        return max(0.0, float(np.quantile(all_of_them, self.settings.keeps)))
 
     def states(self, score: Score) -> Roll:
         """(steps, keys, 2) what the RBM sees of a piece."""
@@ -190,17 +245,38 @@ class RBMWindow(Treatment):
         corrected = np.zeros_like(samples)
         for step in range(steps):
             window[:, -1] = samples[:, step]
-            v = torch.from_numpy(window.reshape(pieces, -1)).to(rbm.weight)
-            if self.settings.gibbs is None:
-                v = rbm.down(rbm.up(v)) >= 0.5
-                window[:, -1] = v.cpu().numpy().reshape(window.shape)[:, -1]
+            if self.settings.change == "unlikely":
+                self._settle(rbm, window)
             else:
                 for _ in range(self.settings.gibbs):
+                    v = torch.from_numpy(window.reshape(pieces, -1)).to(rbm.weight)
                     v = rbm.gibbs(v, _draws(streams, rbm.hidden), _draws(streams, rbm.visible))
-                window = v.cpu().numpy().reshape(window.shape) > 0
+                    drawn = v.cpu().numpy().reshape(window.shape) > 0
+                    first_drawn = STEPS - 1 if self.settings.change == "step" else 0
+                    window[:, first_drawn:] = drawn[:, first_drawn:]
             corrected[:, step] = window[:, -1]
             window = np.roll(window, -1, axis=1)
         return corrected
+
+    def _settle(self, rbm: Any, window: Roll) -> None:
+        """Change unlikely keys of the newest step, the least likely first, until none is left.
+
+        Every change makes the window likelier, so that this ends.
+        """
+        new = window[:, -1]
+        # A note ends with its beginning: what is held from a key that is silent now is silent too.
+        new[..., 0] &= window[:, -2, :, 0] | new[..., 1]
+        new[..., 1] &= new[..., 0]
+        busy = np.arange(len(window))
+        while len(busy):
+            v = torch.from_numpy(window[busy].reshape(len(busy), -1)).to(rbm.weight)
+            odds = rbm.odds(v).cpu().numpy()
+            now = new[busy].sum(-1)[..., None]  # the present states
+            gain = odds - np.take_along_axis(odds, now, axis=-1)
+            key, state = np.unravel_index(gain.reshape(len(busy), -1).argmax(1), gain.shape[1:])
+            unlikely = gain[np.arange(len(busy)), key, state] > self.certain
+            busy, key, state = busy[unlikely], key[unlikely], state[unlikely]
+            new[busy, key, 0], new[busy, key, 1] = state > 0, state > 1
 
     # -- saving -------------------------------------------------------------------------------
 
@@ -213,7 +289,7 @@ class RBMWindow(Treatment):
         super().save(folder)
         arrays: dict[str, NDArray[Any]] = {
             name: value.cpu().numpy() for name, value in self.rbm.state_dict().items()
-        }
+        } | {"certain": np.array(self.certain)}
         saved.save(folder, asdict(self.settings), arrays)
 
     @classmethod
@@ -221,6 +297,7 @@ class RBMWindow(Treatment):
         """The system as it was saved."""
         system = super().load(folder)
         _, arrays = saved.load(folder)
+        system.certain = float(arrays.pop("certain").item())
         with training.seeded(0):
             system.rbm = RBM(*arrays["weight"].shape)
         system.rbm.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})

@@ -95,8 +95,28 @@ def test_the_free_energy_is_finite_far_out(rbm: RBM) -> None:
     )
 
 
+def test_the_odds_of_a_key_are_exact_given_all_other_cells() -> None:
+    keys = 3
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        rbm = RBM(16 * keys * 2, 7).double()
+        for parameter in rbm.parameters():
+            nn.init.normal_(parameter)
+        windows = torch.rand(40, 16, keys, 2).round().double()
+    windows[:, -1, :, 1] *= windows[:, -1, :, 0]
+    odds = rbm.odds(windows.flatten(1))
+    for key, (state, cells) in product(range(keys), enumerate([(0, 0), (1, 0), (1, 1)])):
+        silent, there = windows.clone(), windows.clone()
+        silent[:, -1, key], there[:, -1, key] = torch.zeros(2), torch.tensor(cells)
+        exact = rbm.free_energy(silent.flatten(1)) - rbm.free_energy(there.flatten(1))
+        impossible = (windows[:, -2, key, 0] == 0) & (state == 1)
+        assert torch.allclose(odds[~impossible, key, state], exact[~impossible], atol=1e-10)
+        assert torch.isneginf(odds[impossible, key, state]).all()
+
+
 def test_an_rbm_that_always_predicts_the_input_gives_it_back() -> None:
     system = small()
+    system.certain = 0.0
     nn.init.zeros_(system.rbm.weight)
     given = np.zeros((1, 6, 88, 2), dtype=bool)
     given[:, :, [3, 40]] = True
@@ -107,44 +127,45 @@ def test_an_rbm_that_always_predicts_the_input_gives_it_back() -> None:
     assert np.array_equal(system.correct(first, given, []), given)
 
 
-def test_as_published_the_chain_forgets_its_input_and_corrected_one_step_keeps_it() -> None:
+def test_as_published_the_chain_forgets_its_input() -> None:
     """Every cell has a hidden unit that mostly has the same value."""
     inputs = np.zeros((2, 10, 78, 2), dtype=bool)
     inputs[0, :, [3, 40]], inputs[1, :, ::2] = True, True
-    made = {}
-    for gibbs in (None, registry.system("rbm-window").as_published.settings["gibbs"]):
-        system = small(gibbs=gibbs, lowest=24, highest=101)
-        assert len(system.rbm.visible) == 2496  # 16 steps of 78 keys, played and struck
-        system.rbm = RBM(2496, 2496)
-        with torch.no_grad():
-            system.rbm.weight.copy_(2 * torch.eye(2496))
-            system.rbm.visible.fill_(-1.5)
-            system.rbm.hidden.fill_(-0.5)
-        first = np.zeros((2, 15, 78, 2), dtype=bool)
-        streams = [np.random.default_rng(0) for _ in range(2)]
-        made[gibbs] = system.correct(first, inputs, streams)
-    kept, forgotten = made.values()
-    assert np.array_equal(kept, inputs)
+    published = registry.system("rbm-window").as_published
+    assert published is not None
+    system = small(**published.settings)
+    assert (system.settings.change, system.settings.gibbs) == ("window", 10)
+    assert len(system.rbm.visible) == 2496  # 16 steps of 78 keys, played and struck
+    system.rbm = RBM(2496, 2496)
+    with torch.no_grad():
+        system.rbm.weight.copy_(2 * torch.eye(2496))
+        system.rbm.visible.fill_(-1.5)
+        system.rbm.hidden.fill_(-0.5)
+    first = np.zeros((2, 15, 78, 2), dtype=bool)
+    made = system.correct(first, inputs, [np.random.default_rng(0) for _ in range(2)])
     assert (inputs[0] != inputs[1]).mean() > 0.4
-    assert (forgotten[0] != forgotten[1]).mean() < 0.05  # the same, whatever came in
+    assert (made[0] != made[1]).mean() < 0.05  # the same, whatever came in
 
 
-def test_the_older_steps_are_held_and_come_from_the_prompt() -> None:
-    system = small()
+@pytest.mark.parametrize("change", ["unlikely", "step"])
+def test_the_older_steps_are_kept_and_come_from_the_prompt(change: str) -> None:
+    system = small(change=change)
+    system.certain = 0.0
     first = system.beginning(PIECES[0])
     assert np.array_equal(first, system.states(PIECES[0])[-15:])
     assert system.beginning(Score.silence(3)).sum() == 0
     # The newest step becomes whatever sounded 15 steps before it.
     with torch.no_grad():
         system.rbm.weight.zero_()
-        system.rbm.visible.fill_(-5.0)
-        system.rbm.hidden.fill_(-5.0)
+        system.rbm.visible.fill_(-20.0)
+        system.rbm.hidden.fill_(-40.0)
         for unit, key in enumerate([60 - 21, 64 - 21]):
-            system.rbm.weight[2 * key, unit] = 10.0
-            system.rbm.weight[15 * 176 + 2 * key, unit] = 11.0
+            system.rbm.weight[2 * key, unit] = 60.0
+            system.rbm.weight[15 * 176 + 2 * key : 15 * 176 + 2 * key + 2, unit] = 30.0
     first[:] = False
     first[0, 60 - 21], first[4, 64 - 21] = True, True
-    made = system.correct(first[None], np.zeros((1, 20, 88, 2), dtype=bool), [])[0]
+    silence = np.zeros((1, 20, 88, 2), dtype=bool)
+    made = system.correct(first[None], silence, [np.random.default_rng(0)])[0]
     assert np.argwhere(made[:, :, 0]).tolist() == [
         [0, 60 - 21],
         [4, 64 - 21],
@@ -153,7 +174,74 @@ def test_the_older_steps_are_held_and_come_from_the_prompt() -> None:
     ]
 
 
-@pytest.mark.parametrize("settings", [{}, {"gibbs": 2, "lowest": 24, "highest": 101}])
+def test_a_gibbs_step_changes_the_whole_window_or_only_its_newest_step() -> None:
+    """The newest step sounds where the one before it does; the older steps, drawn, are silent."""
+    made = {}
+    for change in ("step", "window"):
+        system = small(change=change, gibbs=2)
+        with torch.no_grad():
+            system.rbm.weight.zero_()
+            system.rbm.visible.fill_(-20.0)
+            system.rbm.hidden.fill_(-40.0)
+            system.rbm.weight[14 * 176 + 80, 0] = 60.0
+            system.rbm.weight[15 * 176 + 80, 0] = 30.0
+            system.rbm.visible[14 * 176 + 80] = -100.0
+        first = np.zeros((1, 15, 88, 2), dtype=bool)
+        first[0, -1, 40] = True
+        silence = np.zeros((1, 3, 88, 2), dtype=bool)
+        made[change] = system.correct(first, silence, [np.random.default_rng(0)])[0, :, 40, 0]
+    assert made["step"].tolist() == [True] * 3
+    assert made["window"].tolist() == [False] * 3
+
+
+def music(seed: int, pieces: int) -> list[Score]:
+    """Four chords round and round, in one of two voicings, each key held for a bar of 4 steps."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(pieces):
+        notes = []
+        for bar in range(12):
+            root = [0, 5, 7, 0][bar % 4]
+            keys = [48 + root, 64 + root, 67 + root, 60 + root + 12 * int(rng.integers(2))]
+            notes += [(4 * bar, 4, key) for key in keys]
+        onset, duration, pitch = np.array(notes).T
+        made.append(Score.from_notes(onset, duration, pitch, length=48))
+    return made
+
+
+def test_wrong_notes_become_fewer_and_right_ones_stay() -> None:
+    system = RBMWindow(wrapped=INNER, hidden=40, batch=32, rate=0.1, per_update=1, keeps=0.97)
+    system.fit(music(0, 20), music(1, 6), Budget(500), 0, Log())
+    true = np.stack([system.states(piece) for piece in music(2, 8)])
+    first, true = true[:, 1:16], true[:, 16:]
+    rng = np.random.default_rng(3)
+    wrong = true.copy()
+    for piece in wrong:  # a tenth of the notes moves by a semitone or two
+        for step, key in np.argwhere(piece[:, :, 1]):
+            if rng.random() < 0.1:
+                to = key + rng.choice([-2, -1, 1, 2])
+                piece[step : step + 4, to] |= piece[step : step + 4, key]
+                piece[step : step + 4, key] = False
+    kept, mended = system.correct(first, true, []), system.correct(first, wrong, [])
+    notes = true[..., 1]
+    assert (kept[..., 1] & notes).sum() >= 0.95 * notes.sum()
+    assert (kept != true).sum() <= 0.05 * true.sum()
+    assert 0 < (mended != true).sum() < 0.7 * (wrong != true).sum()
+
+
+def test_it_keeps_the_share_of_real_notes_that_it_is_told_to_keep() -> None:
+    certain = []
+    for keeps in (0.5, 0.9, 0.99):
+        system = small(keeps=keeps)
+        certain.append(system.certain)
+    assert certain == sorted(certain)
+    assert 0 <= certain[0] < certain[2] < np.inf
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"change": "step"}, {"change": "window", "gibbs": 2, "lowest": 24, "highest": 101}],
+)
 def test_samples_keep_length_and_do_not_depend_on_the_others(
     settings: dict[str, Any], capsys: Any
 ) -> None:
