@@ -109,8 +109,11 @@ class System(Protocol):
     `provide(others: Mapping[str, Sequence[Score]])`, called before `fit` with the training pieces
     of the other data sets that its catalogue names in `also`;
     `samples_differ`, why its samples are not drawn from the distribution of its likelihood (for
-    example, because it takes the most probable token); and, for a ceiling alone,
-    `reveal(continuations)`, called before `sample` with what truly follows each prompt.
+    example, because it takes the most probable token); `direction = "backward"`, for a system
+    whose samples lead up to their prompts: it is given endings of pieces as prompts (see
+    docs/protocol.md), and a catalogue that lists it says `direction = "backward"` too; and, for a
+    ceiling alone, `reveal(continuations)`, called before `sample` with what truly follows each
+    prompt.
     """
 
     likelihood: Likelihood
@@ -170,7 +173,8 @@ class Reference:
     everything that a metric fits; `test` are excerpts of the test split; `prompts` are the prompts
     that the samples continue. `test_pieces` and `prompt_pieces` name the piece that each is from:
     those of the same piece are similar. Without them, each counts as from a piece of its own.
-    `continuations` are what follows each prompt in its piece; systems never see them.
+    `continuations` are what follows each prompt in its piece; systems never see them. With
+    `backward`, prompts are endings, and `continuations` are what precedes them.
     """
 
     grid: int  # steps per quarter
@@ -183,6 +187,7 @@ class Reference:
     test_pieces: Sequence[str] = ()
     prompt_pieces: Sequence[str] = ()
     continuations: Sequence[Score] = ()
+    backward: bool = False
 
 
 @runtime_checkable

@@ -28,6 +28,7 @@ Variant = Literal["corrected", "as-published"]
 PresetName = Literal["smoke", "quick", "standard", "paper"]
 # Of a network: which judges are of its own kind and may not score it (`bench.judges.families`).
 Family = Literal["attention", "recurrent", "feed-forward"]
+Direction = Literal["forward", "backward"]  # of a system's samples, seen from their prompts
 Size = Literal["full", "reduced", "small"]  # of a network: the paper's, or what the preset affords
 Settings = dict[str, Any]  # of a system, as catalogues and job descriptions write them
 
@@ -91,6 +92,7 @@ class SystemSpec(_Block):
     anchor: Literal[0, 1] | None = None  # the system that is skill 0, and the one that is skill 1
     data: tuple[str, ...] | None = None  # the data sets it can learn from; none: any
     wraps: str | None = None  # the system that this one treats
+    direction: Direction | None = None  # backward: its class says so too; none: that of `wraps`
     # Other sets it learns from first, by data set; "*" stands for all that are not named.
     also: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     budget: BudgetBlock = Field(default_factory=BudgetBlock)
@@ -134,6 +136,19 @@ class SystemSpec(_Block):
                 "source": source_hash(inner),
             }
         return settings
+
+    @property
+    def backward(self) -> bool:
+        """Whether its samples lead up to their prompts, which are then endings.
+
+        Catalogues say so, so that planning loads no networks; of other systems, the class does.
+        """
+        own = self.direction
+        if own is None and self.kind == "external":
+            own = getattr(load_object(self.class_path), "direction", None)
+        if own is None and self.wraps:
+            return system(self.wraps).backward
+        return own == "backward"
 
     def variants(self) -> tuple[Variant, ...]:
         """The variants that exist."""

@@ -31,9 +31,8 @@ def player(clip: Clip, key: str, keys: tuple[int, int] | None = None) -> None:
     """Show a piece with its sound; only the first minute of a longer one."""
     steps = int(LONGEST / seconds_per_step(clip.score))
     if clip.score.length > steps:
-        clip = Clip(
-            f"{clip.label}, first {LONGEST:.0f} seconds", clip.score.slice(0, steps), clip.prompt
-        )
+        given = clip.prompt if clip.prompt > 0 else min(0, clip.prompt + clip.score.length - steps)
+        clip = Clip(f"{clip.label}, first {LONGEST:.0f} seconds", clip.score.slice(0, steps), given)
     low, high = keys or pitch_range([clip.score])
     packed = _payload(clip.score.content_hash, clip.label, clip.prompt, low, high, clip)
     _component()(data=packed, key=key, height="content")

@@ -17,6 +17,7 @@ from metrics.shared import shared
 if TYPE_CHECKING:
     from bench.judges.judge import Judge
 
+BACKWARD = "a judge reads forwards; the samples lead up to their prompts"
 SPLITS = 50  # of the true continuations into halves, for what chance does
 
 
@@ -70,7 +71,8 @@ class JudgeGap:
         self._reference = reference
         self._judge = judge_for(reference, self.judge)
         self._real = np.zeros((0, 0))
-        if not isinstance(self._judge, str) and reference.continuations:
+        forward = not reference.backward
+        if forward and not isinstance(self._judge, str) and reference.continuations:
             judge, pieces = self._judge, reference.continuations
             self._real = store.remembered(
                 judge,
@@ -83,6 +85,8 @@ class JudgeGap:
         """The distance; draws from halves of the samples."""
         if not len(samples):
             return Measurement(None, NO_SAMPLES)
+        if self._reference.backward:
+            return Measurement(None, BACKWARD)
         if isinstance(self._judge, str):
             return Measurement(None, self._judge)
         if not len(self._real):

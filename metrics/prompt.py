@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.contract import Direction, Floats, Measurement, Reference
 from bench.music import KEYS, LOWEST, Score
+from bench.protocol.corruptions import backwards
 from metrics.per_piece import NO_SAMPLES, distance_draws, half_shares, mean, wasserstein
 from metrics.shared import shared
 from metrics.structure import bars_of
@@ -113,6 +114,7 @@ def weights_of(reference: Reference) -> Floats:
     for index in np.linspace(0, len(long) - 1, min(PAIRS, len(long))).astype(int):
         piece = long[index]
         start = (piece.length - bar - steps) // bar // 2 * bar
+        piece = backwards(piece) if reference.backward else piece
         prompt = piece.slice(start, start + bar)
         if len(prompt):
             prompts.append(prompt)
@@ -132,9 +134,12 @@ def weights_of(reference: Reference) -> Floats:
 def rates(reference: Reference, pieces: Sequence[Score]) -> Floats:
     """(pieces,) the share of other pieces' prompts that each fits less well than its own.
 
-    Equally well counts half. NaN where nothing sounds in the prompt.
+    Equally well counts half. NaN where nothing sounds in the prompt. Where the prompts are endings,
+    everything is turned round in time, so that the piece follows its prompt.
     """
     prompts = reference.prompts[: len(pieces)]
+    if reference.backward:
+        prompts, pieces = [*map(backwards, prompts)], [*map(backwards, pieces)]
     names = reference.prompt_pieces or [str(number) for number in range(len(prompts))]
     sounds = np.array([len(prompt) > 0 for prompt in prompts])
     fits = np.tensordot(weights_of(reference), traits(prompts, pieces, reference.bar), 1)

@@ -55,7 +55,9 @@ def _latest(records: Sequence[JobRecord]) -> list[list[JobRecord]]:
     rows: dict[tuple[object, ...], dict[str, list[JobRecord]]] = defaultdict(dict)
     for record in records:
         job = _job(record)
-        row = (job.dataset, job.preset, job.protocol, job.system, job.variant, job.device)
+        # A system that used to be given other prompts has one row, of the newest jobs.
+        protocol = job.protocol.model_copy(update={"backward": False})
+        row = (job.dataset, job.preset, protocol, job.system, job.variant, job.device)
         made_of = job.model_copy(update={"seed": 0}).digest
         rows[row].setdefault(made_of, []).append(record)
 
@@ -95,6 +97,7 @@ def row_of(records: Sequence[JobRecord]) -> Row:
         jobs=" ".join(_job(record).id for record in records),
     )
     row.evidence.anchor = first.card.anchor
+    row.evidence.backward = first.protocol.backward
     if good:
         _fill_provenance(row, good)
         repeated = _is_repeated(good)

@@ -8,6 +8,8 @@ from typing import Literal
 
 from bench import registry
 from bench.board.rows import Row
+from bench.board.skills import combined
+from bench.contract import Floats
 from bench.errors import BenchError, unknown
 from bench.protocol import statistics
 from bench.protocol.statistics import NOTHING
@@ -68,7 +70,7 @@ def compare(a: Row, b: Row) -> list[Difference]:
     if (a.likelihood_kind, a.likelihood_object) != (b.likelihood_kind, b.likelihood_object):
         figures = [name for name in figures if name not in LIKELIHOODS]  # of different objects
     figures.sort(key=lambda name: (name != "skill", name != "nats_per_step", name))
-    pairs = [(_value(a, name), _value(b, name)) for name in figures]
+    pairs = [measured(a, b, name)[:2] for name in figures]
     tests = [difference(a, b, name) for name in figures]
     adjusted = statistics.holm([p for _, _, p in tests])
     ends = [(low, high) for low, high, _ in tests]
@@ -88,11 +90,26 @@ def difference(a: Row, b: Row, figure: str) -> tuple[float, float, float]:
     Paired by pieces, and with what other training runs would do to both. The rows must have been
     built from jobs, with draws of the figure.
     """
-    gap = _value(a, figure) - _value(b, figure)
-    draws = a.evidence.draws[figure] - b.evidence.draws[figure]
+    x, y, draws = measured(a, b, figure)
+    gap = x - y
     parts = [row.evidence.retraining.get(figure, NOTHING) for row in (a, b)]
     ((low, high),) = statistics.retrained_intervals([gap], [draws], [parts])
     return low, high, statistics.p_retrained(gap, draws, parts)
+
+
+def measured(a: Row, b: Row, figure: str) -> tuple[float, float, Floats]:
+    """Both rows' values of a figure, and the draws of the first less those of the second.
+
+    The skills of a row that runs backward and of one that does not are taken over the metrics that
+    count for both: no judge reads the first.
+    """
+    mine, theirs = a.evidence, b.evidence
+    if figure == "skill" and mine.backward != theirs.backward:
+        both = [name for name in mine.skills if name in theirs.skills]
+        x, drawn = combined([mine.skills[name] for name in both])
+        y, other = combined([theirs.skills[name] for name in both])
+        return x, y, drawn - other
+    return _value(a, figure), _value(b, figure), mine.draws[figure] - theirs.draws[figure]
 
 
 def _value(row: Row, figure: str) -> float:

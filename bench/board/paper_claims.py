@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from bench import registry
+from bench.board import compare
 from bench.board.compare import difference, direction_of
 from bench.board.reproduce import MEASURED, PRESETS, chosen_paper
 from bench.board.rows import Row, Standing
@@ -144,7 +145,13 @@ def by_figure(blank: Answer, figure: str, a: Row, b: Row) -> Answer | None:
     if figure not in a.evidence.draws or figure not in b.evidence.draws:
         return replace(answer, note=f"{figure} has no interval")
     low, high, p = difference(a, b, figure)
-    return replace(answer, low=low, high=high, p=p)
+    x, y, _ = compare.measured(a, b, figure)
+    note = ""
+    if a.evidence.backward != b.evidence.backward and figure not in compare.LIKELIHOODS:
+        note = "the prompts of one are endings, those of the other beginnings of the same pieces"
+        if figure == "skill":
+            note += "; without judges, which read forwards"
+    return replace(answer, first=float(x), second=float(y), low=low, high=high, p=p, note=note)
 
 
 def unless_degenerate(answer: Answer, a: Row, b: Row, runs: RunFolder) -> Answer:

@@ -9,6 +9,7 @@ import numpy as np
 from bench.board.intervals import fill_intervals
 from bench.board.rows import COPIES, Group, Row, rounded
 from bench.board.skills import (
+    EXCUSED,
     LEFT_OUT,
     OWN_FAMILY,
     Skills,
@@ -49,11 +50,14 @@ def fill_skills(group: Group) -> None:
         present = [i for i in counting if (place, i) in skills.draws]
         row.skill_coverage = f"{len(present)}/{len(skills.metrics)}"
         row.skill_note = _note(skills, place) if row.evidence.exact else ""
-        lacking = {skills.missing.get((place, i), OWN_FAMILY) for i in counting} - {OWN_FAMILY}
+        lacking = {skills.missing.get((place, i), OWN_FAMILY) for i in counting} - EXCUSED
         if row.status == COPIES:
             row.skill_note = "the samples are copies"
         elif present and not lacking:
             parts = [(float(skills.values[place, i]), skills.draws[place, i]) for i in present]
+            row.evidence.skills = dict(
+                zip([skills.metrics[i] for i in present], parts, strict=True)
+            )
             value, row.evidence.draws["skill"] = combined(parts)
             row.skill = rounded(value)
             for question, answer in answers(skills.values[place, counting], questions).items():
@@ -122,9 +126,11 @@ def competitors(rows: Sequence[Row]) -> list[Row]:
 def distinct(rows: Sequence[Row]) -> list[Row]:
     """The contestants whose samples are not those of another one, by name.
 
+    Without those that run backward: they are given other prompts, and no judge reads them.
     By name, so that the simulation behind `statistics.apart` is the same wherever it is asked for.
     """
-    return sorted((row for row in contestants(rows) if not row.same_as), key=lambda row: row.system)
+    named = (row for row in contestants(rows) if not row.same_as and not row.evidence.backward)
+    return sorted(named, key=lambda row: row.system)
 
 
 def contestants(rows: Sequence[Row]) -> list[Row]:

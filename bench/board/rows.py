@@ -153,6 +153,9 @@ class Evidence:
     retraining: dict[str, Retraining] = field(default_factory=dict)
     trained: bool = True  # another training run may give another system
     samples: dict[int, tuple[str, ...]] = field(default_factory=dict)  # their hashes by seed
+    backward: bool = False  # its prompts are endings, other than those of most rows
+    # The skill by each metric that counts for the row, and its draws.
+    skills: dict[str, tuple[float, Floats]] = field(default_factory=dict, compare=False)
 
 
 class Standing(NamedTuple):

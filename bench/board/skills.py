@@ -21,6 +21,8 @@ from bench.protocol import statistics
 NO_SCALE = "no floor or no ceiling to measure by"
 NO_VALUE = "no value"
 OWN_FAMILY = "a judge of its own family"
+BACKWARD = "a judge reads forwards; the samples lead up to their prompts"
+EXCUSED = {OWN_FAMILY, BACKWARD}  # the skill is the mean over the other metrics
 LEFT_OUT = "left out"  # of the whole group
 
 NEAR = 0.02  # of the floor or the ceiling: a metric that puts a contestant there says no more of it
@@ -59,7 +61,9 @@ def skills_of(group: Group, contestants: Sequence[Row]) -> Skills:
     for column, name in enumerate(names):
         reason = _no_scale(name, floor, ceiling)
         for place, row in enumerate(group.rows):
-            if reason or not _has(row, name):
+            if row.evidence.backward and hasattr(registry.metrics()[name], "judge"):
+                missing[place, column] = BACKWARD
+            elif reason or not _has(row, name):
                 missing[place, column] = reason or NO_VALUE
             elif not may_judge(name, row):
                 missing[place, column] = OWN_FAMILY

@@ -130,7 +130,7 @@ def variants_of(spec: SystemSpec, choice: VariantChoice) -> tuple[Variant, ...]:
     return (choice,) if choice in spec.variants() else ()
 
 
-def protocol_of(options: Options, bar: int) -> Protocol:
+def protocol_of(options: Options, bar: int, *, backward: bool = False) -> Protocol:
     """The sample protocol of a run on a data set with bars of so many steps."""
     preset = PRESETS[options.preset]
     return Protocol(
@@ -139,6 +139,7 @@ def protocol_of(options: Options, bar: int) -> Protocol:
         prompt=bar,
         test_pieces=preset.test_pieces,
         unprompted=options.unprompted,
+        backward=backward,
     )
 
 
@@ -212,7 +213,7 @@ def jobs_of(options: Options) -> list[Job]:
                         dataset_fingerprint=dataset.fingerprint,
                         also=also,
                         preset=options.preset,
-                        protocol=protocol_of(options, dataset.bar),
+                        protocol=protocol_of(options, dataset.bar, backward=spec.backward),
                         seed=seed,
                         device=options.device,
                         snapshots=options.snapshots,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from bench.contract import Reference
 from bench.data.dataset import Dataset
@@ -24,16 +25,31 @@ class Protocol(BaseModel):
     prompt: int  # steps of the prompt: one bar
     unprompted: bool = False
     test_pieces: int | None = None  # for the likelihood; none: the whole test split
+    backward: bool = False  # the prompts are endings, and samples lead up to them
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `backward` out where it is false, so that hashes of earlier jobs stay valid."""
+        content: dict[str, Any] = handler(self)
+        if not self.backward:
+            del content["backward"]
+        return content
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One bar of a validation piece, and what follows it there."""
+    """One bar of a validation piece, and what follows it there, or precedes it."""
 
     piece: str
     start: int
     score: Score
     continuation: Score
+    backward: bool = False  # whether the continuation precedes it
+
+    @property
+    def continuation_start(self) -> int:
+        """The step of the piece at which the continuation begins."""
+        return self.start + (-self.continuation.length if self.backward else self.score.length)
 
 
 def _halves(dataset: Dataset) -> tuple[list[str], list[str]]:
@@ -60,7 +76,8 @@ def _places(score: Score, bar: int, length: int) -> list[int]:
 def prompts(dataset: Dataset, protocol: Protocol) -> list[Prompt]:
     """The protocol's prompts, the same for every system: one per piece, then further places.
 
-    BenchError when the validation pieces cannot give that many.
+    Backward prompts are the mirror image: first the last bar of each piece, then bars far from it,
+    all counted from the end. BenchError when the validation pieces cannot give that many.
     """
     pieces, _ = _halves(dataset)
     length = protocol.prompt + protocol.steps
@@ -70,15 +87,19 @@ def prompts(dataset: Dataset, protocol: Protocol) -> list[Prompt]:
         for piece in pieces:
             if turn >= len(places[piece]):
                 continue
-            start = places[piece][turn]
-            middle = start + protocol.prompt
-            score = dataset.pieces[piece].slice(start, middle)
+            whole, start = dataset.pieces[piece], places[piece][turn]
+            if protocol.backward:
+                start = whole.length - start - protocol.prompt
+                after = start - protocol.steps
+            else:
+                after = start + protocol.prompt
+            score = whole.slice(start, start + protocol.prompt)
             if not len(score):
                 continue  # a bar of silence is no prompt
-            continuation = dataset.pieces[piece].slice(middle, middle + protocol.steps)
+            continuation = whole.slice(after, after + protocol.steps)
             if protocol.unprompted:
                 score = Score.silence(0, dataset.grid)
-            chosen.append(Prompt(piece, start, score, continuation))
+            chosen.append(Prompt(piece, start, score, continuation, protocol.backward))
             if len(chosen) == protocol.samples:
                 return chosen
     raise BenchError(
@@ -122,6 +143,7 @@ def reference(dataset: Dataset, protocol: Protocol, chosen: Sequence[Prompt]) ->
         test_pieces=[piece for piece, cut in test.items() for _ in cut],
         prompt_pieces=[prompt.piece for prompt in chosen],
         continuations=[prompt.continuation for prompt in chosen],
+        backward=protocol.backward,
     )
 
 

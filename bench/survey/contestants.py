@@ -85,13 +85,15 @@ def clips_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Surve
             job.protocol.steps,
             job.protocol.prompt,
             job.protocol.unprompted,
+            job.protocol.backward,
         )
         for job in jobs
     }
     if len(protocols) > 1:
         raise BenchError(
             "The systems' samples do not continue the same prompts for the same length. Run the"
-            " systems with the same --preset and --steps, or set preset."
+            " systems with the same --preset and --steps, or set preset. A system that runs backward"
+            " has endings as prompts: survey it apart."
         )
     progress(f"reading {names[0]}")
     dataset = data.load(names[0])
@@ -102,9 +104,7 @@ def clips_of_run(config: SurveyConfig, progress: Callable[[str], None]) -> Surve
         )
     smallest = min((job.protocol for job in jobs), key=lambda protocol: protocol.samples)
     human = [
-        ClipSource(
-            f"{prompt.piece} from step {prompt.start + smallest.prompt}", prompt.continuation
-        )
+        ClipSource(f"{prompt.piece} from step {prompt.continuation_start}", prompt.continuation)
         for prompt in sampling.prompts(dataset, smallest)
     ]
     systems = []

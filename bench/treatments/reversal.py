@@ -18,6 +18,8 @@ class Reversal(Treatment):
     A sample leads up to its prompt and does not follow it: in reversed time the prompt comes first.
     """
 
+    direction = "backward"
+
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log
     ) -> None:

@@ -1,4 +1,4 @@
-"""Two to four systems on the same prompt, side by side."""
+"""Two to four systems on the same prompts, side by side."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def pick(group: Group) -> list[Row]:
 
 
 @st.fragment
-def listen(rows: list[Row], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
-    """The same prompt as each of them continues it."""
+def listen(rows: list[Row], jobs: list[list[JobFolder]], asked: list[list[Prompt]]) -> None:
+    """The same prompt as each of them continues it; for one that runs backward, an ending."""
     hidden = surveys.embargoed()
     samples = [sources.samples(folders[0]) if folders else None for folders in jobs]
     count = max((len(made.scores) for made in samples if made), default=0)
@@ -55,24 +55,29 @@ def listen(rows: list[Row], jobs: list[list[JobFolder]], asked: list[Prompt]) ->
     number = st.number_input(
         f"Prompt, 1 to {count}", 1, count, 1, key="prompt", bind="query-params", width=200
     )
-    prompt = asked[number - 1] if number <= len(asked) else None
-    if prompt:
+    prompts = [given[number - 1] if number <= len(given) else None for given in asked]
+    forward = next((prompt for prompt in prompts if prompt and not prompt.backward), None)
+    if forward:
         st.caption(
-            f"One bar of {prompt.piece}, from step {prompt.start}, then each system's continuation."
+            f"One bar of {forward.piece}, from step {forward.start}, then each system's continuation."
         )
-    else:
+    for row, prompt in zip(rows, prompts, strict=True):
+        if prompt and prompt.backward:
+            st.caption(
+                f"{row.name} runs backward and has another prompt: its sample leads up to one bar of"
+                f" {prompt.piece}, from step {prompt.start}."
+            )
+    if not any(prompts):
         st.caption("The prompt is not shown: this data set is not on this machine.")
     clips: list[tuple[music_view.Clip | None, str]] = []
-    for row, made, folders in zip(rows, samples, jobs, strict=True):
+    for row, made, folders, prompt in zip(rows, samples, jobs, prompts, strict=True):
         score = made.scores[number - 1] if made and number <= len(made.scores) else None
         if any(folder.path.name in hidden for folder in folders):
             clips.append((None, f"{row.name}: {surveys.HIDDEN}"))
         elif score is None:
             clips.append((None, f"{row.name} has no such sample: {why_not(row, made)}"))
         else:
-            clips.append(
-                (music_view.continued(row.name, prompt.score if prompt else None, score), "")
-            )
+            clips.append((music_view.continued(row.name, prompt, score), ""))
     play.side_by_side(clips, f"clip-{file_name(group)}-{number}")
 
 
@@ -153,7 +158,7 @@ def verdict(difference: Difference, first: str, second: str) -> str:
 
 
 def show_distributions(rows: list[Row], jobs: list[list[JobFolder]], asked: list[Prompt]) -> None:
-    """How notes are distributed, against what the composers wrote after the prompts."""
+    """How notes are distributed, against what the composers wrote after the first row's prompts."""
     music = {}
     results = [digest_of(f.result) for folders in jobs for f in folders]
     if asked:
@@ -182,7 +187,10 @@ def show_distributions(rows: list[Row], jobs: list[list[JobFolder]], asked: list
 
 
 st.title("Compare")
-st.caption("The same prompts, continued by each system. Every difference is paired by prompt.")
+st.caption(
+    "The same prompts, continued by each system. Every difference is paired by prompt; with a system"
+    " that runs backward, by the pieces that its endings and the prompts of the others are from."
+)
 group = parts.choose_group()
 rows = pick(group)
 if len(rows) < 2:
@@ -190,8 +198,11 @@ if len(rows) < 2:
     st.stop()
 folders = job_view.folders(sources.runs())
 jobs = [job_view.folders_of(row, folders) for row in rows]
-first = next((job for folders in jobs for f in folders if (job := job_view.job_of(f))), None)
-asked = sources.prompts(first.dataset, first.protocol, first.dataset_fingerprint) if first else []
+described = [next((job for f in some if (job := job_view.job_of(f))), None) for some in jobs]
+asked = [
+    sources.prompts(job.dataset, job.protocol, job.dataset_fingerprint) if job else []
+    for job in described
+]
 
 st.subheader("Listen")
 listen(rows, jobs, asked)
@@ -200,7 +211,7 @@ st.subheader(f"{rows[0].name} against {against}")
 show_all = st.toggle("Every metric, not only the headline ones", key="all", bind="query-params")
 show_differences(rows, folders)
 st.subheader("How the notes are distributed")
-show_distributions(rows, jobs, asked)
+show_distributions(rows, jobs, next(filter(None, asked), []))
 lost = sum(made.lost for folders in jobs for f in folders if (made := sources.samples(f)))
 if lost:
     st.warning(f"{counted(lost, 'sample')} of these systems: the file is gone or was changed.")

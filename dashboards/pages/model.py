@@ -12,6 +12,7 @@ from bench import registry, wording
 from bench.board.rows import Group, Row
 from bench.jobs.run_folder import JobFolder
 from bench.music import Score
+from bench.protocol.sampling import Prompt
 from dashboards import parts, play
 from dashboards.charts import model as model_charts
 from dashboards.charts.downloads import figure_downloads
@@ -74,8 +75,8 @@ def failures(row: Row, jobs: list[JobFolder]) -> None:
                 st.code(job_view.log_of(folder) or "The log is empty.", language=None)
 
 
-def clip_of(label: str, prompt: Score | None, score: Score | None) -> music_view.Clip | None:
-    """A sample behind its prompt; none where it is gone."""
+def clip_of(label: str, prompt: Prompt | None, score: Score | None) -> music_view.Clip | None:
+    """A sample with its prompt; none where it is gone."""
     return None if score is None else music_view.continued(label, prompt, score)
 
 
@@ -149,8 +150,8 @@ def show_samples(row: Row, jobs: list[JobFolder]) -> None:
         score = samples.scores[number]
         label = f"Sample {number + 1}"
         if number < len(asked):
-            label += f", after {asked[number].piece}"
-        prompt = asked[number].score if number < len(asked) else None
+            label += f", {'before' if asked[number].backward else 'after'} {asked[number].piece}"
+        prompt = asked[number] if number < len(asked) else None
         why = f"{label}: the file is gone or was changed."
         clips.append((clip_of(label, prompt, score), why))
     play.side_by_side(clips, f"sample-{seed}-{page}")
@@ -256,7 +257,7 @@ def listen_on_its_way(jobs: list[JobFolder]) -> None:
         for update in snapshot_view.updates_kept(folder)
     }
     made["Finished"] = last.scores[number - 1] if last else None
-    prompt = asked[number - 1].score if number <= len(asked) else None
+    prompt = asked[number - 1] if number <= len(asked) else None
     clips = [
         (clip_of(label, prompt, score), f"{label}: the file is gone.")
         for label, score in made.items()

@@ -35,10 +35,11 @@ function draw(state) {
   const row = height / (about.high - about.low + 1);
   const y = (pitch) => (about.high - pitch) * row;
 
+  const given = about.prompt < 0 ? [about.steps + about.prompt, about.steps] : [0, about.prompt];
   if (about.prompt) {
     pen.globalAlpha = 0.12;
     pen.fillStyle = ink;
-    pen.fillRect(0, 0, x(about.prompt), height);
+    pen.fillRect(x(given[0]), 0, x(given[1] - given[0]), height);
   }
   pen.fillStyle = ink;
   for (let pitch = about.low; pitch <= about.high; pitch += 1) {
@@ -57,7 +58,7 @@ function draw(state) {
   const now = audio.currentTime / about.step;
   for (const [onset, length, pitch] of about.notes) {
     const sounding = now > 0 && onset <= now && now < onset + length;
-    pen.fillStyle = onset < about.prompt ? ink : accent;
+    pen.fillStyle = given[0] <= onset && onset < given[1] ? ink : accent;
     pen.globalAlpha = sounding ? 1 : 0.7;
     pen.fillRect(x(onset), y(pitch), Math.max(x(length) - 1, 1.5), Math.max(row - 0.5, 1.5));
   }

@@ -14,6 +14,7 @@ from bench.contract import Floats
 from bench.data import cache_dir
 from bench.files import write
 from bench.music import Score, concatenate, encode, normalise, render
+from bench.protocol.sampling import Prompt
 
 QPM = 120.0  # quarter notes per minute: pieces keep no tempo
 RECIPE = "1 mono"  # raise it when the sound of a cached file would change
@@ -27,14 +28,16 @@ class Clip:
 
     label: str
     score: Score
-    prompt: int = 0  # steps at the beginning that were given
+    prompt: int = 0  # steps that were given: at the beginning, or, below 0, at the end
 
 
-def continued(label: str, prompt: Score | None, sample: Score) -> Clip:
-    """A sample behind the prompt that it continues."""
-    if prompt is None or not prompt.length or prompt.grid != sample.grid:
+def continued(label: str, prompt: Prompt | None, sample: Score) -> Clip:
+    """A sample behind the prompt that it continues, or before the ending that it leads up to."""
+    if prompt is None or not prompt.score.length or prompt.score.grid != sample.grid:
         return Clip(label, sample)
-    return Clip(label, concatenate([prompt, sample]), prompt.length)
+    if prompt.backward:
+        return Clip(label, concatenate([sample, prompt.score]), -prompt.score.length)
+    return Clip(label, concatenate([prompt.score, sample]), prompt.score.length)
 
 
 def seconds_per_step(score: Score) -> float:

@@ -10,6 +10,7 @@ from bench.board.rows import MetricCells, headline_metrics
 from bench.files import read_json, write_json
 from bench.jobs.results import AccuracyResult
 from bench.jobs.run_folder import RunFolder
+from bench.protocol.sampling import Protocol
 
 FILES = ("job.json", "status.json", "result.json", "scores.json", "scores.npz", "copying.json")
 
@@ -137,6 +138,22 @@ def test_of_a_system_whose_settings_changed_the_newest_jobs_are_the_row(runs):
         (row,) = (row for row in build(runs).rows if row.system == "markov-chain")
         assert len(build(runs).rows) == 3
         assert row.job_ids == (jobs or [job("markov-chain", seed=seed).id for seed in (0, 1)])
+
+
+def test_of_a_system_that_was_given_other_prompts_the_newest_jobs_are_the_row(runs):
+    given = Protocol(samples=4, steps=32, prompt=16)
+    jobs = [
+        job("biaxial-reversed", protocol=given.model_copy(update={"backward": backward}))
+        for backward in (False, True)
+    ]
+    assert jobs[0].id != jobs[1].id
+    for day, each in enumerate(jobs, start=1):
+        folder = finish(runs, each, values_of(0.5, 9))
+        status = read_json(folder.status)
+        write_json(folder.status, {**status, "changed": f"2031-01-0{day}T00:00:00+00:00"})
+    (row,) = (row for row in build(runs).rows if row.system == "biaxial-reversed")
+    assert row.job_ids == [jobs[1].id]
+    assert row.rank is None
 
 
 def test_a_folder_that_holds_no_readable_job_is_passed_over(runs):

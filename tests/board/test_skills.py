@@ -4,6 +4,7 @@ from made_up_rows import row
 
 from bench import registry
 from bench.board import skills
+from bench.board.compare import compare
 from bench.board.ranking import rank
 from bench.board.rows import Group
 from bench.protocol import statistics
@@ -181,3 +182,31 @@ def test_the_win_rate_is_the_share_of_comparisons_won():
     values = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, np.nan]])
     # Metric 1: 0, 1, 2 wins of 2; metric 2: the first beats the second.
     assert skills.win_rate(values, ["a", "b"]).tolist() == pytest.approx([1 / 3, 1 / 3, 1.0])
+
+
+def test_a_backward_row_has_a_skill_without_judges_and_no_rank(monkeypatch):
+    install(monkeypatch, judge_x=metric(judge="attention"), b=metric(), c=metric())
+    group = group_of(
+        [{"judge_x": 0.1, "b": 0.6, "c": 0.8}, {"b": 0.6, "c": 0.8}, {"b": 1.0, "c": 1.0}]
+    )
+    for place in (3, 4):
+        group.rows[place].evidence.backward = True
+    rank(group)
+    forward, like_it, human = group.rows[2:]
+    assert forward.skill == pytest.approx(0.5)
+    assert like_it.skill == pytest.approx(0.7)
+    assert human.skill == pytest.approx(1.0)
+    assert (forward.rank, like_it.rank, human.rank) == (1, None, None)
+    assert like_it.skill_note == f"judge_x: {skills.BACKWARD}"
+    assert like_it.skill_coverage == "2/3"
+
+
+def test_a_backward_and_a_forward_row_are_compared_by_the_metrics_of_both(monkeypatch):
+    install(monkeypatch, judge_x=metric(judge="attention"), b=metric(), c=metric())
+    group = group_of([{"judge_x": 0.1, "b": 0.6, "c": 0.8}, {"b": 0.6, "c": 0.8}])
+    group.rows[3].evidence.backward = True
+    rank(group)
+    forward, backward = group.rows[2:]
+    difference = next(d for d in compare(forward, backward) if d.figure == "skill")
+    assert (difference.first, difference.second) == pytest.approx((0.7, 0.7))
+    assert difference.better == ""

@@ -10,7 +10,7 @@ from bench import registry
 from bench.cli.printing import costs, seeds, warnings
 from bench.engines.schedule import Place, forecast, refuse_impossible
 from bench.errors import BenchError
-from bench.jobs.plan import Options, Planned, expected_seconds, measured, seeds_of
+from bench.jobs.plan import Options, Planned, expected_seconds, measured, protocol_of, seeds_of
 from bench.jobs.results import FitResult, JobResult, LikelihoodResult, SampleResult
 from bench.jobs.run_folder import RunFolder
 from bench.protocol.sampling import Protocol
@@ -169,3 +169,15 @@ def test_a_plan_says_how_many_seeds_its_systems_have():
     assert seeds(plan) == "3 seeds of 1 system."
     plan += [planned(1, system="dear"), planned(1, system="dearer")]
     assert seeds(plan).startswith("3 seeds of 1 system and 1 seed of 2 systems (these take longer")
+
+
+def test_only_systems_that_run_backward_are_given_endings():
+    for spec in registry.systems().values():
+        inner = spec if spec.wraps is None else registry.system(spec.wraps)
+        classes = [registry.load_object(each.class_path) for each in (spec, inner)]
+        said = any(getattr(cls, "direction", "forward") == "backward" for cls in classes)
+        assert spec.backward == said, spec.id
+        assert protocol_of(Options(), 16, backward=spec.backward).backward == said
+    assert registry.system("biaxial-reversed").backward
+    assert registry.system("biaxial-reversed+wraps=markov-chain").backward
+    assert not registry.system("biaxial-dropout").backward

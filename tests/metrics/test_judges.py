@@ -9,7 +9,15 @@ from bench.judges import store
 from bench.judges.families import FAMILIES
 from bench.music import Score, concatenate
 from metrics import judges
-from metrics.judges import JudgeAttention, JudgeNotes, JudgeRecurrent, apart, chance, scaled
+from metrics.judges import (
+    BACKWARD,
+    JudgeAttention,
+    JudgeNotes,
+    JudgeRecurrent,
+    apart,
+    chance,
+    scaled,
+)
 
 METRICS = (JudgeAttention, JudgeRecurrent, JudgeNotes)
 STEPS = 32
@@ -108,6 +116,14 @@ def test_reasons(pitched):
     assert score_of([], REAL).reason == "there are no samples"
     assert "4 prompts for 5 samples" in score_of([piece(20)] * 5, REAL).reason
     assert "no true continuations" in score_of(REAL, []).reason
+
+
+@pytest.mark.parametrize("cls", METRICS, ids=lambda cls: cls.name)
+def test_what_leads_up_to_an_ending_has_no_value(cls, toy):
+    compared, real = toy
+    metric = cls()
+    metric.prepare(replace(compared, backward=True))
+    assert metric.score(real).reason == BACKWARD
 
 
 def test_without_training_music_there_is_no_judge_and_no_value():

@@ -5,6 +5,7 @@ import pytest
 
 from bench.contract import Metric, Reference
 from bench.music import Score, concatenate
+from bench.protocol.corruptions import backwards
 from metrics.prompt import TRAITS, PromptFit, PromptFitGap, rates, traits, weights_of
 
 BAR, STEPS = 16, 64
@@ -54,6 +55,20 @@ def test_true_continuations_fit_their_prompts_and_exchanged_ones_do_not():
     assert swapped < 0.6
     assert score_of(PromptFitGap, OWN).value == 0
     assert score_of(PromptFitGap, SWAPPED).value > 0.3
+
+
+@pytest.mark.parametrize("cls", [PromptFit, PromptFitGap])
+def test_an_ending_and_what_leads_up_to_it_fit_as_their_mirror_image_does(cls):
+    turned = replace(
+        COMPARED,
+        train=[*map(backwards, COMPARED.train)],
+        prompts=[*map(backwards, COMPARED.prompts)],
+        continuations=[*map(backwards, COMPARED.continuations)],
+        backward=True,
+    )
+    for samples in (OWN, SWAPPED):
+        there = score_of(cls, [*map(backwards, samples)], turned)
+        assert there.value == pytest.approx(score_of(cls, samples).value)
 
 
 def test_another_key_fits_less_well():

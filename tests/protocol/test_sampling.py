@@ -99,3 +99,41 @@ def test_the_test_split_never_gives_a_prompt():
     for prompt in sampling.prompts(toy, protocol()):
         assert toy.pieces[prompt.piece].content_hash not in test
     assert np.all([piece not in toy.test for piece in toy.valid])
+
+
+def backward(samples=6, steps=32):
+    return protocol(samples, steps).model_copy(update={"backward": True})
+
+
+def test_backward_prompts_are_the_last_bars_of_the_same_pieces():
+    toy = toy_dataset()
+    forward, endings = (sampling.prompts(toy, each) for each in (protocol(), backward()))
+    assert [prompt.piece for prompt in endings] == [prompt.piece for prompt in forward]
+    for prompt in endings[: len({prompt.piece for prompt in endings})]:
+        piece = toy.pieces[prompt.piece]
+        assert prompt.start == piece.length - 16
+        assert prompt.score == piece.slice(piece.length - 16, piece.length)
+
+
+def test_what_precedes_an_ending_is_its_continuation():
+    toy = toy_dataset()
+    for prompt in sampling.prompts(toy, backward()):
+        piece = toy.pieces[prompt.piece]
+        assert prompt.backward
+        assert prompt.continuation_start == prompt.start - 32
+        assert prompt.continuation == piece.slice(prompt.start - 32, prompt.start)
+    reference = sampling.reference(toy, backward(), sampling.prompts(toy, backward()))
+    assert reference.backward
+
+
+def test_a_forward_protocol_is_written_as_it_was_before_there_were_backward_ones():
+    assert set(protocol().model_dump()) == {
+        "samples",
+        "steps",
+        "prompt",
+        "unprompted",
+        "test_pieces",
+    }
+    for each in (protocol(), backward()):
+        assert sampling.Protocol.model_validate_json(each.model_dump_json()) == each
+    assert backward().model_dump()["backward"]

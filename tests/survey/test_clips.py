@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+from made_up_jobs import finish, job
 
 from bench.errors import BenchError
+from bench.jobs.run_folder import RunFolder
 from bench.music import Score
 from bench.music.loudness import loudness
+from bench.protocol.sampling import Protocol
 from bench.survey.clips import (
     ClipSource,
     anchors,
@@ -22,7 +25,7 @@ from bench.survey.clips import (
     volume_clip,
 )
 from bench.survey.config import Consent, SurveyConfig
-from bench.survey.contestants import Contestant, render_clips
+from bench.survey.contestants import Contestant, clips_of_run, render_clips
 from bench.survey.media import salted
 
 CONFIG = SurveyConfig(
@@ -163,3 +166,15 @@ def test_salted_audio_sounds_the_same_and_is_another_file():
     plain, _ = decoded(clip.audio)
     for audio in (first, second):
         assert np.array_equal(decoded(audio)[0], plain)
+
+
+def test_systems_that_were_given_other_prompts_are_not_heard_beside_each_other(tmp_path):
+    runs = RunFolder(tmp_path)
+    for name, backward in (("biaxial-dropout", False), ("biaxial-reversed", True)):
+        protocol = Protocol(samples=4, steps=32, prompt=16, backward=backward)
+        finish(runs, job(name, protocol=protocol))
+    both = CONFIG.model_copy(
+        update={"run": tmp_path, "systems": ("biaxial-dropout", "biaxial-reversed")}
+    )
+    with pytest.raises(BenchError, match="has endings as prompts: survey it apart"):
+        clips_of_run(both, lambda line: None)

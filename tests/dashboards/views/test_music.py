@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bench.music import Score
+from bench.protocol.sampling import Prompt
 from dashboards.views import music as music_view
 
 
@@ -64,13 +65,25 @@ def test_every_distribution_has_its_bins_and_silence_has_no_notes(title):
     assert count([]).sum() == 0
 
 
+def given(score, backward=False):
+    return Prompt("piece", 0, score, Score.silence(64), backward)
+
+
 def test_a_clip_is_the_prompt_and_then_the_sample():
     prompt, sample = made(1, length=16), made(2)
-    clip = music_view.continued("x", prompt, sample)
+    clip = music_view.continued("x", given(prompt), sample)
     assert clip.prompt == 16
     assert clip.score.slice(16, 80) == sample
     assert music_view.continued("x", None, sample).score == sample
-    assert music_view.continued("x", Score.silence(0), sample).prompt == 0
+    assert music_view.continued("x", given(Score.silence(0)), sample).prompt == 0
+
+
+def test_a_clip_of_a_backward_system_is_the_sample_and_then_the_ending():
+    ending, sample = made(1, length=16), made(2)
+    clip = music_view.continued("x", given(ending, backward=True), sample)
+    assert clip.prompt == -16
+    assert clip.score.slice(0, 64) == sample
+    assert clip.score.slice(64, 80) == ending
 
 
 def test_all_notes_lie_within_the_keys_shown():
@@ -103,7 +116,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch):
 
 def test_the_player_gets_every_note_and_the_sound(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
-    clip = music_view.continued("</script>", made(1, length=16), made(2))
+    clip = music_view.continued("</script>", given(made(1, length=16)), made(2))
     packed = music_view.payload(clip, (40, 90))
     size = int.from_bytes(packed[:4], "big")
     about = json.loads(packed[4 : 4 + size])
