@@ -222,6 +222,7 @@ class ClaimBlock(_Block):
     # is at the end, against itself as it was at the first snapshot of its training.
     along: Literal["", "curves", "snapshots"] = ""
     untestable: str = ""  # why no row can answer it
+    on: Literal["original keys"] | None = None  # of which data sets it speaks; none: of all
     of_silence: bool = False  # samples that are silent or repeat one pitch class answer it too
     note: str = ""  # what to know when reading the answer
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench import registry
+from bench import data, registry
 from bench.board import compare
 from bench.board.compare import difference, direction_of
 from bench.board.reproduce import MEASURED, PRESETS, chosen_paper
@@ -125,10 +125,24 @@ def compared(claim: ClaimBlock, rows: Sequence[Row], runs: RunFolder) -> Iterato
             seeds=min(trained, default=SEEDS),
             shares=" / ".join(share_of(row) for row in (a, b)),
         )
+        why = unsuitable(claim, a.dataset)
         for figure in claim.by:
             answer = by_figure(blank, figure, a, b)
-            if answer is not None:
+            if answer is not None and why:
+                yield replace(answer, verdict="not testable", p=None, note=why)
+            elif answer is not None:
                 yield unless_degenerate(answer, a, b, runs)
+
+
+def unsuitable(claim: ClaimBlock, dataset: str) -> str:
+    """Why a data set cannot answer the claim; empty where it can."""
+    if claim.on != "original keys":
+        return ""
+    try:
+        in_c = data.describe(dataset).in_c
+    except BenchError:  # a data set of someone else's board
+        return ""
+    return f"the pieces of {dataset} are in C already" if in_c else ""
 
 
 def by_figure(blank: Answer, figure: str, a: Row, b: Row) -> Answer | None:

@@ -68,6 +68,7 @@ def _source(
         f" {URLS[0]}{mat}",
         find=rolls.find,
         read=rolls.read,
+        in_c=True,
         standard=True,
         downloads=(Download(path, sha256, size, tuple(url + mat for url in URLS)),),
     )

@@ -37,6 +37,7 @@ class Info:
     fingerprint: str
     where: Path | None  # its originals, or else the cache; none where there is neither
     obtain: str  # how to get it
+    in_c: bool = False  # its authors transposed the pieces to C
 
     @property
     def here(self) -> str:
@@ -99,6 +100,7 @@ def describe(name: str, data_dir: Path | None = None) -> Info:
         fingerprint=manifest.fingerprint,
         where=originals or (cache if cache.is_file() else None),
         obtain=source.obtain,
+        in_c=source.in_c,
     )
 
 

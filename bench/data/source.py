@@ -44,6 +44,7 @@ class Source:
     read: Callable[[Path, Collection[str] | None], Mapping[str, Score]]
     downloads: tuple[Download, ...] = ()
     made_with: tuple[str, ...] = ()  # packages whose version may change how pieces are read
+    in_c: bool = False  # its authors transposed the pieces to C
     standard: bool = False  # the ids begin with the split they belong to; no piece is removed
     manifest_path: Path | None = None  # of a manifest that does not come with musicbench
 

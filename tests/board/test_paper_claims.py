@@ -90,6 +90,42 @@ def test_rows_of_different_presets_answer_nothing(monkeypatch, tmp_path):
     assert (given.verdict, given.note) == ("not run", "no comparable rows of a and b")
 
 
+def test_a_claim_on_original_keys_is_not_put_to_pieces_that_are_in_c_already(monkeypatch, tmp_path):
+    rows = [
+        row(system, nats, dataset=dataset)
+        for dataset in ("jsb", "chorales", "of-mine")
+        for system, nats in (("a", 5.0), ("b", 6.0))
+    ]
+    given = {each.dataset: each for each in answer(monkeypatch, tmp_path, rows, on="original keys")}
+    assert (given["jsb"].verdict, given["jsb"].p) == ("not testable", None)
+    assert given["jsb"].note == "the pieces of jsb are in C already"
+    assert given["chorales"].verdict == given["of-mine"].verdict == "holds"
+    assert {each.verdict for each in answer(monkeypatch, tmp_path, rows)} == {"holds"}
+
+
+def endings(first, second):
+    """Two rows, one of a system that runs backward, with skills by two metrics and a judge."""
+    rows = [row("a", 5.0), row("b", 5.0)]
+    for each, values in zip(rows, (first, second), strict=True):
+        drawn = {name: (value, value + SPREAD) for name, value in values.items()}
+        each.evidence.skills = drawn
+        each.skill = float(np.mean(list(values.values())))
+        each.evidence.draws["skill"] = each.skill + SPREAD
+    rows[0].evidence.backward = True
+    return rows
+
+
+def test_the_skill_of_a_backward_system_is_put_beside_that_of_the_same_metrics(
+    monkeypatch, tmp_path
+):
+    rows = endings({"x": 0.5, "y": 0.7}, {"x": 0.5, "y": 0.7, "judge": 0.0})
+    (given,) = answer(monkeypatch, tmp_path, rows, by=("skill",))
+    assert (given.first, given.second) == pytest.approx((0.6, 0.6))
+    assert given.verdict == "not settled"
+    assert "endings" in given.note
+    assert "without judges" in given.note
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize(
     ("ours", "verdict"), [(5.0, "holds for these runs"), (7.0, "does not hold for these runs")]

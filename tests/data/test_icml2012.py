@@ -12,6 +12,7 @@ from bench.data.icml2012 import JSB
 from bench.data.manifest import read_manifest
 from bench.data.rolls import read_rolls
 from bench.errors import BenchError
+from bench.music.key import key
 
 # pieces, steps and silent steps of each split, and the keys of train: counted from the files
 COUNTS = {
@@ -33,6 +34,14 @@ def test_pieces_steps_and_silences_are_those_of_the_published_files(name, real_d
         assert (len(rolls), sum(map(len, rolls)), silent) == counts
     train = np.concatenate([score.pitch for score in data.split("train")])
     assert (train.min(), train.max()) == keys
+
+
+@pytest.mark.parametrize("name", [*COUNTS, "chorales"])
+def test_pieces_are_in_c_where_their_authors_transposed_them(name, real_data):
+    keys = [key(piece) for piece in bench.data.load(name).split("train")]
+    share = np.mean([each.tonic == 0 for each in keys if each])
+    assert bench.data.describe(name).in_c == (share > 0.7)
+    assert not 0.3 < share < 0.7
 
 
 def test_musedata_train_has_39_289_distinct_frames(real_data):
