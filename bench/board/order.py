@@ -144,6 +144,7 @@ def affordable(dataset: Dataset) -> list[SystemSpec]:
         if spec.budget.quick
         and spec.learns_from(dataset.name)
         and not spec.also_for(dataset.name)
+        and not spec.backward  # it would need prompts of its own
         and spec.cost.seconds.get("quick", AFFORDABLE + 1) <= AFFORDABLE
     ]
 

@@ -121,6 +121,13 @@ class RBMWindow(Treatment):
     rbm: RBM
     certain: float = np.inf  # log odds above which `unlikely` changes a key
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        if getattr(self.inner, "direction", "forward") == "backward":
+            raise BenchError(
+                "The RBM corrects music from its prompt on: wrap a system that does not run backward."
+            )
+
     @property
     def keys(self) -> int:
         """How many keys the RBM sees."""

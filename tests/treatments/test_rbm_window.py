@@ -281,6 +281,13 @@ def test_a_saved_system_comes_back_and_has_no_likelihood(tmp_path: Any) -> None:
         loaded.log_likelihood(PIECES)
 
 
+def test_a_system_that_runs_backward_is_refused() -> None:
+    reversal = registry.system("biaxial-reversed+wraps=noise")
+    wrapped = {"class": reversal.class_path, "settings": reversal.settings_of("corrected")}
+    with pytest.raises(BenchError, match="does not run backward"):
+        RBMWindow(wrapped=wrapped)
+
+
 def test_pieces_shorter_than_a_window_are_refused() -> None:
     with pytest.raises(BenchError, match="has 16 steps"):
         RBMWindow(wrapped=INNER).fit([PIECES[0].slice(0, 9)], [], Budget(1), 0, Log())
