@@ -69,6 +69,28 @@ parameters = 900
     assert figures["parameters", ""].ours is None
 
 
+def test_a_figure_from_memory_is_compared_and_says_so(monkeypatch):
+    text = """
+[paper]
+short = "Somebody 2020"
+[systems.x]
+title = "X"
+kind = "paper"
+class = "somewhere:X"
+[systems.x.published]
+nats_per_step_from_memory = { jsb = 5.5, nottingham = 2.0 }
+"""
+    specs = registry.read_catalogue(text, "here")
+    monkeypatch.setattr(registry, "systems", lambda: specs)
+    jsb, nottingham = reproduce.figures([row("x", "standard", 6.0)], "some")
+    assert (jsb.figure, jsb.gap, jsb.note) == (
+        "nats_per_step",
+        0.5,
+        "published from memory, not verified",
+    )
+    assert nottingham.note == "published from memory, not verified, not run on nottingham"
+
+
 def test_where_a_paper_gives_no_figure_the_reason_stands_in_its_place(monkeypatch):
     text = """
 [systems.x]

@@ -15,6 +15,7 @@ from bench.architectures.onehot_lstm import OneHotLSTM
 from bench.architectures.rnn_nade import RnnNade
 from bench.architectures.rnn_rbm import RnnRbm
 from bench.architectures.sigmoid_lstm import SigmoidLSTM
+from bench.architectures.tied_parallel import BiaxialFrames, TiedNade
 from bench.contract import Budget
 from bench.music import Score
 from bench.training.frame_system import FrameSystem, cut, log_odds, starts
@@ -31,6 +32,7 @@ ROUND = Score.from_notes(
     length=32,
 )
 DROPS = {"embedding": 6, "hidden": 8, "between": 7, "batch": 4, "sequence": 5}
+TIED = {"hidden": 8, "window": 3, "sequence": 5, "batch": 4}
 SYSTEMS: dict[str, Callable[..., FrameSystem]] = {
     "sigmoid": lambda **s: SigmoidLSTM(**{"embedding": 6, "hidden": 8, "sequence": 5} | s),
     "2x512": lambda **s: LSTM2x512(**{"hidden": 8, "batch": 4, "sequence": 5} | s),
@@ -48,6 +50,8 @@ SYSTEMS: dict[str, Callable[..., FrameSystem]] = {
     "axial": lambda **s: AxialTransformer(
         **{"size": 8, "heads": 2, "sequence": 5, "batch": 4, "span": 6} | s
     ),
+    "tied nade": lambda **s: TiedNade(**TIED | {"units": 6, "reach": 5} | s),
+    "biaxial frames": lambda **s: BiaxialFrames(**TIED | {"layers": 2, "note_layers": (5, 4)} | s),
 }
 NAMES = list(SYSTEMS)
 
