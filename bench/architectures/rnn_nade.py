@@ -11,6 +11,7 @@ is therefore exact, and a higher note depends on the notes below it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,27 +34,59 @@ from bench.training.frame_system import (
 FRAMES = 4096  # computed at a time: bounds the memory
 
 
+class SteadyDropout(nn.Module):
+    """Dropout with one mask for all steps of a window (Gal & Ghahramani 2016)."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, time, size) -> the same."""
+        if not self.training or not self.share:
+            return x
+        mask = torch.empty_like(x[:, :1]).bernoulli_(1 - self.share)
+        return x * mask.div_(1 - self.share)
+
+
 class RnnNadeNetwork(FrameNetwork):
     """An LSTM, and a NADE whose biases follow it."""
 
-    def __init__(self, keys: int, hidden: int, layers: int, units: int, dropout: float) -> None:
+    def __init__(
+        self,
+        keys: int,
+        hidden: int,
+        layers: int,
+        units: int,
+        dropout: float,
+        input_dropout: float = 0.0,
+        steady: bool = False,
+    ) -> None:
         super().__init__()
         self.keys, self.units = keys, units
-        self.lstm = nn.LSTM(keys, hidden, layers, batch_first=True, dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(keys, hidden, batch_first=True)
+        upper = (nn.LSTM(hidden, hidden, batch_first=True) for _ in range(layers - 1))
+        self.upper = nn.ModuleList(upper)
+        kind = SteadyDropout if steady else nn.Dropout
+        self.dropout, self.input_dropout = kind(dropout), kind(input_dropout)
         self.biases = nn.Linear(hidden, keys + units)
         self.w = nn.Parameter(0.01 * torch.randn(keys, units))  # from decided keys
         self.v = nn.Parameter(0.01 * torch.randn(keys, units))  # to the key to decide
 
     def start(self, steps: Tensor) -> State:
-        """Zeros."""
-        zeros = self.w.new_zeros(self.lstm.num_layers, len(steps), self.lstm.hidden_size)
-        return zeros, zeros
+        """Zeros: an output and a memory for each layer."""
+        zeros = self.w.new_zeros(1, len(steps), self.lstm.hidden_size)
+        return (zeros,) * (2 + 2 * len(self.upper))
 
     def read(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
         """(batch, time, keys) -> (batch, time, keys + units): the biases b and c."""
-        hidden, state = self.lstm(frames, state)
-        return self.biases(self.dropout(hidden)), state
+        x = self.input_dropout(frames)
+        carried: list[Tensor] = []
+        for number, lstm in enumerate([self.lstm, *self.upper]):
+            x, after = lstm(x, (state[2 * number], state[2 * number + 1]))
+            carried += after
+            x = self.dropout(x)
+        return self.biases(x), tuple(carried)
 
     def log_probability(self, context: Tensor, frames: Tensor) -> Tensor:
         """(batch, time) from the biases (batch, time, keys + units)."""
@@ -101,10 +134,13 @@ class RnnNade(FrameSystem):
         layers: int = 2  # LSTM layers
         units: int = 150  # hidden units of the NADE
         dropout: float = 0.5  # after each LSTM layer
+        input_dropout: float = 0.0  # of the keys that the first layer reads
+        steady: bool = False  # dropout leaves out the same units in all steps of a window
         batch: int = 16  # windows of an update
         sequence: int = 64  # steps of a window
-        rate: float = 0.002  # learning rate of Adam
-        decay: float = 0.95  # factor of the learning rate over 1000 updates
+        rate: float = 0.002  # learning rate of AdamW; it falls to 0
+        decay: float = 0.0  # weight decay of AdamW
+        passes: int = 200  # over the data at most, whatever the budget: small sets are overfit
         clip: float = 5.0  # largest norm of the gradient
         patience: int | None = 10  # validations without a gain after which training ends
 
@@ -114,15 +150,19 @@ class RnnNade(FrameSystem):
     def build(self) -> RnnNadeNetwork:
         """The network, newly initialised."""
         s = self.settings
-        return RnnNadeNetwork(self.keys, s.hidden, s.layers, s.units, s.dropout)
+        return RnnNadeNetwork(
+            self.keys, s.hidden, s.layers, s.units, s.dropout, s.input_dropout, s.steady
+        )
 
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log
     ) -> None:
-        """Train on windows in random order, by Adam."""
+        """Train on windows in random order, by AdamW; the rate falls to 0."""
         s = self.settings
         rows = starts(train, s.sequence)
         self.network.biases.bias.data[: self.keys] = log_odds(train)
+        per_pass = training.batches_per_pass(len(rows), s.batch)
+        steps = min(training.updates(budget, per_pass), s.passes * per_pass)
 
         def loss(step: int) -> Tensor:
             chosen = rows[training.batch(len(rows), s.batch, seed, step)]
@@ -132,12 +172,12 @@ class RnnNade(FrameSystem):
         self.minimise(
             loss,
             valid,
-            torch.optim.Adam(self.network.parameters(), lr=s.rate),
-            budget,
-            training.batches_per_pass(len(rows), s.batch),
+            torch.optim.AdamW(self.network.parameters(), lr=s.rate, weight_decay=s.decay),
+            Budget(steps),
+            per_pass,
             seed,
             log,
-            schedule=lambda step: s.decay ** (step / 1000),
+            schedule=lambda step: 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / steps)),
             clip=s.clip,
             patience=s.patience,
             music_steps=s.batch * s.sequence,

@@ -7,7 +7,6 @@ likelihoods are exact; a note that is struck again while it sounds is one long n
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.architectures.axial import AxialTransformer
-from bench.architectures.rnn_nade import RnnNade, RnnNadeNetwork
+from bench.architectures.rnn_nade import RnnNade
 from bench.contract import Budget, Floats, Log
 from bench.judges.judge import (
     BARS,
@@ -63,12 +62,6 @@ class Nade(RnnNade):
 
     bar: int  # frames
     outcome: loop.Outcome
-
-    def build(self) -> RnnNadeNetwork:
-        """The network, newly initialised."""
-        with warnings.catch_warnings():  # an LSTM of one layer has no dropout between layers
-            warnings.simplefilter("ignore", UserWarning)
-            return super().build()
 
     def train(
         self, train: Sequence[Roll], valid: Sequence[Roll], budget: Budget, seed: int, log: Log

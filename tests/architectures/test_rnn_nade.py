@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.architectures.rnn_nade import RnnNadeNetwork
+from bench.architectures.rnn_nade import RnnNadeNetwork, SteadyDropout
 from bench.training.frame_system import independent
 
 ALL = torch.from_numpy((np.arange(2**8)[:, None] >> np.arange(8) & 1).astype(float))
@@ -65,3 +65,24 @@ def test_the_probability_of_a_sample_is_the_product_of_the_chances_it_was_drawn_
                 low, high = (middle, high) if sounds else (low, middle)
             logs[row] += np.log(low if frame[row, key] else 1 - low)
     assert torch.allclose(nade.log_probability(biases[:, None], frame[:, None])[:, 0], logs)
+
+
+def test_steady_dropout_leaves_out_the_same_units_in_all_steps_of_a_window() -> None:
+    seen = SteadyDropout(0.5)(torch.ones(3, 20, 40))
+    assert (seen == seen[:, :1]).all()
+    assert not torch.equal(seen[0], seen[1])
+    assert seen.mean() == pytest.approx(1, abs=0.2)
+    assert SteadyDropout(0.5).eval()(torch.ones(1, 2, 3)).eq(1).all()
+
+
+def test_layers_read_one_after_the_other_and_carry_their_states() -> None:
+    nade = RnnNadeNetwork(8, hidden=5, layers=3, units=6, dropout=0.0).double()
+    frames = ALL[torch.randint(256, (2, 7))]
+    whole, _ = nade.read(frames, nade.start(torch.zeros(2)))
+    stacked = torch.nn.LSTM(8, 5, 3, batch_first=True).double()
+    for layer, lstm in enumerate([nade.lstm, *nade.upper]):
+        for name, value in lstm.named_parameters():
+            getattr(stacked, name.replace("l0", f"l{layer}")).data = value
+    assert torch.allclose(whole, nade.biases(stacked(frames)[0]), atol=1e-12)
+    _, state = nade.read(frames[:, :4], nade.start(torch.zeros(2)))
+    assert torch.allclose(nade.read(frames[:, 4:], state)[0], whole[:, 4:], atol=1e-12)
