@@ -182,16 +182,17 @@ class FrameSystem(Configured, ABC):
         *,
         music_steps: int,
         patience: int | None,
+        every: int = 50,
         often: bool = False,
         **options: Any,
     ) -> None:
         """Train with `loss(step)` for the budget; validate after every pass, or `often`.
 
-        Passes of less than 50 updates count as 50. `often`: for networks that are overfit within a
+        Passes of less than `every` updates count as so many. `often`: for networks that are overfit within a
         few passes. Then validation takes a tenth of the time that the updates take, but at most
         `LOOKS` are made within what counts as a pass. `patience` counts passes in both cases.
         """
-        every, looks = max(50, per_pass), 1
+        every, looks = max(every, per_pass), 1
         if often and valid:
             looks = max(
                 1, min(LOOKS, every * LEARNING * music_steps // (10 * sum(map(len, valid))))

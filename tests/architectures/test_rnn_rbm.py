@@ -7,6 +7,7 @@ from torch.nn.functional import softplus
 from bench.architectures.rnn_rbm import (
     RnnRbm,
     RnnRbmNetwork,
+    annealed,
     free_energy,
     gibbs,
     log_partition,
@@ -84,13 +85,12 @@ def network(**sizes: int) -> RnnRbmNetwork:
     return made
 
 
-def test_the_pseudo_likelihood_is_that_of_each_key_given_all_others() -> None:
-    net, (w, b_v, b_h) = network(), rbm()
-    logs = net.pseudo_likelihood(torch.cat([b_v, b_h]).expand(256, 13), ALL)
-    p = torch.log_softmax(-free_energy(ALL, w, b_v, b_h), dim=0)
-    for frame in (0, 37, 255):
-        total = sum(p[frame] - torch.logaddexp(p[frame], p[frame ^ (1 << k)]) for k in range(8))
-        assert torch.isclose(logs[frame], total)
+def test_an_annealed_chain_draws_what_the_rbm_holds_wherever_the_data_are() -> None:
+    (w, b_v, b_h), n = rbm(), 20_000
+    p = torch.softmax(-free_energy(ALL, w, b_v, b_h), dim=0).numpy()
+    drawn = annealed(w, b_v.expand(n, 8), b_h.expand(n, 5), 60)
+    share = np.bincount(drawn.numpy().astype(int) @ (1 << np.arange(8)), minlength=256) / n
+    assert (np.abs(share - p) < 5 * np.sqrt(p / n) + 1 / n).all()
 
 
 @pytest.mark.parametrize(("scale", "tolerance"), [(0.1, 0.01), (0.5, 0.05), (1.0, 0.2)])
@@ -123,8 +123,12 @@ def test_the_estimate_of_many_chains_is_the_exact_likelihood() -> None:
     assert torch.equal(net.log_probability(context, frames), net.log_probability(context, frames))
 
 
-def test_contrastive_divergence_vanishes_on_the_models_own_samples_and_not_on_others() -> None:
+@pytest.mark.parametrize("from_data", [True, False])
+def test_the_gradient_vanishes_on_the_models_own_samples_and_not_on_others(
+    from_data: bool,
+) -> None:
     net, (w, b_v, b_h) = network(), rbm()
+    net.from_data, net.learning = from_data, 2 if from_data else 60
     torch.nn.init.zeros_(net.biases.weight)  # a static RBM
     p = torch.softmax(-free_energy(ALL, w, b_v, b_h), dim=0)
     sizes, n = [], 200_000
@@ -189,6 +193,49 @@ def test_it_begins_as_in_the_tutorial() -> None:
         assert np.isclose(weight.detach().std(), 1e-4, rtol=0.05)
     assert np.isclose(made.w.detach().std(), 0.01, rtol=0.05)
     assert made.draws == 25 * (88 + 150)
+
+
+def test_dropout_falls_on_what_the_recurrent_network_reads_and_says_in_training_alone() -> None:
+    made = RnnRbmNetwork(
+        8, 4, 5, learning=2, generating=3, betas=20, chains=1, dropout=0.5, input_dropout=0.5
+    )
+    torch.nn.init.normal_(made.biases.weight)
+    torch.nn.init.normal_(made.rnn.weight_ih_l0)
+    frames = torch.ones(1, 6, 8)
+    begun = made.start(torch.zeros(1))
+    first, second = (made.read(frames, begun)[0] for _ in range(2))
+    assert not torch.equal(first, second)
+    made.eval()
+    assert torch.equal(made.read(frames, begun)[0], made.read(frames, begun)[0])
+
+
+def test_validation_reports_what_the_likelihood_will_be() -> None:
+    pieces = [ALL[np.random.default_rng(k).integers(16, size=40)].numpy() > 0 for k in range(4)]
+    system, log = RnnRbm(hidden=8, recurrent=6, batch=2, sequence=20, betas=200), Log()
+    system.learn(pieces, pieces[:2], Budget(30), 0, log)
+    reported = log.curve("valid_loss")[-1]
+    logs = np.concatenate(system.log_probabilities(pieces[:2]))
+    assert reported == pytest.approx(-logs.mean(), abs=0.05)
+    assert system.surprise(pieces[:2]) == system.surprise(pieces[:2])
+
+
+def test_validation_looks_at_some_frames_of_every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [ALL[np.random.default_rng(k).integers(256, size=40)].numpy() > 0 for k in range(4)]
+    system = RnnRbm(hidden=8, recurrent=6, batch=2, sequence=20, betas=50)
+    system.learn(pieces, [], Budget(1), 0, Log())
+    seen = []
+    monkeypatch.setattr(system, "WATCHED", 16)
+    estimate = system.network.log_probability
+
+    def spy(context: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        seen.append(frames[0].numpy() > 0)
+        return estimate(context, frames)
+
+    monkeypatch.setattr(system.network, "log_probability", spy)
+    with torch.no_grad():
+        system.network.eval()
+        system.surprise(pieces)
+    assert (np.concatenate(seen) == np.concatenate(pieces)[::10]).all()
 
 
 def test_it_learns_and_its_estimate_follows_the_true_likelihood() -> None:
