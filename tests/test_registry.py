@@ -206,7 +206,7 @@ def test_a_treatment_may_be_given_any_other_system(tmp_path):
         ("axial-transformer+blok=3", "no setting of axial-transformer called 'blok'.*blocks"),
         ("chord-lstm+hidden=many", "hidden cannot be 'many'; by default it is 128"),
         ("chord-lstm+hidden=12.5", "hidden cannot be 12.5"),
-        ("rnn-nade+dropout=true", "dropout cannot be True; by default it is 0.5"),
+        ("rnn-nade+dropout=true", "dropout cannot be True; by default it is 0.4"),
         ("rbm-window+wrapped=3", "no setting of rbm-window called 'wrapped'"),
         ("chord-lstm+wraps=noise", "treats no other system"),
         ("rbm-window+wraps=nobody", "no system called 'nobody'"),
