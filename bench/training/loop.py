@@ -174,7 +174,8 @@ def train(
     """Minimise `loss(step)`; continues from the log's checkpoint if it has one.
 
     `loss` chooses its batch by the step (see `batch`). The learning rates given with the
-    optimiser are multiplied by `schedule(step)`, and lowered by `anneal`; the gradient's global norm is clipped to `clip`.
+    optimiser are multiplied by `schedule(step)` and lowered by `anneal`; the gradient's global norm
+    is clipped to `clip`.
     `validate` gives the validation loss. It is called every `every` updates and after the last
     one; the weights with the lowest loss are kept, and training ends after `patience` calls
     without a lower one. One update sees `music_steps` steps of music. The curve of the training loss
