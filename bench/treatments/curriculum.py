@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +12,10 @@ from bench.data.grades import difficulty
 from bench.music import Score
 from bench.treatments.companions import on_grid
 from bench.treatments.stages import Stage, learn, shares
-from bench.treatments.treatment import Treatment
+from bench.treatments.treatment import Teaching
 
 
-class Curriculum(Treatment):
+class Curriculum(Teaching):
     """Trains the wrapped system on grades of increasing difficulty, then on all training pieces.
 
     The graded pieces are those of the other data sets that are provided; without any, they are the
@@ -24,18 +23,13 @@ class Curriculum(Treatment):
     """
 
     @dataclass(frozen=True)
-    class Settings(Treatment.Settings):
+    class Settings(Teaching.Settings):
         """The paper's curriculum."""
 
         grades: int = 4  # how many grades
         share: float = 1 / 24  # of the budget, for each grade
 
     settings: Settings
-
-    @property
-    def next_frames(self) -> Any:
-        """The wrapped system's, if it has it: this treatment changes only how it learns."""
-        return getattr(self.inner, "next_frames", None)
 
     def fit(
         self, train: Sequence[Score], valid: Sequence[Score], budget: Budget, seed: int, log: Log

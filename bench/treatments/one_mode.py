@@ -9,10 +9,10 @@ from typing import Literal
 from bench.contract import Budget, Log
 from bench.music import Score
 from bench.music.key import key
-from bench.treatments.treatment import Treatment
+from bench.treatments.treatment import Teaching
 
 
-class OneMode(Treatment):
+class OneMode(Teaching):
     """Trains the wrapped system on the pieces of one mode, by the key finder.
 
     If no piece is in that mode, it learns from all; it prints how many pieces are. The validation
@@ -20,7 +20,7 @@ class OneMode(Treatment):
     """
 
     @dataclass(frozen=True)
-    class Settings(Treatment.Settings):
+    class Settings(Teaching.Settings):
         """Which pieces to learn from."""
 
         mode: Literal["major", "minor"]

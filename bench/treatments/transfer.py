@@ -9,17 +9,17 @@ from bench.contract import Budget, Log
 from bench.music import Score
 from bench.treatments.companions import on_grid
 from bench.treatments.stages import Stage, learn, shares
-from bench.treatments.treatment import Treatment
+from bench.treatments.treatment import Teaching
 
 
-class Transfer(Treatment):
+class Transfer(Teaching):
     """Trains the wrapped system on other data sets, then on the training pieces.
 
     Without other data sets, the training pieces get the whole budget.
     """
 
     @dataclass(frozen=True)
-    class Settings(Treatment.Settings):
+    class Settings(Teaching.Settings):
         """The paper's transfer."""
 
         share: float = 5 / 7  # of the budget, for the other data sets

@@ -80,3 +80,12 @@ class Treatment(Configured):
         system = cls(**settings)
         system.inner = type(system.inner).load(folder / "wrapped")
         return system
+
+
+class Teaching(Treatment):
+    """A treatment that changes only how the wrapped system learns, not what it does afterwards."""
+
+    @property
+    def next_frames(self) -> Any:
+        """The wrapped system's, if it has it."""
+        return getattr(self.inner, "next_frames", None)

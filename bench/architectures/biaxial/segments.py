@@ -40,12 +40,6 @@ class Segments:
     def __len__(self) -> int:
         return len(self.places)
 
-    def spread(self, most: int) -> Segments:
-        """At most `most` of the segments, evenly spaced."""
-        step = max(1, -(-len(self.places) // most))
-        self.places = self.places[::step]
-        return self
-
     def batch(self, chosen: Iterable[int]) -> Batch:
         """The segments with these numbers."""
         return self.cut([self.places[place] for place in chosen])

@@ -37,7 +37,7 @@ Ints = NDArray[np.int64]
 STEPS, PIECES = 256, 128  # of one forward pass, of one group that is drawn together
 AT_ONCE = 5  # segments of one forward and backward pass on a CPU: bounds the memory
 WARM_UP = 10  # updates until the full learning rate, where it falls
-VALID = 20  # segments of the validation pieces on which the loss is measured
+LEARNING = 3  # learning from a step takes as long as reading so many
 
 
 class Biaxial(Configured):
@@ -113,19 +113,16 @@ class Biaxial(Configured):
         s = self.settings
         segments = self._segments(train, s.segment)
         at_once = AT_ONCE if training.device().type == "cpu" else s.batch
-        held_out = self._segments(valid, s.segment).spread(VALID)
+        # Reading them takes at most a tenth of the updates' time.
+        most = s.every * s.batch * s.segment * LEARNING // 10
+        held_out = beginnings([score for score in valid if score.length], most)
 
         def loss(step: int) -> Tensor:
             chosen = training.batch(len(segments), s.batch, seed, step)
             return self._loss([segments.batch(part) for part in parts(chosen, at_once)])
 
         def validate() -> float:
-            nats = music_steps = 0.0
-            for number in range(len(held_out)):
-                batch = held_out.batch([number])
-                nats += float(self._nats(batch).sum())
-                music_steps += float(batch.counts.sum())
-            return nats / music_steps
+            return sum(map(self._nats_of, held_out)) / sum(score.length for score in held_out)
 
         weights = self.network.parameters()
         optimiser: torch.optim.Optimizer
@@ -146,7 +143,7 @@ class Biaxial(Configured):
             schedule=lambda step: rise_and_fall(step, steps) if s.falls else 1.0,
             clip=None if s.clip_each else s.clip,
             # With a single validation, at the end, there are no weights to choose from.
-            validate=validate if len(held_out) and 0 < s.every < steps else None,
+            validate=validate if held_out and 0 < s.every < steps else None,
             every=max(1, s.every),
             patience=s.patience,
             music_steps=s.batch * s.segment,
@@ -230,6 +227,9 @@ class Biaxial(Configured):
                 nats[group] = self._log_likelihood([scores[place] for place in group])
         return nats
 
+    def _nats_of(self, score: Score) -> float:
+        return -float(self._log_likelihood([score])[0])
+
     @torch.no_grad()
     def _log_likelihood(self, scores: Sequence[Score]) -> Floats:
         """(pieces,) log p of pieces of one length, read together."""
@@ -290,6 +290,36 @@ class Biaxial(Configured):
             drawn[:, step - length] = now.cpu().numpy() > 0
         return drawn
 
+    @torch.no_grad()
+    def next_frames(
+        self, scores: Sequence[Score], places: Sequence[Ints], seed: int
+    ) -> list[NDArray[np.bool_]]:
+        """(places, 88) frames of each piece, each drawn given the piece's true past."""
+        s, device, first = self.settings, training.device(), int(not self.settings.opening)
+        player, streams = Player(self.network), generators(scores, seed)
+        frames = [np.zeros((len(steps), KEYS), dtype=bool) for steps in places]
+        order = np.argsort([score.length for score in scores], kind="stable")
+        for group in parts(order, PIECES):
+            heard = [torch.from_numpy(self._states(scores[piece])) for piece in group]
+            true = nn.utils.rnn.pad_sequence(heard, batch_first=True).to(device, torch.double)
+            bars = torch.tensor([4 * scores[piece].grid for piece in group], device=device)
+            even = torch.ones(len(group), dtype=torch.double, device=device)
+            carried = player.begin(len(group), self.keys)
+            now = true[:, 0] if first else torch.zeros_like(true[:, 0])
+            for step in range(first, true.shape[1]):
+                before = torch.full((len(group),), step - 1, device=device)
+                past = player.read(now, before, bars, carried)
+                rows = [row for row, piece in enumerate(group) if step in places[piece]]
+                if rows:
+                    draws = np.stack([streams[group[row]].random((self.keys, 2)) for row in rows])
+                    uniform = torch.from_numpy(draws).to(device)
+                    states, _ = self._play(player, past[:, rows], now[rows], uniform, even[rows])
+                    for row, frame in zip(rows, states[..., 0].cpu().numpy() > 0, strict=True):
+                        place = np.searchsorted(places[group[row]], step)
+                        frames[group[row]][place, s.lowest - LOWEST :][: self.keys] = frame
+                now = true[:, step]
+        return frames
+
     def _play(
         self, player: Player, past: Tensor, before: Tensor, uniform: Tensor, exponent: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -325,6 +355,13 @@ class Biaxial(Configured):
 def rise_and_fall(step: int, steps: int) -> float:
     """The factor of the learning rate: a short rise, then half a cosine, to 0 after `steps`."""
     return min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+
+
+def beginnings(scores: Sequence[Score], most: int) -> list[Score]:
+    """Evenly spaced pieces of about `most` steps together, or all; long ones only in part."""
+    cut = [score.slice(0, min(score.length, max(1, most // 8))) for score in scores]
+    every = max(1, -(-sum(score.length for score in cut) // max(1, most)))
+    return cut[::every]
 
 
 def parts(items: Ints, size: int) -> Iterator[Ints]:

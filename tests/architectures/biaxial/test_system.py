@@ -13,7 +13,8 @@ from bench.architectures.biaxial.linear_lstm import LinearLSTM
 from bench.architectures.biaxial.network import BiaxialNetwork, NoteFeatures, surprise
 from bench.architectures.biaxial.player import Player, adapted
 from bench.architectures.biaxial.segments import Segments
-from bench.architectures.biaxial.system import Biaxial
+from bench.architectures.biaxial.system import Biaxial, beginnings
+from bench.check import toy_dataset
 from bench.contract import Budget
 from bench.encodings import note_states
 from bench.errors import BenchError
@@ -632,3 +633,46 @@ def test_a_piece_does_not_depend_on_the_pieces_beside_it(settings: dict[str, Any
     prompts = [TUNE.slice(0, 16), REPEATS.slice(0, 16), Score.silence(0), REPEATS.slice(0, 8)]
     together = system.sample(prompts * 2, 12, 3)
     assert [system.sample([prompt], 12, 3)[0] for prompt in prompts] == together[:4]
+
+
+def test_the_validation_loss_is_minus_the_likelihood_of_whole_pieces() -> None:
+    toy, log = toy_dataset(), Log()
+    valid = toy.split("valid")
+    system = Biaxial(time_layers=[6], note_layers=[5], segment=32, batch=2, every=7)
+    system.fit(toy.split("train"), valid, Budget(14), 0, log)
+    nats = -system.log_likelihood(valid).sum() / sum(piece.length for piece in valid)
+    assert min(log.curve("valid_loss")) == pytest.approx(nats, rel=1e-5)
+
+
+def test_validation_reads_beginnings_of_evenly_spaced_pieces() -> None:
+    pieces = [Score.silence(length) for length in (100, 40, 60, 300, 10, 80)]
+    assert beginnings(pieces, 10_000) == pieces
+    some = beginnings(pieces, 160)
+    assert [piece.length for piece in some] == [20, 20, 20, 20, 10, 20]
+    assert 120 < sum(piece.length for piece in beginnings(pieces * 10, 160)) < 200
+
+
+def test_next_frames_are_drawn_as_samples_that_continue_the_true_past() -> None:
+    toy, count = toy_dataset(), 300
+    system = Biaxial(time_layers=[6], note_layers=[5], segment=32, batch=2, rate=3.0)
+    system.fit(toy.split("train"), [], Budget(30), 0, Log())
+    piece, step = toy.split("test")[0], 9
+    places = [np.array([2, step])] * count
+    drawn = np.stack([frames[1] for frames in system.next_frames([piece] * count, places, 0)])
+    sampled = system.sample([piece.slice(0, step)] * count, 1, 1)
+    expected = np.stack([score.sounding()[0] for score in sampled])
+    rates = (drawn.mean(axis=0) + expected.mean(axis=0)) / 2
+    error = np.abs(drawn.mean(axis=0) - expected.mean(axis=0))
+    assert (error < 4.5 * np.sqrt(2 * rates * (1 - rates) / count) + 1e-9).all()
+    assert 0.2 < rates.sum() < 20
+
+
+def test_a_piece_has_the_same_next_frames_beside_others() -> None:
+    toy = toy_dataset()
+    system = fitted()
+    pieces = [toy.split("test")[0], toy.split("test")[1].slice(0, 20)]
+    places = [np.array([0, 3, 40]), np.array([], dtype=np.int64)]
+    alone = system.next_frames(pieces[:1], places[:1], 0)
+    together = system.next_frames(pieces, places, 0)
+    assert (alone[0] == together[0]).all()
+    assert together[1].shape == (0, 88)
