@@ -638,7 +638,7 @@ def test_a_piece_does_not_depend_on_the_pieces_beside_it(settings: dict[str, Any
 def test_the_validation_loss_is_minus_the_likelihood_of_whole_pieces() -> None:
     toy, log = toy_dataset(), Log()
     valid = toy.split("valid")
-    system = Biaxial(time_layers=[6], note_layers=[5], segment=32, batch=2, every=7)
+    system = Biaxial(time_layers=[6], note_layers=[5], segment=64, batch=8, every=7)
     system.fit(toy.split("train"), valid, Budget(14), 0, log)
     nats = -system.log_likelihood(valid).sum() / sum(piece.length for piece in valid)
     assert min(log.curve("valid_loss")) == pytest.approx(nats, rel=1e-5)
