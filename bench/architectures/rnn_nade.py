@@ -140,7 +140,7 @@ class RnnNade(FrameSystem):
         sequence: int = 64  # steps of a window
         rate: float = 0.002  # learning rate of AdamW; it falls to 0
         decay: float = 0.0  # weight decay of AdamW
-        passes: int = 100  # over the data at most, whatever the budget: small sets are overfit
+        passes: int = 150  # over the data at most, whatever the budget: small sets are overfit
         clip: float = 5.0  # largest norm of the gradient
         patience: int | None = 10  # validations without a gain after which training ends
 
