@@ -98,6 +98,7 @@ def row_of(records: Sequence[JobRecord]) -> Row:
     )
     row.evidence.anchor = first.card.anchor
     row.evidence.backward = first.protocol.backward
+    row.evidence.source = first.source
     if good:
         _fill_provenance(row, good)
         repeated = _is_repeated(good)

@@ -79,7 +79,8 @@ READING = (
     " **not settled**, which does not prove that there is no difference. It is **not testable** where"
     " the likelihoods are of two kinds, or where the samples are of a sort that the figure cannot"
     " judge, such as one repeated key. The column *of the budget* has the share of the paper's"
-    " training that was really spent, and names reduced networks."
+    " training that was really spent, and names reduced networks, and rows that an earlier version of a"
+    " system made."
 )
 
 

@@ -52,7 +52,7 @@ class Answer:
     dataset: str = ""
     preset: str = ""
     seeds: int = 0
-    shares: str = ""  # of the paper's budget that the two systems spent, reduced networks named
+    shares: str = ""  # of the paper's budget spent; reduced networks and earlier versions named
     figure: str = ""
     first: float | None = None
     second: float | None = None
@@ -360,9 +360,12 @@ def last_of(folder: JobFolder, figure: str) -> float | None:
 
 
 def share_of(row: Row) -> str:
-    """What a row spent of the paper's budget, in words."""
+    """What a row spent of the paper's budget, in words, and what else it must be read with."""
     share = "none named" if row.budget_share is None else f"{row.budget_share:.2%}"
-    return share if row.size == "full" else f"{share}, {row.size}"
+    size = [] if row.size == "full" else [row.size]
+    spec, source = registry.systems().get(row.system), row.evidence.source
+    older = spec is not None and source not in ("", registry.source_hash(spec))
+    return ", ".join([share, *size, *["an earlier version"] * older])
 
 
 def judged(answer: Answer) -> Answer:

@@ -154,6 +154,7 @@ class Evidence:
     trained: bool = True  # another training run may give another system
     samples: dict[int, tuple[str, ...]] = field(default_factory=dict)  # their hashes by seed
     backward: bool = False  # its prompts are endings, other than those of most rows
+    source: str = ""  # the version of the system's code
     # The skill by each metric that counts for the row, and its draws.
     skills: dict[str, tuple[float, Floats]] = field(default_factory=dict, compare=False)
 

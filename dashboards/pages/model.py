@@ -277,7 +277,7 @@ def show_curves(row: Row, jobs: list[JobFolder]) -> None:
     losses = [point for point in points if "loss" in point.curve]
     others = sorted({point.curve for point in points} - {point.curve for point in losses})
     if losses:
-        st.markdown("**Loss during training** (in the system's own unit)")
+        st.markdown("**Loss during training** (nats per step of music)")
         st.altair_chart(model_charts.curves(losses, "loss"), width="stretch", alt="Loss curves")
         st.caption("One line per seed. Training stops when the validation loss no longer falls.")
         figure_downloads("curves", f"{row.name}-loss", points=losses, title=row.name)

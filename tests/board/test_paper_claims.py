@@ -379,3 +379,11 @@ def test_a_system_is_compared_with_itself_at_its_first_snapshot(
         assert given.second == pytest.approx(np.mean(firsts))
     if len(firsts) == 2:
         assert "needs 3 training runs with snapshots" in given.note
+
+
+def test_a_row_that_an_earlier_version_of_its_system_made_is_named():
+    made = made_up_row("tonicnet", size="full", budget_share=None)
+    made.evidence.source = registry.source_hash(registry.systems()["tonicnet"])
+    assert paper_claims.share_of(made) == "none named"
+    made.evidence.source = "version 1"
+    assert paper_claims.share_of(made) == "none named, an earlier version"
