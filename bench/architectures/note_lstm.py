@@ -204,18 +204,20 @@ class NoteLSTM(Configured):
         self.durations = Steps.of(np.concatenate([score.duration for score in train]))
         with training.seeded(seed):
             self.network = self.build().to(training.device())
-        places, kind = self.places(train), torch.float32
         held_out = [score for score in valid if score.length]
-        held_out_places = self.places(held_out)
+        places, held_out_places = self.places(train), self.places(held_out)
+        if not self.draws:  # a regression has no ends to learn
+            places, held_out_places = (
+                some.at(np.flatnonzero(~some.ends)) for some in (places, held_out_places)
+            )
         per_pass = training.batches_per_pass(len(places.note), s.batch)
         per_step = token_model.tokens_per_step(train, len(places.note))
 
         def mean(places: Places) -> Tensor:
-            predicted = self.network(token_model.tensor(places.past).to(kind))
+            predicted = self.network(token_model.tensor(places.past).float()).float()
             if self.draws:
                 return self.surprises(self.network, predicted, places).mean()
-            kept = token_model.tensor(np.flatnonzero(~places.ends))
-            return self.cost(predicted[kept], token_model.tensor(places.scaled).to(kind)[kept])
+            return self.cost(predicted, token_model.tensor(places.scaled).float())
 
         def loss(step: int) -> Tensor:
             return mean(places.at(training.batch(len(places.note), s.batch, seed, step)))
@@ -232,7 +234,7 @@ class NoteLSTM(Configured):
             steps=training.updates(budget, per_pass),
             seed=seed,
             log=log,
-            validate=validate if held_out else None,
+            validate=validate if len(held_out_places.note) else None,
             every=per_pass,
             patience=s.patience,
             music_steps=round(s.batch / per_step),
