@@ -1,8 +1,9 @@
 """What networks that read one token after another share: learning, scoring and drawing sequences.
 
 A sequence is the tokens of one piece, after a special token that marks the beginning. A grammar
-knows which tokens may follow in each piece. Drawing and scoring use the same distribution, the
-network's probabilities restricted to the legal tokens, so that every sample is well formed.
+knows which tokens may follow in each piece. Learning (see `bench.training.text`), drawing and scoring
+use the same distribution, the network's probabilities restricted to the legal tokens, so that every
+sample is well formed.
 """
 
 from __future__ import annotations
