@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.contract import Direction, Floats, Measurement, Reference
 from bench.judges import store
+from bench.judges.families import BACKWARD
 from bench.music import Score
 from bench.registry import Family
 from metrics.per_piece import NO_SAMPLES, distance_draws, half_shares, wasserstein
@@ -17,7 +18,6 @@ from metrics.shared import shared
 if TYPE_CHECKING:
     from bench.judges.judge import Judge
 
-BACKWARD = "a judge reads forwards; the samples lead up to their prompts"
 SPLITS = 50  # of the true continuations into halves, for what chance does
 
 

@@ -201,8 +201,7 @@ class MidiLSTM(Configured):
             return self.network.loss(text.examples(places, tokens))
 
         def validate() -> float:
-            self._fit_escape(held_out)
-            return token_model.nats_per_step(self, held_out)
+            return self._fit_escape(held_out) / sum(score.length for score in held_out)
 
         steps = training.updates(budget, per_pass)
         per_step = token_model.tokens_per_step(train, text.size)
@@ -223,9 +222,11 @@ class MidiLSTM(Configured):
         )
         self._fit_escape(held_out)
 
-    def _fit_escape(self, scores: Sequence[Score]) -> None:
+    def _fit_escape(self, scores: Sequence[Score]) -> float:
+        """Choose the escape's bias by the scores; their nats with it."""
         escape, named, spelled, _ = self._codes(scores)
         self.escape_bias = likeliest_bias(escape, named, spelled)
+        return -float(mixture(escape + self.escape_bias, named, spelled).sum())
 
     # -- likelihood ---------------------------------------------------------------------------
 

@@ -15,13 +15,12 @@ import numpy as np
 from bench import registry
 from bench.board.rows import QUESTIONS, Evidence, Group, Row, headline_metrics
 from bench.contract import Floats
-from bench.judges.families import family_of, judges_for
+from bench.judges.families import BACKWARD, family_of, judges_for
 from bench.protocol import statistics
 
 NO_SCALE = "no floor or no ceiling to measure by"
 NO_VALUE = "no value"
 OWN_FAMILY = "a judge of its own family"
-BACKWARD = "a judge reads forwards; the samples lead up to their prompts"
 EXCUSED = {OWN_FAMILY, BACKWARD}  # the skill is the mean over the other metrics
 LEFT_OUT = "left out"  # of the whole group
 

@@ -9,6 +9,7 @@ from bench.errors import BenchError
 from bench.registry import Family
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
+BACKWARD = "a judge reads forwards; the samples lead up to their prompts"  # why it says nothing
 
 CLASSES: dict[Family, str] = {
     "attention": "bench.judges.frames:AttentionJudge",
